@@ -1,0 +1,169 @@
+import { z } from 'zod';
+import { ACTION_CLASSES } from '../domain/tool.ts';
+
+/** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
+
+const connectorIdText = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,30}$/, 'a connector id is 1–31 of a–z, 0–9 and _, starting with a letter');
+const agentIdText = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'an agent id is 1–63 of a–z, 0–9 and -, starting with a letter');
+const templateIdText = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'a template id is 1–63 of a–z, 0–9 and -, starting with a letter');
+const owner = z.string().min(1).describe('The one accountable person or team, for example an e-mail address.');
+const toolPattern = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,30}\/.+$/, 'a tool is named connector/tool, or connector/* for every described tool of it');
+const secretName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'a secret name is 1–63 of a–z, 0–9, _ and -, starting with a letter');
+const headerName = z.string().regex(/^[A-Za-z0-9-]+$/, 'not a header name');
+const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not an environment variable name');
+const template = z.string().describe('Text in which {field} stands for a part of the issued credential.');
+
+const stdioTransport = z
+  .strictObject({
+    command: z.array(z.string().min(1)).min(1).describe('Program and arguments, whole; no shell. Never a secret.'),
+    environment: z.record(variableName, z.string()).default({}).describe('Plain variables. Never a secret.'),
+    workingDirectory: z.string().optional(),
+  })
+  .describe('A server that the gateway starts, one process per task.');
+
+const httpTransport = z
+  .strictObject({ url: z.url({ protocol: /^https?$/ }).describe('Streamable HTTP endpoint.') })
+  .describe('A server that is reached over Streamable HTTP.');
+
+const exception = z
+  .strictObject({
+    owner,
+    reason: z.string().min(1),
+    expires: z.iso.datetime({ offset: true }).describe('RFC 3339. From then on the credential is refused.'),
+  })
+  .describe('Who answers for a credential that cannot be revoked, why, and until when.');
+
+const postgresCredential = z
+  .strictObject({
+    host: z.string().default('127.0.0.1'),
+    port: z.int().min(1).max(65_535).default(5432),
+    database: z.string().min(1),
+    adminUser: z.string().min(1).describe('A role that may create roles and grant on the named tables.'),
+    adminPassword: secretName.optional().describe('Name of the vault secret with its password; left out for trust or peer.'),
+    tls: z.boolean().default(false),
+  })
+  .describe('A PostgreSQL role per lease, with rights on the tables that the task names and nothing else.');
+
+const staticCredential = z
+  .strictObject({ secret: secretName, exception })
+  .describe('A long-lived secret out of the vault: allowed only under an exception, and shown as one.');
+
+const credential = z.strictObject({
+  postgres: postgresCredential.optional(),
+  static: staticCredential.optional(),
+  ttlSeconds: z.int().min(10).max(3600).default(300).describe('Longest life of one lease; a task that goes on gets a new one.'),
+  inject: z
+    .strictObject({
+      environment: z.record(variableName, template).default({}),
+      headers: z.record(headerName, template).default({}),
+    })
+    .prefault({})
+    .describe('Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, a bearer header for static.'),
+});
+
+const argumentType = z
+  .string()
+  .regex(/^(string|long|boolean|path|string\[\])\??$/, 'one of string, long, boolean, path, string[]; a trailing ? makes it optional');
+
+export const toolProfileSchema = z.strictObject({
+  class: z.enum(ACTION_CLASSES),
+  dataClasses: z.array(z.string().min(1)).default([]),
+  arguments: z.record(z.string().min(1), argumentType).default({}).describe('The arguments that policies may read.'),
+  reversible: z.boolean().default(false),
+  approvedBy: owner,
+  fingerprint: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional()
+    .describe('The definition that was approved; another one is quarantined.'),
+});
+
+const connector = z.strictObject({
+  owner,
+  environment: z.string().min(1).optional(),
+  zone: z.string().min(1).default('internal'),
+  transport: z.union([z.strictObject({ stdio: stdioTransport }), z.strictObject({ http: httpTransport })]),
+  credential: credential
+    .refine((value) => [value.postgres, value.static].filter(Boolean).length === 1, 'name exactly one of postgres, static')
+    .optional(),
+  timeoutSeconds: z.number().positive().max(600).default(60).describe('Longest wait for one reply.'),
+  tools: z.record(z.string().min(1), toolProfileSchema).default({}).describe('Approved profiles. A tool without one is not callable.'),
+});
+
+const agent = z.strictObject({
+  owner,
+  environment: z.string().min(1).optional(),
+  zone: z.string().min(1).default('internal'),
+  publicKeys: z.string().min(1).describe('Path of a JWKS file with the public keys of the agent; `remit agent keygen` writes one.'),
+});
+
+const taskTemplate = z.strictObject({
+  owner,
+  purpose: z.string().min(1),
+  agents: z.array(agentIdText).min(1),
+  classes: z.array(z.enum(ACTION_CLASSES)).min(1),
+  tools: z.array(toolPattern).min(1),
+  resources: z
+    .array(z.string().regex(/^[a-z][a-z0-9_]{0,30}:.+$/, 'a resource is named connector:path, for example shop_db:public.orders'))
+    .default([]),
+  calls: z.int().min(1).max(1_000_000).default(100).describe('Call budget of one task.'),
+  maxDurationSeconds: z.int().min(1).max(86_400).default(3600),
+  requiresUser: z.boolean().default(false).describe('Tasks need a verified user.'),
+});
+
+const identityProvider = z.strictObject({
+  issuer: z.url({ protocol: /^https?$/ }),
+  audience: z.string().min(1).describe('`aud` that a user token must carry: this gateway, as the provider knows it.'),
+  jwksUri: z.url({ protocol: /^https?$/ }).optional().describe('Left out: found through the provider’s metadata.'),
+  groupsClaim: z.string().default('groups'),
+});
+
+export const configSchema = z.strictObject({
+  version: z.literal(1),
+  tenant: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/).default('default'),
+  environment: z.string().min(1).default('dev'),
+  listen: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.int().min(0).max(65_535).default(7420).describe('0 takes a free one.'),
+    })
+    .prefault({}),
+  publicUrl: z.url({ protocol: /^https?$/ }).optional().describe('How clients reach the gateway, where that differs from `listen`.'),
+  data: z.string().min(1).default('.remit').describe('Folder for the store, the journal and the vault key.'),
+  store: z
+    .union([
+      z.strictObject({ kind: z.literal('sqlite') }),
+      z.strictObject({ kind: z.literal('postgres'), urlVariable: variableName.describe('Environment variable with the URL.') }),
+    ])
+    .prefault({ kind: 'sqlite' }),
+  vaultKey: z
+    .union([
+      z.strictObject({ kind: z.literal('file'), path: z.string().min(1).optional() }),
+      z.strictObject({ kind: z.literal('environment'), variable: variableName }),
+    ])
+    .prefault({ kind: 'file' }),
+  policies: z.string().min(1).default('policies').describe('Folder of *.cedar files.'),
+  tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
+  identityProviders: z.array(identityProvider).default([]),
+  agents: z.record(agentIdText, agent).default({}),
+  connectors: z.record(connectorIdText, connector).default({}),
+  templates: z.record(templateIdText, taskTemplate).default({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type ConnectorConfig = Config['connectors'][string];
+export type AgentConfig = Config['agents'][string];
+export type TemplateConfig = Config['templates'][string];
+export type CredentialConfig = NonNullable<ConnectorConfig['credential']>;
+export type ToolProfileConfig = z.output<typeof toolProfileSchema>;
+export type IdentityProviderConfig = Config['identityProviders'][number];

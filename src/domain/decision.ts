@@ -1,0 +1,50 @@
+import type { ConnectorId, ToolRef } from './ids.ts';
+import type { Principal } from './principal.ts';
+import type { Task } from './task.ts';
+import type { ToolProfile } from './tool.ts';
+
+/** Values of critical arguments, typed as their profile says; what a policy may read of a call. */
+export type PolicyArguments = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+/**
+ * Access request after AuthZEN 1.0: subject, action, resource, context. One is evaluated for every link of the chain
+ * user → agent → actors, and all must permit (guarantee D3).
+ */
+export interface AccessRequest {
+  /** The link whose right is asked for. */
+  readonly subject: { readonly kind: 'user' | 'agent'; readonly id: string; readonly groups: readonly string[] };
+  /** `discover` for a listing, `call` for a call. */
+  readonly action: 'discover' | 'call';
+  readonly resource: { readonly connector: ConnectorId; readonly tool: ToolRef; readonly profile: ToolProfile };
+  readonly context: {
+    readonly principal: Principal;
+    readonly task: Task;
+    readonly environment: string;
+    /** Empty for `discover`. */
+    readonly arguments: PolicyArguments;
+  };
+}
+
+/** Which gate of the intersection decided. */
+export type Gate =
+  | 'authentication'
+  | 'profile'
+  | 'task'
+  | 'budget'
+  | 'arguments'
+  | 'user_policy'
+  | 'agent_policy'
+  | 'actor_policy'
+  | 'fault';
+
+export interface Decision {
+  readonly verdict: 'permit' | 'deny' | 'step_up';
+  readonly gate: Gate;
+  /** Ids of the determining policies; for a gate outside policy, its own rule id such as `remit:task-tool`. */
+  readonly policies: readonly string[];
+  readonly reason: string;
+  /** What the caller can do next. */
+  readonly nextStep: string;
+  /** Hash of policies + schema that decided. */
+  readonly policyVersion: string;
+}

@@ -1,0 +1,63 @@
+/**
+ * Faults: things that should not happen, or that a person must mend. Expected refusals of a call are values
+ * (`Refusal`), not exceptions. The code is contract; the message is not. `hint` says what to do next.
+ */
+
+/** Closed union of codes, each with the exit code that the command line gives for it. */
+export const ERROR_EXIT_CODES = {
+  ERR_USAGE: 2,
+  ERR_CONFIG_INVALID: 3,
+  ERR_CONFIG_MISSING: 3,
+  ERR_POLICY_INVALID: 4,
+  ERR_VAULT_KEY_MISSING: 5,
+  ERR_VAULT_KEY_WRONG: 5,
+  ERR_SECRET_MISSING: 5,
+  ERR_SECRET_ON_COMMAND_LINE: 5,
+  ERR_STORE_UNREACHABLE: 6,
+  ERR_STORE_LOCKED: 6,
+  ERR_STORE_FULL: 6,
+  ERR_STORE_SCHEMA: 6,
+  ERR_JOURNAL_DAMAGED: 7,
+  ERR_JOURNAL_FAILED: 7,
+  ERR_JOURNAL_FULL: 7,
+  ERR_CONNECTOR_UNREACHABLE: 8,
+  ERR_CONNECTOR_PROTOCOL: 8,
+  ERR_CONNECTOR_TIMEOUT: 8,
+  ERR_CREDENTIAL_ISSUE: 9,
+  ERR_CREDENTIAL_REVOKE: 9,
+  ERR_STATIC_WITHOUT_EXCEPTION: 9,
+  ERR_AGENT_KEY: 10,
+  ERR_TOKEN_REFUSED: 10,
+  ERR_TASK_REFUSED: 11,
+  ERR_NOT_FOUND: 12,
+  ERR_ALREADY_RUNNING: 13,
+  ERR_GATEWAY_UNREACHABLE: 14,
+  ERR_INTERNAL: 70,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_EXIT_CODES;
+
+export class RemitError extends Error {
+  readonly code: ErrorCode;
+  /** What the reader should do next: one sentence. */
+  readonly hint: string | undefined;
+  /** Where: a file with line, a configuration path, an address. */
+  readonly where: string | undefined;
+
+  constructor(code: ErrorCode, message: string, more: { hint?: string; where?: string; cause?: unknown } = {}) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    this.name = 'RemitError';
+    this.code = code;
+    this.hint = more.hint;
+    this.where = more.where;
+  }
+}
+
+export function isRemitError(error: unknown, code?: ErrorCode): error is RemitError {
+  return error instanceof RemitError && (code === undefined || error.code === code);
+}
+
+/** The text of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

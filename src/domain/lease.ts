@@ -1,0 +1,43 @@
+import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId } from './ids.ts';
+
+/** How fast a revocation binds at the downstream (guarantee L7). */
+export type RevocationClass = 'immediate' | 'next_use' | 'expiry_only';
+
+/**
+ * intended → active → revoking → ended, or → lapsing where the downstream cannot revoke (`expiry_only`): the credential
+ * is no longer used by anyone here, and lives on until `nativeExpiresAt` or, for a static secret, its exception's end.
+ */
+export type LeaseState = 'intended' | 'active' | 'revoking' | 'lapsing' | 'ended';
+
+/** One issued, revocable downstream credential, under one task. Times are milliseconds since the epoch. */
+export interface Lease {
+  readonly id: LeaseId;
+  readonly tenant: TenantId;
+  readonly task: TaskId;
+  readonly agent: AgentId;
+  readonly connector: ConnectorId;
+  /** Kind of issuer, for example `postgres`. */
+  readonly issuer: string;
+  /** Name of the object at the downstream, derived from the id alone: revoking needs no more (guarantee L2). */
+  readonly tag: string;
+  readonly state: LeaseState;
+  readonly revocation: RevocationClass;
+  /** What the credential opens, for people: `select on public.orders`. Empty until issued. */
+  readonly scope: string;
+  readonly intendedAt: number;
+  /** An issue call that has not come back by then never counts. */
+  readonly issueDeadline: number;
+  readonly expiresAt: number;
+  /** When the downstream itself refuses the credential; undefined where it never does (a static token). */
+  readonly nativeExpiresAt: number | undefined;
+  readonly endedAt: number | undefined;
+  readonly endReason: string | undefined;
+  /** Failed revoke attempts so far. */
+  readonly attempts: number;
+  readonly lastError: string | undefined;
+}
+
+/** Tag of a lease at its downstream: `remit_<lease>` without the `lse_`. 30 characters, within NAMEDATALEN. */
+export function leaseTag(id: LeaseId): string {
+  return `remit_${id.slice('lse_'.length)}`;
+}

@@ -1,0 +1,51 @@
+import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId, ToolRef, TraceId } from './ids.ts';
+
+/** Separate types, joined by `trace` (guarantee A2). */
+export const RECORD_TYPES = [
+  'gateway_started',
+  'gateway_stopped',
+  'task_started',
+  'task_ended',
+  'token_issued',
+  'authentication_refused',
+  'discovery',
+  'decision',
+  'credential_intended',
+  'credential_issued',
+  'credential_used',
+  'outcome',
+  'revocation',
+  'secret_changed',
+] as const;
+export type RecordType = (typeof RECORD_TYPES)[number];
+
+/** Decision inputs sealed under the task's key: the hash covers the ciphertext, so the key can be erased (A5). */
+export interface SealedContent {
+  readonly key: string;
+  readonly iv: string;
+  readonly ciphertext: string;
+  readonly tag: string;
+}
+
+/** One audit event. Every field that is known is present; absent ones are left out, never invented. */
+export interface AuditRecord {
+  /** Position in the log, from 0. */
+  readonly seq: number;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  readonly type: RecordType;
+  readonly tenant: TenantId;
+  readonly trace?: TraceId;
+  /** Joins the records of one call: 16 hex digits (W3C span id). */
+  readonly span?: string;
+  readonly user?: string;
+  readonly agent?: AgentId;
+  readonly actors?: readonly AgentId[];
+  readonly workload?: string;
+  readonly connector?: ConnectorId;
+  readonly tool?: ToolRef;
+  readonly task?: TaskId;
+  readonly lease?: LeaseId;
+  readonly detail: Readonly<Record<string, unknown>>;
+  readonly sealed?: SealedContent;
+}

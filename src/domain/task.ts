@@ -1,0 +1,66 @@
+import type { AgentId, TaskId, TemplateId, TenantId, ToolRef, TraceId } from './ids.ts';
+import type { User } from './principal.ts';
+import type { ActionClass } from './tool.ts';
+
+/**
+ * What a task may do at most. A template holds one, and a task's own may only be narrower.
+ * A tool is named as `connector/tool`, or `connector/*` for every described tool of a connector.
+ * A resource is named as `connector:path`, for example `shop_db:public.orders`; its meaning belongs to the issuer.
+ */
+export interface TaskBounds {
+  readonly actionClasses: readonly ActionClass[];
+  readonly tools: readonly string[];
+  readonly resources: readonly string[];
+  /** Call budget: how many calls may be permitted over the task's life. */
+  readonly calls: number;
+}
+
+/** Owner-approved upper bound for a kind of work. */
+export interface TaskTemplate {
+  readonly id: TemplateId;
+  readonly owner: string;
+  readonly purpose: string;
+  readonly agents: readonly AgentId[];
+  readonly bounds: TaskBounds;
+  readonly maxDurationSeconds: number;
+  /** A task under this template needs a user (a verified subject token). */
+  readonly requiresUser: boolean;
+}
+
+export const TASK_END_REASONS = ['completed', 'expired', 'revoked', 'gateway_restarted', 'agent_disabled'] as const;
+export type TaskEndReason = (typeof TASK_END_REASONS)[number];
+
+/** Bounded piece of work that access is granted for. Times are milliseconds since the epoch. */
+export interface Task {
+  readonly id: TaskId;
+  readonly tenant: TenantId;
+  readonly agent: AgentId;
+  readonly user: User | undefined;
+  readonly template: TemplateId;
+  readonly purpose: string;
+  readonly bounds: TaskBounds;
+  readonly parent: TaskId | undefined;
+  readonly trace: TraceId;
+  readonly state: 'active' | 'suspended' | 'ended';
+  readonly endReason: TaskEndReason | undefined;
+  readonly startedAt: number;
+  readonly expiresAt: number;
+  readonly endedAt: number | undefined;
+}
+
+/** What an agent asks for when it declares a task: all but the template may be left out, and then the template's holds. */
+export interface TaskDeclaration {
+  readonly template: TemplateId;
+  readonly purpose?: string;
+  readonly actionClasses?: readonly ActionClass[];
+  readonly tools?: readonly string[];
+  readonly resources?: readonly string[];
+  readonly calls?: number;
+  readonly durationSeconds?: number;
+}
+
+/** Whether a list of tool patterns covers a tool. */
+export function coversTool(patterns: readonly string[], ref: ToolRef): boolean {
+  const wildcard = `${ref.slice(0, ref.indexOf('/'))}/*`;
+  return patterns.some((pattern) => pattern === ref || pattern === wildcard);
+}

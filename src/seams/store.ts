@@ -1,0 +1,170 @@
+import type { LeaseId, TaskId, TenantId } from '../domain/ids.ts';
+import type { Lease, LeaseState } from '../domain/lease.ts';
+import type { Task, TaskEndReason } from '../domain/task.ts';
+
+/**
+ * What is now (the journal is what happened). A repository per feature, one transaction runner, two implementations
+ * (SQLite, PostgreSQL), one conformance suite (`test/suites/store-suite.ts`).
+ * Every method throws `ERR_STORE_LOCKED`, `ERR_STORE_FULL` or `ERR_STORE_UNREACHABLE` when the database cannot serve:
+ * callers deny.
+ */
+export interface Store extends Repositories {
+  /** Runs `work` in one transaction: all of it is durable, or none. Nested calls are refused. */
+  transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface Repositories {
+  readonly tasks: TaskRepository;
+  readonly leases: LeaseRepository;
+  readonly secrets: SecretRepository;
+  readonly taskKeys: TaskKeyRepository;
+  readonly signingKeys: SigningKeyRepository;
+  readonly oauth: OAuthRepository;
+  readonly inventory: InventoryRepository;
+}
+
+export interface TaskRepository {
+  insert(task: Task): Promise<void>;
+  get(tenant: TenantId, id: TaskId): Promise<Task | undefined>;
+  list(tenant: TenantId, filter?: { state?: Task['state'] }): Promise<Task[]>;
+  /** Ends a task that has not ended; false when it had. */
+  end(tenant: TenantId, id: TaskId, reason: TaskEndReason, at: number): Promise<boolean>;
+}
+
+export interface LeaseRepository {
+  /** The lease intent: durable before any issue call starts (L1). */
+  insert(lease: Lease): Promise<void>;
+  get(tenant: TenantId, id: LeaseId): Promise<Lease | undefined>;
+  list(tenant: TenantId, filter?: { task?: TaskId; states?: readonly LeaseState[] }): Promise<Lease[]>;
+  /** Changes a lease if it is in one of `from`; false when it was not. */
+  update(
+    tenant: TenantId,
+    id: LeaseId,
+    from: readonly LeaseState[],
+    change: Partial<
+      Pick<Lease, 'state' | 'scope' | 'nativeExpiresAt' | 'endedAt' | 'endReason' | 'attempts' | 'lastError'>
+    >,
+  ): Promise<boolean>;
+}
+
+/** A secret at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, name, version. */
+export interface SealedSecret {
+  readonly tenant: TenantId;
+  readonly name: string;
+  readonly version: number;
+  readonly keyId: string;
+  /** Envelope in one buffer; its layout belongs to `src/secrets/envelope.ts`. */
+  readonly envelope: Buffer;
+  readonly createdAt: number;
+}
+
+export interface SecretRepository {
+  /** Stores the next version; the version must be the current one + 1, else throws `ERR_STORE_LOCKED`. */
+  put(secret: SealedSecret): Promise<void>;
+  /** Newest version. */
+  get(tenant: TenantId, name: string): Promise<SealedSecret | undefined>;
+  /** Newest version of each, without envelopes being opened. */
+  list(tenant: TenantId): Promise<SealedSecret[]>;
+  remove(tenant: TenantId, name: string): Promise<boolean>;
+}
+
+/** Keys that seal the decision inputs of one task; erasing the row makes them unreadable (A5). */
+export interface TaskKeyRepository {
+  insert(key: { tenant: TenantId; task: TaskId; keyId: string; envelope: Buffer; createdAt: number }): Promise<void>;
+  get(tenant: TenantId, task: TaskId): Promise<{ keyId: string; envelope: Buffer } | undefined>;
+  erase(tenant: TenantId, task: TaskId): Promise<boolean>;
+}
+
+/** Token-signing keys: `current` signs, `retired` ones still verify until `retiresAt`. Private JWK sealed by the vault. */
+export interface SigningKey {
+  readonly kid: string;
+  readonly state: 'current' | 'retired';
+  readonly keyId: string;
+  readonly envelope: Buffer;
+  readonly createdAt: number;
+  readonly retiresAt: number | undefined;
+}
+
+export interface SigningKeyRepository {
+  list(): Promise<SigningKey[]>;
+  /** Makes `key` the current one and retires the others, in one step. */
+  rotate(key: SigningKey, othersRetireAt: number): Promise<void>;
+  removeRetiredBefore(time: number): Promise<number>;
+}
+
+/** Rows of the authorization server's adapter (oidc-provider `Adapter`); times in seconds as it gives them. */
+export interface OAuthRepository {
+  upsert(model: string, id: string, payload: object, expiresAt: number | undefined): Promise<void>;
+  find(model: string, id: string, now: number): Promise<{ payload: object; consumedAt: number | undefined } | undefined>;
+  findByUid(model: string, uid: string, now: number): Promise<{ id: string; payload: object } | undefined>;
+  /** Marks as used; false when it had been used before (single use). */
+  consume(model: string, id: string, at: number): Promise<boolean>;
+  destroy(model: string, id: string): Promise<void>;
+  revokeByGrantId(model: string, grantId: string): Promise<void>;
+  removeExpired(now: number): Promise<number>;
+}
+
+export interface InventoryAgent {
+  readonly tenant: TenantId;
+  readonly id: string;
+  readonly owner: string;
+  readonly environment: string;
+  readonly zone: string;
+}
+
+export interface InventoryConnector extends InventoryAgent {
+  readonly transport: string;
+  /** Issuer kind, or `none`. */
+  readonly credential: string;
+  /** A static secret's exception: who answers for it, why, until when (RFC 3339). */
+  readonly exception: { readonly owner: string; readonly reason: string; readonly expires: string } | undefined;
+}
+
+export interface InventoryTool {
+  readonly tenant: TenantId;
+  readonly connector: string;
+  readonly name: string;
+  readonly fingerprint: string;
+  /** The definition as the server gave it. */
+  readonly definition: object;
+  readonly status: 'described' | 'undescribed' | 'quarantined';
+  readonly actionClass: string | undefined;
+  readonly approvedBy: string | undefined;
+  readonly firstSeenAt: number;
+  readonly lastSeenAt: number;
+}
+
+/** A standing grant: this agent may start tasks under this template. */
+export interface InventoryGrant {
+  readonly tenant: TenantId;
+  readonly agent: string;
+  readonly template: string;
+  readonly templateOwner: string;
+  readonly purpose: string;
+  readonly actionClasses: readonly string[];
+  readonly tools: readonly string[];
+  readonly resources: readonly string[];
+  readonly calls: number;
+  readonly maxDurationSeconds: number;
+  readonly requiresUser: boolean;
+}
+
+/** What is registered, as configured and as seen. */
+export interface InventoryRepository {
+  /** Replaces agents, connectors and grants by what the configuration says. */
+  replace(
+    tenant: TenantId,
+    estate: {
+      agents: readonly InventoryAgent[];
+      connectors: readonly InventoryConnector[];
+      grants: readonly InventoryGrant[];
+    },
+  ): Promise<void>;
+  /** Inserts or refreshes what a connector listed; `firstSeenAt` of a known tool is kept; tools not named are removed. */
+  recordTools(tenant: TenantId, connector: string, tools: readonly InventoryTool[]): Promise<void>;
+  agents(tenant: TenantId): Promise<InventoryAgent[]>;
+  connectors(tenant: TenantId): Promise<InventoryConnector[]>;
+  tools(tenant: TenantId, connector?: string): Promise<InventoryTool[]>;
+  grants(tenant: TenantId): Promise<InventoryGrant[]>;
+}
