@@ -1,0 +1,106 @@
+import type { Selectable, Updateable } from 'kysely';
+import { agentId, connectorId, leaseId, taskId, tenantId } from '../../domain/ids.ts';
+import type { Lease, LeaseState, RevocationClass } from '../../domain/lease.ts';
+import type { LeaseRepository } from '../../seams/store.ts';
+import { orNull, orUndefined } from './columns.ts';
+import type { LeaseTable, Queries } from './schema.ts';
+
+type LeaseChange = Parameters<LeaseRepository['update']>[3];
+
+/** Leases; every change is a single compare-and-set on the state, so that no two callers both make it. */
+export function makeLeaseRepository(queries: Queries): LeaseRepository {
+  return {
+    async insert(lease) {
+      await queries.insertInto('leases').values(toRow(lease)).execute();
+    },
+
+    async get(tenant, id) {
+      const row = await queries
+        .selectFrom('leases')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('id', '=', id)
+        .executeTakeFirst();
+      return row === undefined ? undefined : fromRow(row);
+    },
+
+    async list(tenant, filter = {}) {
+      if (filter.states?.length === 0) return [];
+      let query = queries.selectFrom('leases').selectAll().where('tenant', '=', tenant);
+      if (filter.task !== undefined) query = query.where('task', '=', filter.task);
+      if (filter.states !== undefined) query = query.where('state', 'in', filter.states);
+      return (await query.orderBy('intended_at').orderBy('id').execute()).map(fromRow);
+    },
+
+    async update(tenant, id, from, change) {
+      if (from.length === 0) return false;
+      const { numUpdatedRows } = await queries
+        .updateTable('leases')
+        .set((column) => ({ state: column.ref('state'), ...toColumns(change) }))
+        .where('tenant', '=', tenant)
+        .where('id', '=', id)
+        .where('state', 'in', from)
+        .executeTakeFirst();
+      return numUpdatedRows === 1n;
+    },
+  };
+}
+
+/** A field that is present and undefined is cleared; one that is absent stays. */
+function toColumns(change: LeaseChange): Updateable<LeaseTable> {
+  return {
+    ...(change.state === undefined ? {} : { state: change.state }),
+    ...(change.scope === undefined ? {} : { scope: change.scope }),
+    ...('nativeExpiresAt' in change ? { native_expires_at: orNull(change.nativeExpiresAt) } : {}),
+    ...('endedAt' in change ? { ended_at: orNull(change.endedAt) } : {}),
+    ...('endReason' in change ? { end_reason: orNull(change.endReason) } : {}),
+    ...(change.attempts === undefined ? {} : { attempts: change.attempts }),
+    ...('lastError' in change ? { last_error: orNull(change.lastError) } : {}),
+  };
+}
+
+function toRow(lease: Lease): LeaseTable {
+  return {
+    tenant: lease.tenant,
+    id: lease.id,
+    task: lease.task,
+    agent: lease.agent,
+    connector: lease.connector,
+    issuer: lease.issuer,
+    tag: lease.tag,
+    state: lease.state,
+    revocation: lease.revocation,
+    scope: lease.scope,
+    intended_at: lease.intendedAt,
+    issue_deadline: lease.issueDeadline,
+    expires_at: lease.expiresAt,
+    native_expires_at: orNull(lease.nativeExpiresAt),
+    ended_at: orNull(lease.endedAt),
+    end_reason: orNull(lease.endReason),
+    attempts: lease.attempts,
+    last_error: orNull(lease.lastError),
+  };
+}
+
+function fromRow(row: Selectable<LeaseTable>): Lease {
+  return {
+    id: leaseId(row.id),
+    tenant: tenantId(row.tenant),
+    task: taskId(row.task),
+    agent: agentId(row.agent),
+    connector: connectorId(row.connector),
+    issuer: row.issuer,
+    tag: row.tag,
+    state: row.state as LeaseState,
+    revocation: row.revocation as RevocationClass,
+    scope: row.scope,
+    intendedAt: row.intended_at,
+    issueDeadline: row.issue_deadline,
+    expiresAt: row.expires_at,
+    nativeExpiresAt: orUndefined(row.native_expires_at),
+    endedAt: orUndefined(row.ended_at),
+    endReason: orUndefined(row.end_reason),
+    attempts: row.attempts,
+    lastError: orUndefined(row.last_error),
+  };
+}

@@ -1,0 +1,191 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Kysely } from 'kysely';
+import { RemitError } from '../../domain/errors.ts';
+import type { Repositories, Store } from '../../seams/store.ts';
+import { type Diagnosis, toFault } from './faults.ts';
+import { makeInventoryRepository } from './inventory-repository.ts';
+import { makeLeaseRepository } from './lease-repository.ts';
+import { type Dialect, migrate } from './migrations.ts';
+import { makeOAuthRepository } from './oauth-repository.ts';
+import type { Atomically, Queries, Schema } from './schema.ts';
+import { makeSecretRepository } from './secret-repository.ts';
+import { makeSigningKeyRepository } from './signing-key-repository.ts';
+import { makeTaskKeyRepository } from './task-key-repository.ts';
+import { makeTaskRepository } from './task-repository.ts';
+
+/** A database as the store needs it: connected, whatever kind it is. */
+export interface Database {
+  readonly queries: Kysely<Schema>;
+  readonly dialect: Dialect;
+  /** Path, or host, port and database: shown to people. Never a password. */
+  readonly where: string;
+  diagnose(error: unknown): Diagnosis;
+  /** Whether nothing was done and the same may succeed in a moment. */
+  isBusy(error: unknown): boolean;
+  /** Throws when what was opened is no longer there. Called before every use. */
+  assertInPlace(): void;
+  /** Longest wait for a busy database, milliseconds. */
+  readonly busyMs: number;
+  /** Longest life of one transaction, milliseconds: its work holds locks, and on SQLite everybody. */
+  readonly transactionMs: number;
+}
+
+type Guard = <T>(work: () => Promise<T>) => Promise<T>;
+
+const RETRY_MS = 20;
+
+/** Migrates the database and makes it the store. Closes it when that fails. */
+export async function makeStore(database: Database): Promise<Store> {
+  const { queries, where } = database;
+  /** Set inside the work of a transaction: the store itself must not be used there. */
+  const running = new AsyncLocalStorage<{ isOpen: boolean }>();
+  const unfinished = new Set<Promise<unknown>>();
+  let isClosed = false;
+
+  const once: Guard = async (work) => {
+    try {
+      return await work();
+    } catch (error) {
+      throw toFault(error, where, database.diagnose);
+    }
+  };
+
+  /** Waits while the database is busy, without holding up this process. */
+  const patiently: Guard = async (work) => {
+    const deadline = performance.now() + database.busyMs;
+    for (;;) {
+      try {
+        database.assertInPlace();
+        return await work();
+      } catch (error) {
+        if (!database.isBusy(error) || performance.now() >= deadline) throw toFault(error, where, database.diagnose);
+      }
+      await delay(RETRY_MS);
+    }
+  };
+
+  const refuseInside = () => {
+    if (running.getStore()?.isOpen !== true) return;
+    throw new RemitError('ERR_INTERNAL', 'the store was used inside a transaction: use what the transaction gives', {
+      where,
+      hint: 'This is a defect of Remit: transactions do not nest.',
+    });
+  };
+
+  const outside: Guard = async (work) => {
+    refuseInside();
+    if (isClosed) throw new RemitError('ERR_STORE_UNREACHABLE', 'the store is closed', { where });
+    const done = work();
+    unfinished.add(done);
+    try {
+      return await done;
+    } finally {
+      unfinished.delete(done);
+    }
+  };
+
+  /** Begins, runs, commits; whatever fails rolls back. Only the beginning waits for a busy database. */
+  const runTransaction: Atomically = async (work) => {
+    const transaction = await patiently(() => queries.startTransaction().execute());
+    try {
+      const result = await withinTime(work(transaction), database);
+      await once(() => transaction.commit().execute());
+      return result;
+    } catch (error) {
+      await transaction.rollback().execute().catch(ignore);
+      throw error;
+    }
+  };
+
+  const transact = <T>(work: (repositories: Repositories) => Promise<T>): Promise<T> =>
+    runTransaction(async (transaction) => {
+      let failure: { readonly error: unknown } | undefined;
+      /** PostgreSQL turns the COMMIT of a failed transaction into a ROLLBACK: a failure that `work` hides still counts. */
+      const dooming: Guard = async (statement) => {
+        try {
+          return await once(statement);
+        } catch (error) {
+          failure ??= { error };
+          throw error;
+        }
+      };
+      const state = { isOpen: true };
+      try {
+        const repositories = guard(
+          makeRepositories(transaction, (steps) => steps(transaction)),
+          dooming,
+        );
+        const result = await running.run(state, () => work(repositories));
+        if (failure !== undefined) throw failure.error;
+        return result;
+      } finally {
+        state.isOpen = false;
+      }
+    });
+
+  try {
+    await once(() => runTransaction((step) => migrate(step as unknown as Kysely<unknown>, database.dialect, where)));
+  } catch (error) {
+    await queries.destroy().catch(ignore);
+    throw error;
+  }
+
+  const served: Guard = (work) => outside(() => patiently(work));
+  return {
+    ...guard(makeRepositories(queries, runTransaction), served),
+    transaction: (work) => outside(() => transact(work)),
+    close: async () => {
+      refuseInside();
+      if (isClosed) return;
+      isClosed = true;
+      await Promise.allSettled(unfinished);
+      await queries.destroy();
+    },
+  };
+}
+
+function makeRepositories(queries: Queries, atomically: Atomically): Repositories {
+  return {
+    tasks: makeTaskRepository(queries),
+    leases: makeLeaseRepository(queries),
+    secrets: makeSecretRepository(queries),
+    taskKeys: makeTaskKeyRepository(queries),
+    signingKeys: makeSigningKeyRepository(queries, atomically),
+    oauth: makeOAuthRepository(queries),
+    inventory: makeInventoryRepository(queries, atomically),
+  };
+}
+
+/** Puts every method of every repository behind the guard. */
+function guard(repositories: Repositories, through: Guard): Repositories {
+  type Method = (...parameters: unknown[]) => Promise<unknown>;
+  const guardOne = (repository: object) =>
+    Object.fromEntries(
+      Object.entries(repository as Record<string, Method>).map(([name, method]) => [
+        name,
+        (...parameters: unknown[]) => through(() => method(...parameters)),
+      ]),
+    );
+  const guarded = Object.entries(repositories).map(([name, repository]) => [name, guardOne(repository)]);
+  return Object.fromEntries(guarded) as Repositories;
+}
+
+async function withinTime<T>(work: Promise<T>, { transactionMs, where }: Database): Promise<T> {
+  const abort = new AbortController();
+  const late = delay(transactionMs, undefined, { signal: abort.signal }).then(() => {
+    throw new RemitError('ERR_STORE_LOCKED', `a transaction took longer than ${transactionMs} ms and was undone`, {
+      where,
+      hint: 'This is a defect of Remit: a transaction waits for nothing but the store.',
+    });
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    abort.abort();
+    late.catch(ignore);
+    work.catch(ignore);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,203 @@
+import { type Kysely, sql } from 'kysely';
+import { RemitError } from '../../domain/errors.ts';
+
+/** What the two databases name differently. */
+export interface Dialect {
+  readonly name: 'sqlite' | 'postgres';
+  readonly bytes: 'blob' | 'bytea';
+}
+
+type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
+
+/** In order; the position + 1 is the schema version. A published one is never changed: append. */
+const MIGRATIONS: readonly Migration[] = [createTables];
+
+/** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
+const MIGRATION_LOCK = 0x52656d69;
+
+/**
+ * Brings the tables to this version's schema; call inside a transaction, so that a crash leaves either version whole.
+ * @throws `ERR_STORE_SCHEMA` when a newer version has been here: an older one would misread its rows
+ */
+export async function migrate(db: Kysely<unknown>, dialect: Dialect, where: string): Promise<void> {
+  if (dialect.name === 'postgres') await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(db);
+  await db.schema
+    .createTable('remit_schema')
+    .ifNotExists()
+    .addColumn('version', 'integer', (column) => column.primaryKey())
+    .execute();
+  const { rows } = await sql<{ version: number | null }>`select max(version) as version from remit_schema`.execute(db);
+  const found = Number(rows[0]?.version ?? 0);
+  if (found > MIGRATIONS.length) {
+    throw new RemitError('ERR_STORE_SCHEMA', `the store has schema ${found}, this version knows ${MIGRATIONS.length}`, {
+      where,
+      hint: 'Run the version of Remit that wrote it, or a newer one.',
+    });
+  }
+  for (const [index, migration] of MIGRATIONS.entries()) {
+    const version = index + 1;
+    if (version <= found) continue;
+    await migration(db, dialect);
+    await sql`insert into remit_schema (version) values (${version})`.execute(db);
+  }
+}
+
+/**
+ * No foreign key from leases to tasks: a lease must stay revocable whatever became of its task (guarantee L2).
+ * Keys start with the tenant, as every query does (guarantee I1).
+ */
+async function createTables(db: Kysely<unknown>, { bytes }: Dialect): Promise<void> {
+  await db.schema
+    .createTable('tasks')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('agent', 'text', (column) => column.notNull())
+    .addColumn('user_issuer', 'text')
+    .addColumn('user_subject', 'text')
+    .addColumn('user_groups', 'text')
+    .addColumn('template', 'text', (column) => column.notNull())
+    .addColumn('purpose', 'text', (column) => column.notNull())
+    .addColumn('action_classes', 'text', (column) => column.notNull())
+    .addColumn('tools', 'text', (column) => column.notNull())
+    .addColumn('resources', 'text', (column) => column.notNull())
+    .addColumn('calls', 'bigint', (column) => column.notNull())
+    .addColumn('parent', 'text')
+    .addColumn('trace', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('end_reason', 'text')
+    .addColumn('started_at', 'bigint', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .addColumn('ended_at', 'bigint')
+    .addPrimaryKeyConstraint('tasks_key', ['tenant', 'id'])
+    .execute();
+  await db.schema.createIndex('tasks_by_state').on('tasks').columns(['tenant', 'state']).execute();
+
+  await db.schema
+    .createTable('leases')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('task', 'text', (column) => column.notNull())
+    .addColumn('agent', 'text', (column) => column.notNull())
+    .addColumn('connector', 'text', (column) => column.notNull())
+    .addColumn('issuer', 'text', (column) => column.notNull())
+    .addColumn('tag', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('revocation', 'text', (column) => column.notNull())
+    .addColumn('scope', 'text', (column) => column.notNull())
+    .addColumn('intended_at', 'bigint', (column) => column.notNull())
+    .addColumn('issue_deadline', 'bigint', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .addColumn('native_expires_at', 'bigint')
+    .addColumn('ended_at', 'bigint')
+    .addColumn('end_reason', 'text')
+    .addColumn('attempts', 'bigint', (column) => column.notNull())
+    .addColumn('last_error', 'text')
+    .addPrimaryKeyConstraint('leases_key', ['tenant', 'id'])
+    .execute();
+  await db.schema.createIndex('leases_by_task').on('leases').columns(['tenant', 'task']).execute();
+  await db.schema.createIndex('leases_by_state').on('leases').columns(['tenant', 'state']).execute();
+
+  await db.schema
+    .createTable('secrets')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('version', 'bigint', (column) => column.notNull())
+    .addColumn('key_id', 'text', (column) => column.notNull())
+    .addColumn('envelope', bytes, (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('secrets_key', ['tenant', 'name'])
+    .execute();
+
+  await db.schema
+    .createTable('task_keys')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('task', 'text', (column) => column.notNull())
+    .addColumn('key_id', 'text', (column) => column.notNull())
+    .addColumn('envelope', bytes, (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('task_keys_key', ['tenant', 'task'])
+    .execute();
+
+  await db.schema
+    .createTable('signing_keys')
+    .addColumn('kid', 'text', (column) => column.notNull().primaryKey())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('key_id', 'text', (column) => column.notNull())
+    .addColumn('envelope', bytes, (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('retires_at', 'bigint')
+    .execute();
+  // Two nodes that rotate at once cannot leave two current keys.
+  await sql`create unique index signing_keys_one_current on signing_keys (state) where state = 'current'`.execute(db);
+
+  await db.schema
+    .createTable('oauth')
+    .addColumn('model', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('payload', 'text', (column) => column.notNull())
+    .addColumn('grant_id', 'text')
+    .addColumn('uid', 'text')
+    .addColumn('expires_at', 'bigint')
+    .addColumn('consumed_at', 'bigint')
+    .addPrimaryKeyConstraint('oauth_key', ['model', 'id'])
+    .execute();
+  await db.schema.createIndex('oauth_by_grant').on('oauth').columns(['model', 'grant_id']).execute();
+  await db.schema.createIndex('oauth_by_uid').on('oauth').columns(['model', 'uid']).execute();
+  await db.schema.createIndex('oauth_by_expiry').on('oauth').column('expires_at').execute();
+
+  await db.schema
+    .createTable('inventory_agents')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('owner', 'text', (column) => column.notNull())
+    .addColumn('environment', 'text', (column) => column.notNull())
+    .addColumn('zone', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('inventory_agents_key', ['tenant', 'id'])
+    .execute();
+
+  await db.schema
+    .createTable('inventory_connectors')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('owner', 'text', (column) => column.notNull())
+    .addColumn('environment', 'text', (column) => column.notNull())
+    .addColumn('zone', 'text', (column) => column.notNull())
+    .addColumn('transport', 'text', (column) => column.notNull())
+    .addColumn('credential', 'text', (column) => column.notNull())
+    .addColumn('exception_owner', 'text')
+    .addColumn('exception_reason', 'text')
+    .addColumn('exception_expires', 'text')
+    .addPrimaryKeyConstraint('inventory_connectors_key', ['tenant', 'id'])
+    .execute();
+
+  await db.schema
+    .createTable('inventory_tools')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('connector', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('fingerprint', 'text', (column) => column.notNull())
+    .addColumn('definition', 'text', (column) => column.notNull())
+    .addColumn('status', 'text', (column) => column.notNull())
+    .addColumn('action_class', 'text')
+    .addColumn('approved_by', 'text')
+    .addColumn('first_seen_at', 'bigint', (column) => column.notNull())
+    .addColumn('last_seen_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('inventory_tools_key', ['tenant', 'connector', 'name'])
+    .execute();
+
+  await db.schema
+    .createTable('inventory_grants')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('agent', 'text', (column) => column.notNull())
+    .addColumn('template', 'text', (column) => column.notNull())
+    .addColumn('template_owner', 'text', (column) => column.notNull())
+    .addColumn('purpose', 'text', (column) => column.notNull())
+    .addColumn('action_classes', 'text', (column) => column.notNull())
+    .addColumn('tools', 'text', (column) => column.notNull())
+    .addColumn('resources', 'text', (column) => column.notNull())
+    .addColumn('calls', 'bigint', (column) => column.notNull())
+    .addColumn('max_duration_seconds', 'bigint', (column) => column.notNull())
+    .addColumn('requires_user', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('inventory_grants_key', ['tenant', 'agent', 'template'])
+    .execute();
+}

@@ -1,0 +1,107 @@
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
+import { Pool, type PoolClient, types } from 'pg';
+import { RemitError } from '../../domain/errors.ts';
+import type { Store } from '../../seams/store.ts';
+import { makeStore } from './make-store.ts';
+import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
+import type { Schema } from './schema.ts';
+
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database?sslmode=…`. Holds a secret: never shown. */
+  readonly url: string;
+  /** Connections at most. Default 10. */
+  readonly connections?: number;
+  /** Longest wait for a connection. Default 3,000 ms. */
+  readonly connectMs?: number;
+  /** Longest wait for another session's lock. Default 2,000 ms. */
+  readonly lockMs?: number;
+  /** Longest run of one statement at the server; the answer may take one second more. Default 5,000 ms. */
+  readonly statementMs?: number;
+  /** Longest life of one transaction. Default 10,000 ms. */
+  readonly transactionMs?: number;
+}
+
+/** Type id of bigint, which `pg` reads as text. Our times and counts are far below 2^53. */
+const INT8 = 20;
+
+/**
+ * Opens the store in a PostgreSQL database, for any number of gateways.
+ * @throws `ERR_STORE_UNREACHABLE`, `ERR_STORE_LOCKED`, `ERR_STORE_FULL`, `ERR_STORE_SCHEMA`
+ */
+export async function openPostgres(options: PostgresOptions): Promise<Store> {
+  const where = describeUrl(options.url);
+  const statementMs = options.statementMs ?? 5_000;
+  const transactionMs = options.transactionMs ?? 10_000;
+  const pool = new Pool({
+    connectionString: options.url,
+    application_name: 'remit',
+    max: options.connections ?? 10,
+    connectionTimeoutMillis: options.connectMs ?? 3_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    lock_timeout: options.lockMs ?? 2_000,
+    statement_timeout: statementMs,
+    // A server or a network that hangs sends no timeout of its own.
+    query_timeout: statementMs + 1_000,
+    idle_in_transaction_session_timeout: transactionMs + 1_000,
+    // A commit is on the disk when it returns (guarantee L1), whatever the database's default is.
+    options: '-c synchronous_commit=on',
+    types: { getTypeParser: (id, format) => (id === INT8 ? Number : types.getTypeParser(id, format)) },
+  });
+  // The pool listens to idle connections only: one that breaks while it is lent would end the process.
+  pool.on('connect', (client) => client.on('error', ignore));
+  pool.on('error', ignore);
+  return makeStore({
+    queries: new Kysely<Schema>({ dialect: new PostgresDialect({ pool: discardingPool(pool) }) }),
+    dialect: { name: 'postgres', bytes: 'bytea' },
+    where,
+    diagnose: diagnosePostgres,
+    isBusy: () => false,
+    assertInPlace: ignore,
+    busyMs: 0,
+    transactionMs,
+  });
+}
+
+/** Host, port and database of the URL, without user and password. */
+function describeUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
+    // Not the text, and no cause: either would hold the password.
+    throw new RemitError('ERR_STORE_UNREACHABLE', 'the address of the PostgreSQL store is not a postgres:// URL', {
+      hint: 'Write it as postgres://user:password@host:5432/database.',
+    });
+  }
+  const host = url.hostname === '' ? (url.searchParams.get('host') ?? 'localhost') : decodeURIComponent(url.hostname);
+  return `${host}:${url.port === '' ? '5432' : url.port}${url.pathname}`;
+}
+
+/** The pool as kysely uses it, but a connection whose state is unknown is closed instead of lent again. */
+function discardingPool(pool: Pool): PostgresPool {
+  return {
+    connect: async () => discardingClient(await pool.connect()) as never,
+    end: () => pool.end(),
+  };
+}
+
+function discardingClient(client: PoolClient) {
+  let lost: Error | undefined;
+  return {
+    query: async (text: string, parameters: unknown[]) => {
+      // A hung connection would make its ROLLBACK wait as long again.
+      if (lost !== undefined) throw lost;
+      try {
+        const result = await client.query(text, parameters);
+        if (text === 'commit' && result.command !== 'COMMIT') throw new Error('the transaction was not committed');
+        return result;
+      } catch (error) {
+        const isStateUnknown = isConnectionLost(error) || text === 'commit' || text === 'rollback';
+        if (isStateUnknown) lost = error instanceof Error ? error : new Error(String(error));
+        throw error;
+      }
+    },
+    release: () => client.release(lost !== undefined),
+  };
+}
+
+function ignore(): void {}

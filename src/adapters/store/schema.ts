@@ -1,0 +1,146 @@
+import type { Kysely } from 'kysely';
+
+/**
+ * The tables as kysely sees them; `migrations.ts` makes them. Times are whole milliseconds (seconds in `oauth`), truths
+ * are 0 or 1, lists are JSON text, bytes are `Buffer` (`ArrayBuffer` when libsql reads them: see `columns.ts`).
+ */
+export interface Schema {
+  tasks: TaskTable;
+  leases: LeaseTable;
+  secrets: SecretTable;
+  task_keys: TaskKeyTable;
+  signing_keys: SigningKeyTable;
+  oauth: OAuthTable;
+  inventory_agents: InventoryAgentTable;
+  inventory_connectors: InventoryConnectorTable;
+  inventory_tools: InventoryToolTable;
+  inventory_grants: InventoryGrantTable;
+}
+
+/** The database or one transaction on it. */
+export type Queries = Kysely<Schema>;
+
+/** Runs several statements as one: in the running transaction where there is one, else in its own. */
+export type Atomically = <T>(work: (queries: Queries) => Promise<T>) => Promise<T>;
+
+export interface TaskTable {
+  tenant: string;
+  id: string;
+  agent: string;
+  user_issuer: string | null;
+  user_subject: string | null;
+  user_groups: string | null;
+  template: string;
+  purpose: string;
+  action_classes: string;
+  tools: string;
+  resources: string;
+  calls: number;
+  parent: string | null;
+  trace: string;
+  state: 'active' | 'suspended' | 'ended';
+  end_reason: string | null;
+  started_at: number;
+  expires_at: number;
+  ended_at: number | null;
+}
+
+export interface LeaseTable {
+  tenant: string;
+  id: string;
+  task: string;
+  agent: string;
+  connector: string;
+  issuer: string;
+  tag: string;
+  state: string;
+  revocation: string;
+  scope: string;
+  intended_at: number;
+  issue_deadline: number;
+  expires_at: number;
+  native_expires_at: number | null;
+  ended_at: number | null;
+  end_reason: string | null;
+  attempts: number;
+  last_error: string | null;
+}
+
+export interface SecretTable {
+  tenant: string;
+  name: string;
+  version: number;
+  key_id: string;
+  envelope: Buffer;
+  created_at: number;
+}
+
+export interface TaskKeyTable {
+  tenant: string;
+  task: string;
+  key_id: string;
+  envelope: Buffer;
+  created_at: number;
+}
+
+export interface SigningKeyTable {
+  kid: string;
+  state: 'current' | 'retired';
+  key_id: string;
+  envelope: Buffer;
+  created_at: number;
+  retires_at: number | null;
+}
+
+export interface OAuthTable {
+  model: string;
+  id: string;
+  payload: string;
+  grant_id: string | null;
+  uid: string | null;
+  expires_at: number | null;
+  consumed_at: number | null;
+}
+
+export interface InventoryAgentTable {
+  tenant: string;
+  id: string;
+  owner: string;
+  environment: string;
+  zone: string;
+}
+
+export interface InventoryConnectorTable extends InventoryAgentTable {
+  transport: string;
+  credential: string;
+  exception_owner: string | null;
+  exception_reason: string | null;
+  exception_expires: string | null;
+}
+
+export interface InventoryToolTable {
+  tenant: string;
+  connector: string;
+  name: string;
+  fingerprint: string;
+  definition: string;
+  status: string;
+  action_class: string | null;
+  approved_by: string | null;
+  first_seen_at: number;
+  last_seen_at: number;
+}
+
+export interface InventoryGrantTable {
+  tenant: string;
+  agent: string;
+  template: string;
+  template_owner: string;
+  purpose: string;
+  action_classes: string;
+  tools: string;
+  resources: string;
+  calls: number;
+  max_duration_seconds: number;
+  requires_user: number;
+}
