@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { LineCounter, parseDocument, type Document, isNode } from 'yaml';
+import type { z } from 'zod';
+import { RemitError } from '../domain/errors.ts';
+import { configSchema, type Config } from './schema.ts';
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Absolute path of the file; relative paths inside it start from its folder. */
+  readonly path: string;
+  /** Resolves a path of the configuration against the file's folder. */
+  readonly resolvePath: (relative: string) => string;
+}
+
+/**
+ * Reads and validates `remit.yaml`.
+ * @throws `ERR_CONFIG_MISSING`, or `ERR_CONFIG_INVALID` naming every problem as `file:line:column: path: what`
+ */
+export async function loadConfig(file: string): Promise<LoadedConfig> {
+  const path = resolve(file);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new RemitError('ERR_CONFIG_MISSING', `cannot read the configuration ${path}`, {
+      where: path,
+      hint: 'Run `remit init` to write one, or name it with --config.',
+      cause,
+    });
+  }
+  const folder = dirname(path);
+  return { config: parseConfig(text, path), path, resolvePath: (relative) => resolve(folder, relative) };
+}
+
+/** Validates the text of a configuration; `path` is for messages only. */
+export function parseConfig(text: string, path: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
+  const at = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `${path}:${line}:${col}`;
+  };
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`);
+    throw invalid(problems, path);
+  }
+  const parsed = configSchema.safeParse(document.toJS());
+  if (!parsed.success) {
+    const problems = parsed.error.issues.flatMap((issue) =>
+      describeIssue(issue, (keys) => at(offsetOf(document, keys))),
+    );
+    throw invalid(problems, path);
+  }
+  const problems = crossReferenceProblems(parsed.data, (keys) => at(offsetOf(document, keys)));
+  if (problems.length > 0) throw invalid(problems, path);
+  return parsed.data;
+}
+
+function invalid(problems: string[], path: string): RemitError {
+  return new RemitError('ERR_CONFIG_INVALID', `the configuration is not valid:\n${problems.map((p) => `  ${p}`).join('\n')}`, {
+    where: path,
+    hint: 'Mend the lines named above; an editor that reads the yaml-language-server header shows the allowed keys.',
+  });
+}
+
+type Position = (keys: readonly PropertyKey[]) => string;
+
+function describeIssue(issue: z.core.$ZodIssue, position: Position): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => `${position([...issue.path, key])}: ${name([...issue.path, key])}: unknown key`);
+  }
+  if (issue.code === 'invalid_union') {
+    // The branch that got furthest says most; the others only say that they are other branches.
+    const branches = issue.errors.filter((branch) => !branch.some((inner) => inner.code === 'unrecognized_keys'));
+    const chosen = branches[0] ?? issue.errors[0] ?? [];
+    return chosen.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, position));
+  }
+  return [`${position(issue.path)}: ${name(issue.path)}: ${issue.message}`];
+}
+
+const name = (keys: readonly PropertyKey[]): string => (keys.length === 0 ? '(whole file)' : keys.map(String).join('.'));
+
+/** Where a key path stands in the file; the nearest parent that exists when it is absent. */
+function offsetOf(document: Document, keys: readonly PropertyKey[]): number {
+  for (let length = keys.length; length > 0; length--) {
+    const node = document.getIn(keys.slice(0, length), true);
+    if (isNode(node) && node.range) return node.range[0];
+  }
+  return 0;
+}
+
+/** References between parts of the file that a schema cannot express. */
+function crossReferenceProblems(config: Config, position: Position): string[] {
+  const problems: string[] = [];
+  const say = (keys: readonly PropertyKey[], what: string): void => {
+    problems.push(`${position(keys)}: ${name(keys)}: ${what}`);
+  };
+  for (const [id, template] of Object.entries(config.templates)) {
+    template.agents.forEach((agent, index) => {
+      if (!config.agents[agent]) say(['templates', id, 'agents', index], `no agent is called ${agent}`);
+    });
+    template.tools.forEach((pattern, index) => {
+      const slash = pattern.indexOf('/');
+      const connector = config.connectors[pattern.slice(0, slash)];
+      const tool = pattern.slice(slash + 1);
+      if (!connector) say(['templates', id, 'tools', index], `no connector is called ${pattern.slice(0, slash)}`);
+      else if (tool !== '*' && !connector.tools[tool]) {
+        say(['templates', id, 'tools', index], `${pattern} has no profile; run \`remit tool describe ${pattern}\``);
+      }
+    });
+    template.resources.forEach((resource, index) => {
+      const connector = resource.slice(0, resource.indexOf(':'));
+      if (!config.connectors[connector]) say(['templates', id, 'resources', index], `no connector is called ${connector}`);
+    });
+  }
+  return problems;
+}

@@ -1,0 +1,38 @@
+import type { RecordEntry, Recorder } from '../audit/recorder.ts';
+import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../domain/ids.ts';
+import type { Task, TaskEndReason, TaskTemplate } from '../domain/task.ts';
+import type { Catalogue } from '../inventory/catalogue.ts';
+import type { HeldLease } from '../leases/held-lease.ts';
+import type { Decider } from '../policy/decide.ts';
+import type { Authenticator } from '../seams/authenticator.ts';
+import type { Clock, Log } from '../seams/clock.ts';
+import type { Connections } from './connections.ts';
+
+/** Everything that the pipeline's stages may use. Built once by `compose`; each stage takes what it needs of it. */
+export interface Gateway {
+  readonly tenant: TenantId;
+  readonly authenticator: Authenticator;
+  readonly isRegistered: (agent: AgentId) => boolean;
+  readonly tasks: {
+    /** An active task, from memory. */
+    get(id: TaskId): Task | undefined;
+    callsLeft(id: TaskId): number;
+    /** Takes one call from the budget; false when none is left. */
+    takeCall(id: TaskId): boolean;
+    end(id: TaskId, reason: TaskEndReason): Promise<boolean>;
+  };
+  /** Templates as they are now: one may have been narrowed since a task under it began. */
+  readonly template: (id: TemplateId) => TaskTemplate | undefined;
+  readonly catalogue: Pick<Catalogue, 'byExposedName' | 'tools'>;
+  readonly decider: Decider;
+  readonly recorder: Recorder;
+  /** Records what need not be durable before the next step: use of a credential, an outcome. A failing log stops the gateway. */
+  readonly recordLater: (entry: RecordEntry) => void;
+  /** The task's lease for a connector; undefined when the connector needs no credential. */
+  readonly acquireLease: (task: Task, connector: ConnectorId) => HeldLease | undefined | Promise<HeldLease | undefined>;
+  readonly connections: Connections;
+  readonly timeoutMs: (connector: ConnectorId) => number;
+  readonly newSpan: () => string;
+  readonly clock: Clock;
+  readonly log: Log;
+}

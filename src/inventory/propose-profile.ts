@@ -1,0 +1,84 @@
+import type { ToolDefinition } from '../domain/tool.ts';
+import type { ActionClass, ArgumentType } from '../domain/tool.ts';
+import { CURATED_PROFILES } from './curated-profiles.ts';
+
+/** A profile proposed for a person to approve; never in force by itself. */
+export interface ProposedProfile {
+  readonly class: ActionClass;
+  readonly dataClasses: readonly string[];
+  readonly arguments: Readonly<Record<string, string>>;
+  readonly reversible: boolean;
+  readonly fingerprint: string;
+  /** Where the class comes from, for the reader: `curated`, `name`, `default`. */
+  readonly basis: 'curated' | 'name' | 'default';
+}
+
+/** Words in a tool's name that tell its class, strictest first: the first that matches wins. */
+const NAME_WORDS: readonly (readonly [ActionClass, RegExp])[] = [
+  ['secret', /(^|_)(secrets?|credentials?|passwords?|tokens?|keys?)(_|$)/],
+  ['privilege', /(^|_)(grant|revoke|permissions?|roles?|invite|members?|policy|chmod|chown|sudo)(_|$)/],
+  ['financial', /(^|_)(pay|payments?|refunds?|invoices?|transfer|charge|payouts?|transactions?)(_|$)/],
+  ['export', /(^|_)(export|send|share|publish|upload|email|forward|post)(_|$)/],
+  ['code', /(^|_)(commit|push|merge|deploy|exec|execute|eval|run|shell|command|install|branch|rebase|reset|checkout)(_|$)/],
+  ['ticket', /(^|_)(tickets?|issues?|comments?)(_|$).*|(create|update|close)_(issue|ticket)/],
+  ['write', /(^|_)(write|edit|create|update|delete|remove|move|rename|insert|set|put|add|drop|patch|copy|upsert|append|clear)(_|$)/],
+  ['read', /(^|_)(read|get|list|search|find|query|describe|show|fetch|view|tree|info|status|count|directory|think|thinking)(_|$)/],
+];
+
+/** Proposes a profile from the curated table, the name and the input schema. Annotations are not asked: they are the server's own word. */
+export function proposeProfile(definition: ToolDefinition): ProposedProfile {
+  const words = definition.name
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_');
+  const curated = CURATED_PROFILES.find(
+    (entry) => entry.tool === definition.name && entry.arguments.every((name) => name in propertiesOf(definition)),
+  );
+  const byName = NAME_WORDS.find(([, pattern]) => pattern.test(words));
+  return {
+    // Nothing known means the worst that is still common: a person will look at it.
+    class: curated?.class ?? byName?.[0] ?? 'write',
+    dataClasses: [],
+    arguments: proposeArguments(definition),
+    reversible: curated?.reversible ?? false,
+    fingerprint: definition.fingerprint,
+    basis: curated ? 'curated' : byName ? 'name' : 'default',
+  };
+}
+
+function propertiesOf(definition: ToolDefinition): Readonly<Record<string, unknown>> {
+  const schema = definition.raw.inputSchema;
+  const properties = isObject(schema) ? schema.properties : undefined;
+  return isObject(properties) ? properties : {};
+}
+
+function proposeArguments(definition: ToolDefinition): Record<string, string> {
+  const schema = definition.raw.inputSchema;
+  const required = isObject(schema) && Array.isArray(schema.required) ? schema.required : [];
+  const proposed: Record<string, string> = {};
+  for (const [name, property] of Object.entries(propertiesOf(definition))) {
+    const type = argumentType(name, property);
+    if (type !== undefined) proposed[name] = required.includes(name) ? type : `${type}?`;
+  }
+  return proposed;
+}
+
+function argumentType(name: string, property: unknown): ArgumentType | undefined {
+  if (!isObject(property)) return undefined;
+  switch (property.type) {
+    case 'string':
+      return /(^|_)(path|file|directory|dir|folder|source|destination)$/i.test(name) ? 'path' : 'string';
+    case 'integer':
+      return 'long';
+    case 'boolean':
+      return 'boolean';
+    case 'array':
+      return isObject(property.items) && property.items.type === 'string' ? 'string[]' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
