@@ -1,0 +1,102 @@
+import type { Readable, Writable } from 'node:stream';
+import { createInterface } from 'node:readline';
+import { request } from 'undici';
+import { messageOf } from '../domain/errors.ts';
+import type { TaskSession } from './task-session.ts';
+
+/**
+ * A stdio MCP server that passes each message on to the gateway with the task's token. Knows nothing of MCP but the JSON-RPC
+ * envelope. Resolves when the client closes its end and every open request has been answered (or `graceMs` has passed).
+ */
+export async function bridgeStdio(options: {
+  readonly session: TaskSession;
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly onProblem: (message: string) => void;
+  readonly graceMs?: number;
+}): Promise<void> {
+  const { session, output } = options;
+  const pending = new Set<Promise<void>>();
+  let version: string | undefined;
+
+  async function post(line: string, token: string): Promise<{ status: number; text: string; type: string }> {
+    const response = await request(session.mcpUrl, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        authorization: `Bearer ${token}`,
+        ...(version !== undefined && { 'mcp-protocol-version': version }),
+      },
+      body: line,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    return {
+      status: response.statusCode,
+      text: await response.body.text(),
+      type: String(response.headers['content-type'] ?? ''),
+    };
+  }
+
+  async function relay(line: string, message: { id?: unknown; method?: unknown }): Promise<void> {
+    try {
+      let answer = await post(line, await session.token());
+      // A 401 means that nothing was forwarded: asking again with a fresh token repeats no effect.
+      if (answer.status === 401) answer = await post(line, await session.refresh());
+      for (const reply of messagesOf(answer.text, answer.type)) write(reply, message);
+    } catch (error) {
+      options.onProblem(messageOf(error));
+      if (message.id !== undefined) fail(message.id, `Remit: ${messageOf(error)}`);
+    }
+  }
+
+  function write(reply: string, message: { id?: unknown; method?: unknown }): void {
+    const parsed = JSON.parse(reply) as { id?: unknown; error?: { message?: string }; result?: { protocolVersion?: string } };
+    if (message.method === 'initialize' && parsed.result?.protocolVersion !== undefined) version = parsed.result.protocolVersion;
+    // Errors before the id was read carry `null`: the client can only match them by the id it sent.
+    if (parsed.id === null && message.id !== undefined) fail(message.id, parsed.error?.message ?? 'refused');
+    else output.write(`${reply}\n`);
+  }
+
+  function fail(id: unknown, message: string): void {
+    output.write(`${JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32000, message } })}\n`);
+  }
+
+  const lines = createInterface({ input: options.input, crlfDelay: Number.POSITIVE_INFINITY });
+  for await (const line of lines) {
+    if (line.trim() === '') continue;
+    let message: { id?: unknown; method?: unknown };
+    try {
+      message = JSON.parse(line) as typeof message;
+    } catch {
+      output.write(`${JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } })}\n`);
+      continue;
+    }
+    const relayed = relay(line, message).finally(() => pending.delete(relayed));
+    pending.add(relayed);
+    // The agreed version goes into the headers of everything that follows.
+    if (message.method === 'initialize') await relayed;
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, options.graceMs ?? 5_000);
+  });
+  await Promise.race([Promise.all(pending), grace]);
+  clearTimeout(timer);
+}
+
+function messagesOf(text: string, type: string): string[] {
+  if (text.trim() === '') return [];
+  if (!type.includes('text/event-stream')) return [text.trim()];
+  return text
+    .split(/\r?\n\r?\n/)
+    .map((event) =>
+      event
+        .split(/\r?\n/)
+        .filter((line) => line.startsWith('data:'))
+        .map((line) => line.slice(5).trimStart())
+        .join('\n'),
+    )
+    .filter((data) => data !== '');
+}

@@ -1,0 +1,85 @@
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { writeAgentKey } from '../../agent/agent-key.ts';
+import { createVaultKey } from '../../compose/vault-key.ts';
+import { placesOf } from '../../compose/workspace.ts';
+import { writePolicySchema } from '../../compose/policies.ts';
+import { buildEstate } from '../../compose/estate.ts';
+import { configJsonSchema } from '../../config/json-schema.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { RemitError } from '../../domain/errors.ts';
+import { starterPolicies } from '../../policy/starter-policies.ts';
+import { type Common, command } from '../program.ts';
+import { starterConfig } from './init-files.ts';
+
+/** `remit init`: a commented configuration, policies, keys, and a workspace folder; overwrites nothing. */
+export function addInitCommand(program: Command): void {
+  command<Common & { owner?: string }>(
+    program,
+    'init [folder]',
+    'write remit.yaml, policies/, an agent’s key and a vault key',
+    (c) => c.option('--owner <who>', 'who answers for the agent and the connector, for example an e-mail address'),
+    async (output, { owner }, [folder = '.']) => {
+      const root = resolve(folder);
+      const config = join(root, 'remit.yaml');
+      if (await exists(config)) {
+        throw new RemitError('ERR_USAGE', 'there is a remit.yaml already; nothing was changed', {
+          where: config,
+          hint: 'Use another folder: `remit init FOLDER`.',
+        });
+      }
+      const answerable = owner ?? `${userInfo().username}@localhost`;
+      await mkdir(join(root, 'workspace'), { recursive: true });
+      await mkdir(join(root, 'policies'), { recursive: true });
+      const written: string[] = [];
+      const write = async (name: string, text: string): Promise<void> => {
+        if (await exists(join(root, name))) return;
+        await writeFile(join(root, name), text);
+        written.push(name);
+      };
+      await write('remit.schema.json', `${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+      for (const { path, text } of starterPolicies()) await write(join('policies', path), text);
+      await write(join('workspace', 'hello.txt'), 'Hello from the workspace.\n');
+      await write('remit.yaml', starterConfig(answerable));
+
+      const loaded = await loadConfig(config);
+      const places = placesOf(loaded);
+      await mkdir(places.data, { recursive: true, mode: 0o700 });
+      await writeIgnoreFile(places.data);
+      if (!(await exists(places.keyFile))) await createVaultKey(places.keyFile);
+      if (!(await exists(places.agentKey('my-agent')))) {
+        await writeAgentKey('my-agent', {
+          privateKey: places.agentKey('my-agent'),
+          publicKeys: loaded.resolvePath('agents/my-agent.jwks.json'),
+        });
+      }
+      await writePolicySchema(places.policies, buildEstate(loaded.config));
+      output.result({ folder: root, written, owner: answerable }, () =>
+        [
+          `Written to ${root}: ${written.join(', ')}, agents/my-agent.jwks.json, and keys in ${loaded.config.data}/.`,
+          `Owner of the agent and the connector: ${answerable}.`,
+          '',
+          'Next:',
+          '  remit up                          # serve on loopback',
+          '  remit connect --agent my-agent    # a stdio MCP server for any client',
+        ].join('\n'),
+      );
+    },
+  );
+}
+
+/** Keys and the journal must not be committed by accident. */
+async function writeIgnoreFile(data: string): Promise<void> {
+  const path = join(data, '.gitignore');
+  const current = await readFile(path, 'utf8').catch(() => undefined);
+  if (current === undefined) await writeFile(path, '*\n');
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,92 @@
+import { access } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Command } from 'commander';
+import { createSystem } from '../../compose/system.ts';
+import { createVaultKey } from '../../compose/vault-key.ts';
+import { openWorkspace, placesOf, type Workspace } from '../../compose/workspace.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { RemitError } from '../../domain/errors.ts';
+import { Secret } from '../../domain/secret.ts';
+import { table } from '../output.ts';
+import { type Common, command, readStandardInput } from '../program.ts';
+
+/** Secrets that Remit keeps for itself. */
+const INTERNAL = /^remit-/;
+
+export function addSecretCommands(program: Command): void {
+  const group = program.command('secret').description('the vault: static secrets, sealed at rest');
+
+  command<Common>(
+    group,
+    'init',
+    'make the vault key, if there is none',
+    (c) => c,
+    async (output, options) => {
+      const { keyFile } = placesOf(await loadConfig(options.config));
+      const isThere = await access(keyFile).then(
+        () => true,
+        () => false,
+      );
+      await mkdir(dirname(keyFile), { recursive: true, mode: 0o700 });
+      if (!isThere) await createVaultKey(keyFile);
+      output.result({ keyFile, created: !isThere }, () => (isThere ? `${keyFile} is there already` : `written: ${keyFile} (0600). Without it nothing that is sealed can be opened: back it up apart.`));
+    },
+  );
+
+  command<Common>(
+    group,
+    'put <name> [value]',
+    'store a secret, read from standard input',
+    (c) => c,
+    async (output, options, [name = '', typed]) => {
+      if (typed !== undefined && typed !== '') {
+        throw new RemitError('ERR_SECRET_ON_COMMAND_LINE', 'a secret typed on the command line was refused', {
+          hint: `It can be read by every user of this machine and is in your shell’s history: treat it as leaked. Then use: remit secret put ${name} < file`,
+        });
+      }
+      const text = (await readStandardInput('a secret')).replace(/\r?\n$/, '');
+      if (text === '') throw new RemitError('ERR_USAGE', 'standard input was empty', { hint: `remit secret put ${name} < file` });
+      const version = await withWorkspace(options, ({ vault }) => vault.put(name, new Secret(text)));
+      output.result({ name, version }, () => `${name}: version ${version} sealed`);
+    },
+  );
+
+  command<Common>(
+    group,
+    'ls',
+    'list secrets, never their values',
+    (c) => c,
+    async (output, options) => {
+      const entries = (await withWorkspace(options, ({ vault }) => vault.list())).filter(({ name }) => !INTERNAL.test(name));
+      output.result(entries, () =>
+        table(
+          ['NAME', 'VERSION', 'SINCE', 'SEALED UNDER'],
+          entries.map((entry) => [entry.name, String(entry.version), new Date(entry.createdAt).toISOString(), entry.keyId]),
+          'The vault is empty.',
+        ),
+      );
+    },
+  );
+
+  command<Common>(
+    group,
+    'rm <name>',
+    'remove a secret in all its versions',
+    (c) => c,
+    async (output, options, [name = '']) => {
+      const removed = await withWorkspace(options, ({ vault }) => vault.remove(name));
+      if (!removed) throw new RemitError('ERR_NOT_FOUND', `no secret is called ${name}`, { hint: '`remit secret ls` lists them.' });
+      output.result({ name, removed }, () => `${name} is removed`);
+    },
+  );
+}
+
+async function withWorkspace<T>(options: Common, work: (workspace: Workspace) => Promise<T>): Promise<T> {
+  const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
+  try {
+    return await work(workspace);
+  } finally {
+    await workspace.close();
+  }
+}

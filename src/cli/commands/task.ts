@@ -1,0 +1,107 @@
+import type { Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { readAgentKey } from '../../agent/agent-key.ts';
+import { openTaskSession } from '../../agent/task-session.ts';
+import { createSystem } from '../../compose/system.ts';
+import { openWorkspace, placesOf } from '../../compose/workspace.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { userKey } from '../../domain/principal.ts';
+import { callAdmin } from '../admin-client.ts';
+import { table } from '../output.ts';
+import { type Common, command } from '../program.ts';
+
+export function addTaskCommands(program: Command): void {
+  const group = program.command('task').description('pieces of work that access is granted for');
+
+  command<Common & { agent: string; template: string; purpose?: string; tools?: string; resources?: string; classes?: string; calls?: string; seconds?: string; key?: string; url?: string; userTokenFile?: string }>(
+    group,
+    'start',
+    'declare a task as an agent and print its first token',
+    (c) =>
+      c
+        .requiredOption('-a, --agent <name>', 'the agent')
+        .requiredOption('-t, --template <id>', 'the template that bounds it')
+        .option('-p, --purpose <text>', 'business purpose')
+        .option('--classes <list>', 'action classes, comma-separated')
+        .option('--tools <list>', 'tools, comma-separated')
+        .option('--resources <list>', 'resources, comma-separated')
+        .option('--calls <n>', 'call budget')
+        .option('--seconds <n>', 'duration')
+        .option('--key <file>', 'the agent’s private key')
+        .option('--url <url>', 'the gateway')
+        .option('--user-token-file <file>', 'the user’s own token'),
+    async (output, options) => {
+      const loaded = await loadConfig(options.config);
+      const list = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
+      const session = await openTaskSession({
+        gateway: options.url ?? loaded.config.publicUrl ?? `http://${loaded.config.listen.host}:${loaded.config.listen.port}`,
+        agent: options.agent,
+        key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
+        ...(options.userTokenFile !== undefined && { subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim() }),
+        task: {
+          declare: {
+            template: options.template,
+            ...defined({
+              purpose: options.purpose,
+              actions: list(options.classes),
+              tools: list(options.tools),
+              resources: list(options.resources),
+              budget: options.calls === undefined ? undefined : { calls: Number(options.calls) },
+              duration_seconds: options.seconds === undefined ? undefined : Number(options.seconds),
+            }),
+          },
+        },
+        clock: Date.now,
+      });
+      const token = await session.token();
+      output.result({ ...session.granted, access_token: token, mcp: session.mcpUrl }, () => `task ${session.granted.task}\n${token}`);
+    },
+  );
+
+  command<Common & { all: boolean }>(
+    group,
+    'ls',
+    'list tasks',
+    (c) => c.option('--all', 'ended ones too', false),
+    async (output, options) => {
+      const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
+      try {
+        const tasks = await workspace.store.tasks.list(workspace.estate.tenant, options.all ? {} : { state: 'active' });
+        output.result(tasks, () =>
+          table(
+            ['TASK', 'STATE', 'AGENT', 'USER', 'TEMPLATE', 'UNTIL', 'PURPOSE'],
+            tasks.map((task) => [
+              task.id,
+              task.endReason ? `${task.state} (${task.endReason})` : task.state,
+              task.agent,
+              task.user ? userKey(task.user) : '-',
+              task.template,
+              new Date(task.expiresAt).toISOString(),
+              task.purpose,
+            ]),
+            'No active task. (`--all` shows ended ones.)',
+          ),
+        );
+      } finally {
+        await workspace.close();
+      }
+    },
+  );
+
+  command<Common>(
+    group,
+    'end <task>',
+    'end a task: its tokens are refused, its credentials revoked, its processes ended',
+    (c) => c,
+    async (output, options, [task = '']) => {
+      const { socket } = placesOf(await loadConfig(options.config));
+      const { ended } = await callAdmin<{ ended: boolean }>(socket, 'end-task', { task });
+      output.result({ task, ended }, () => (ended ? `${task} has ended` : `${task} had ended already`));
+    },
+  );
+}
+
+/** Without the members that are undefined. */
+function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

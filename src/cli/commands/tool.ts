@@ -1,0 +1,153 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { parseDocument } from 'yaml';
+import { createSystem } from '../../compose/system.ts';
+import { openWorkspace, type Workspace } from '../../compose/workspace.ts';
+import { parseConfig } from '../../config/load-config.ts';
+import { isRemitError, RemitError } from '../../domain/errors.ts';
+import type { ConnectorId } from '../../domain/ids.ts';
+import { type ProposedProfile, proposeProfile } from '../../inventory/propose-profile.ts';
+import type { InventoryTool } from '../../seams/store.ts';
+import { callAdmin } from '../admin-client.ts';
+import { table } from '../output.ts';
+import { type Common, command } from '../program.ts';
+
+export function addToolCommands(program: Command): void {
+  const group = program.command('tool').description('tools of connectors, and their profiles');
+
+  command<Common>(
+    group,
+    'ls [connector]',
+    'list the tools that connectors have shown, described or not',
+    (c) => c,
+    async (output, options, [connector]) => {
+      await withWorkspace(options, async (workspace) => {
+        const tools = await seenTools(workspace, connector);
+        output.result(tools, () =>
+          table(
+            ['TOOL', 'STATUS', 'CLASS', 'APPROVED BY', 'FIRST SEEN'],
+            tools.map((tool) => [
+              `${tool.connector}/${tool.name}`,
+              tool.status,
+              tool.actionClass ?? '-',
+              tool.approvedBy ?? '-',
+              new Date(tool.firstSeenAt).toISOString(),
+            ]),
+            'No tool has been seen. Start the gateway once: `remit up`.',
+          ),
+        );
+      });
+    },
+  );
+
+  command<Common & { all: boolean; approve: boolean; by?: string }>(
+    group,
+    'describe <target>',
+    'propose profiles for a connector/tool, or with --all for every undescribed tool of a connector',
+    (c) =>
+      c
+        .option('--all', 'the target is a connector: all its tools without a profile', false)
+        .option('--approve', 'write the proposal into the configuration: they become callable where templates and policies allow', false)
+        .option('--by <who>', 'with --approve: who approves'),
+    async (output, options, [target = '']) => {
+      await withWorkspace(options, async (workspace) => {
+        const proposals = await propose(workspace, target, options.all);
+        if (!options.approve) {
+          output.result(proposals, () => proposalText(proposals));
+          return;
+        }
+        if (options.by === undefined) {
+          throw new RemitError('ERR_USAGE', 'an approval needs a name', { hint: 'Add --by WHO; read the proposal first, without --approve.' });
+        }
+        await approve(workspace, proposals, options.by);
+        output.result({ approved: proposals.map((proposal) => proposal.tool), by: options.by, config: workspace.loaded.path }, () =>
+          `${proposals.length} profiles approved by ${options.by} in ${workspace.loaded.path}. The gateway takes them up at its next start.`,
+        );
+      });
+    },
+  );
+}
+
+interface Proposal extends ProposedProfile {
+  readonly connector: string;
+  readonly tool: string;
+}
+
+async function propose(workspace: Workspace, target: string, isAll: boolean): Promise<Proposal[]> {
+  const [connector = '', ...rest] = target.split('/');
+  const name = rest.join('/');
+  if (workspace.config.connectors[connector] === undefined || (isAll ? name !== '' : name === '')) {
+    throw new RemitError('ERR_USAGE', `${target} is no ${isAll ? 'connector' : 'connector/tool'} of the configuration`, {
+      where: workspace.loaded.path,
+      hint: `Connectors: ${Object.keys(workspace.config.connectors).join(', ') || 'none'}. Use \`describe --all CONNECTOR\` or \`describe CONNECTOR/TOOL\`.`,
+    });
+  }
+  // A running gateway lists the connector anew; without one, what earlier runs saw is used.
+  await callAdmin(workspace.places.socket, 'refresh', { connector }).catch((error: unknown) => {
+    if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
+  });
+  const seen = await seenTools(workspace, connector);
+  const chosen = seen.filter((tool) => (isAll ? tool.status !== 'described' : tool.name === name));
+  if (chosen.length === 0) {
+    throw new RemitError('ERR_NOT_FOUND', isAll && seen.length > 0 ? `every tool of ${connector} is described` : `${target} has not been seen`, {
+      hint: 'Start the gateway with the connector configured (`remit up`), then run this again; `remit tool ls` shows what there is.',
+    });
+  }
+  return chosen.map((tool) => ({
+    connector,
+    tool: tool.name,
+    ...proposeProfile({
+      connector: connector as ConnectorId,
+      name: tool.name,
+      description: '',
+      raw: tool.definition as Readonly<Record<string, unknown>>,
+      fingerprint: tool.fingerprint,
+    }),
+  }));
+}
+
+function proposalText(proposals: readonly Proposal[]): string {
+  const lines = [`# Proposed for connectors.${proposals[0]?.connector}.tools; read each line, then run this again with --approve --by WHO.`];
+  for (const proposal of proposals) {
+    const args = Object.entries(proposal.arguments).map(([name, type]) => `${JSON.stringify(name)}: ${JSON.stringify(type)}`);
+    lines.push(
+      `${JSON.stringify(proposal.tool)}:  # class from: ${proposal.basis}`,
+      `  class: ${proposal.class}`,
+      `  arguments: { ${args.join(', ')} }`,
+      `  reversible: ${proposal.reversible}`,
+      `  fingerprint: ${proposal.fingerprint}`,
+    );
+  }
+  return lines.join('\n');
+}
+
+/** Adds the profiles to remit.yaml; comments and order of everything else stay. The result is validated before it is written. */
+async function approve(workspace: Workspace, proposals: readonly Proposal[], by: string): Promise<void> {
+  const { path } = workspace.loaded;
+  const document = parseDocument(await readFile(path, 'utf8'));
+  for (const proposal of proposals) {
+    document.setIn(['connectors', proposal.connector, 'tools', proposal.tool], document.createNode({
+      class: proposal.class,
+      ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),
+      ...(proposal.reversible && { reversible: true }),
+      approvedBy: by,
+      fingerprint: proposal.fingerprint,
+    }));
+  }
+  const text = document.toString({ lineWidth: 0 });
+  parseConfig(text, path);
+  await writeFile(path, text);
+}
+
+async function seenTools(workspace: Workspace, connector: string | undefined): Promise<InventoryTool[]> {
+  return workspace.store.inventory.tools(workspace.estate.tenant, connector);
+}
+
+async function withWorkspace(options: Common, work: (workspace: Workspace) => Promise<void>): Promise<void> {
+  const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
+  try {
+    await work(workspace);
+  } finally {
+    await workspace.close();
+  }
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { startGateway } from '../../compose/start-gateway.ts';
+import { createSystem } from '../../compose/system.ts';
+import { openWorkspace } from '../../compose/workspace.ts';
+import { type Common, command } from '../program.ts';
+
+/** `remit up`: the gateway, in the foreground, until SIGINT or SIGTERM. */
+export function addUpCommand(program: Command, version: string): void {
+  command<Common & { logLevel: string }>(
+    program,
+    'up',
+    'serve agents on loopback until interrupted',
+    (c) => c.option('--log-level <level>', 'debug, info, warn or error', 'info'),
+    async (output, options) => {
+      const system = createSystem({ log: output.isJson ? 'json' : 'pretty', level: options.logLevel });
+      const workspace = await openWorkspace(options.config, system);
+      const stopped = waitForSignal();
+      let gateway: Awaited<ReturnType<typeof startGateway>>;
+      try {
+        gateway = await startGateway(workspace, version);
+      } catch (error) {
+        await workspace.close();
+        throw error;
+      }
+      const { url, tools, undescribed, problems } = gateway;
+      if (output.isJson) {
+        process.stdout.write(`${JSON.stringify({ event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems })}\n`);
+      } else {
+        output.note(`Remit serves ${url}/mcp (pid ${process.pid}); ${tools} tools described, ${undescribed} not.`);
+        for (const problem of problems) output.note(`  not reached: ${problem}`);
+        output.note('  agents connect with `remit connect --agent NAME`; stop with Ctrl-C.');
+      }
+      const signal = await Promise.race([stopped, gateway.failed]);
+      output.note(`stopping (${signal}): tasks’ credentials are being revoked`);
+      await gateway.close();
+      await workspace.close();
+      if (signal === 'journal failed') process.exitCode = 7;
+      else process.exitCode = 0;
+      // Whatever library still holds a timer or a socket does not keep a stopped gateway alive.
+      process.exit();
+    },
+  );
+}
+
+function waitForSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(signal));
+  });
+}

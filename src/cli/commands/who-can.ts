@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { createSystem } from '../../compose/system.ts';
+import { openWorkspace } from '../../compose/workspace.ts';
+import { type Access, whoCan } from '../../inventory/who-can.ts';
+import { type Common, command } from '../program.ts';
+
+export function addWhoCanCommand(program: Command): void {
+  command<Common & { agent?: string; tool?: string; resource?: string }>(
+    program,
+    'who-can',
+    'who can do what, for how long, under which business intent: live tasks and standing grants',
+    (c) =>
+      c
+        .option('-a, --agent <name>', 'only this agent')
+        .option('-t, --tool <tool>', 'only this connector/tool, or connector')
+        .option('-r, --resource <name>', 'only this resource, for example shop_db:public.orders'),
+    async (output, { config, agent, tool, resource }) => {
+      const system = createSystem({ log: 'silent' });
+      const workspace = await openWorkspace(config, system);
+      try {
+        const filter = { ...(agent && { agent }), ...(tool && { tool }), ...(resource && { resource }) };
+        const answer = await whoCan(workspace.store, workspace.estate.tenant, filter, system.clock());
+        output.result(answer, () => (answer.length === 0 ? 'Nobody.' : answer.map(describe).join('\n')));
+      } finally {
+        await workspace.close();
+      }
+    },
+  );
+}
+
+function describe(access: Access): string {
+  const who = `${access.agent} (owner ${access.agentOwner})${access.user ? ` for ${access.user}` : ''}`;
+  const on = access.resources.length > 0 ? ` on ${access.resources.join(', ')}` : '';
+  const head = access.kind === 'live' ? 'NOW     ' : 'MAY ASK ';
+  const lines = [
+    `${head} ${who}`,
+    `         can ${access.actionClass} with ${access.tool}${on}`,
+    `         until ${access.until}, ${access.callsBudget} calls at most`,
+    `         for “${access.purpose}” (${access.task ?? `template ${access.template}`}, approved by ${access.approvedBy})`,
+  ];
+  for (const { lease, scope, until } of access.credentials) {
+    lines.push(`         holding ${lease}: ${scope}${until ? `, valid until ${until}` : ''}`);
+  }
+  return lines.join('\n');
+}

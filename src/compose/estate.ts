@@ -1,0 +1,117 @@
+import type { Config, ConnectorConfig, ToolProfileConfig } from '../config/schema.ts';
+import { type AgentId, agentId, type ConnectorId, connectorId, type TemplateId, templateId, type TenantId, tenantId } from '../domain/ids.ts';
+import type { TaskTemplate } from '../domain/task.ts';
+import type { ArgumentType, CriticalArgument, ToolProfile } from '../domain/tool.ts';
+import type { InventoryAgent, InventoryConnector, InventoryGrant } from '../seams/store.ts';
+
+/** The configured estate in domain terms: the one place where the configuration's words become the product's nouns. */
+export interface Estate {
+  readonly tenant: TenantId;
+  readonly environment: string;
+  readonly agents: ReadonlyMap<AgentId, { readonly id: AgentId; readonly owner: string; readonly environment: string; readonly zone: string; readonly publicKeys: string }>;
+  readonly connectors: ReadonlyMap<ConnectorId, EstateConnector>;
+  readonly templates: ReadonlyMap<TemplateId, TaskTemplate>;
+}
+
+export interface EstateConnector {
+  readonly id: ConnectorId;
+  readonly owner: string;
+  readonly environment: string;
+  readonly zone: string;
+  readonly profiles: ReadonlyMap<string, ToolProfile>;
+  readonly config: ConnectorConfig;
+}
+
+export function buildEstate(config: Config): Estate {
+  const { environment } = config;
+  return {
+    tenant: tenantId(config.tenant),
+    environment,
+    agents: new Map(
+      Object.entries(config.agents).map(([id, agent]) => [
+        agentId(id),
+        { id: agentId(id), owner: agent.owner, environment: agent.environment ?? environment, zone: agent.zone, publicKeys: agent.publicKeys },
+      ]),
+    ),
+    connectors: new Map(
+      Object.entries(config.connectors).map(([id, connector]) => [
+        connectorId(id),
+        {
+          id: connectorId(id),
+          owner: connector.owner,
+          environment: connector.environment ?? environment,
+          zone: connector.zone,
+          profiles: new Map(Object.entries(connector.tools).map(([name, profile]) => [name, toProfile(profile)])),
+          config: connector,
+        },
+      ]),
+    ),
+    templates: new Map(
+      Object.entries(config.templates).map(([id, template]) => [
+        templateId(id),
+        {
+          id: templateId(id),
+          owner: template.owner,
+          purpose: template.purpose,
+          agents: template.agents.map(agentId),
+          bounds: { actionClasses: template.classes, tools: template.tools, resources: template.resources, calls: template.calls },
+          maxDurationSeconds: template.maxDurationSeconds,
+          requiresUser: template.requiresUser,
+        },
+      ]),
+    ),
+  };
+}
+
+function toProfile(profile: ToolProfileConfig): ToolProfile {
+  return {
+    actionClass: profile.class,
+    dataClasses: profile.dataClasses,
+    criticalArguments: Object.entries(profile.arguments).map(([name, type]) => toArgument(name, type)),
+    reversible: profile.reversible,
+    approvedBy: profile.approvedBy,
+    fingerprint: profile.fingerprint,
+  };
+}
+
+function toArgument(name: string, type: string): CriticalArgument {
+  const required = !type.endsWith('?');
+  return { name, type: (required ? type : type.slice(0, -1)) as ArgumentType, required };
+}
+
+/** The estate as rows of the inventory. */
+export function inventoryRows(estate: Estate): {
+  agents: InventoryAgent[];
+  connectors: InventoryConnector[];
+  grants: InventoryGrant[];
+} {
+  const { tenant } = estate;
+  return {
+    agents: [...estate.agents.values()].map(({ id, owner, environment, zone }) => ({ tenant, id, owner, environment, zone })),
+    connectors: [...estate.connectors.values()].map(({ id, owner, environment, zone, config }) => ({
+      tenant,
+      id,
+      owner,
+      environment,
+      zone,
+      transport: 'stdio' in config.transport ? 'stdio' : 'http',
+      credential: config.credential?.postgres ? 'postgres' : config.credential?.static ? 'static' : 'none',
+      exception: config.credential?.static?.exception,
+    })),
+    grants: [...estate.templates.values()].flatMap((template) =>
+      template.agents.map((agent) => ({
+        tenant,
+        agent,
+        template: template.id,
+        templateOwner: template.owner,
+        purpose: template.purpose,
+        actionClasses: template.bounds.actionClasses,
+        tools: template.bounds.tools,
+        resources: template.bounds.resources,
+        calls: template.bounds.calls,
+        maxDurationSeconds: template.maxDurationSeconds,
+        requiresUser: template.requiresUser,
+      })),
+    ),
+  };
+}

@@ -1,0 +1,57 @@
+import { ed25519Signer, newSignerKey } from '../adapters/journal/ed25519-signer.ts';
+import { openFileJournal } from '../adapters/journal/open-file-journal.ts';
+import { createRecorder, type RecordEntry, type Recorder, type SealInput } from '../audit/recorder.ts';
+import { isRemitError, messageOf } from '../domain/errors.ts';
+import { Secret } from '../domain/secret.ts';
+import type { Journal } from '../seams/journal.ts';
+import type { Workspace } from './workspace.ts';
+
+/** Name of the journal's signing key in the vault. */
+const SIGNING_KEY = 'remit-journal-key';
+
+export interface OpenJournal {
+  readonly journal: Journal;
+  readonly recorder: Recorder;
+  readonly recordLater: (entry: RecordEntry) => void;
+  /** Resolves when the journal has failed: nothing can be recorded any more, so nothing may be served. */
+  readonly failed: Promise<string>;
+}
+
+/** Opens the journal for this process alone, with its signing key out of the vault (made at the first start). */
+export async function openJournal({ places, vault, system, estate }: Workspace, seal: SealInput): Promise<OpenJournal> {
+  const signer = ed25519Signer(await signingKey());
+  const journal = await openFileJournal({
+    folder: places.journal,
+    origin: `remit/${estate.tenant}/${signer.publicKey.toString('hex').slice(0, 16)}`,
+    signer,
+    schedule: system.schedule,
+    log: system.log,
+  });
+  const recorder = createRecorder({ journal, clock: system.clock, tenant: estate.tenant, seal });
+  let fail: (why: string) => void = () => {};
+  const failed = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
+  return {
+    journal,
+    recorder,
+    failed,
+    recordLater(entry) {
+      recorder.record(entry).catch((error: unknown) => {
+        system.log.error({ type: entry.type, error: messageOf(error) }, 'a record could not be written: the gateway stops');
+        fail('journal failed');
+      });
+    },
+  };
+
+  async function signingKey(): Promise<Buffer> {
+    try {
+      return (await vault.get(SIGNING_KEY)).revealBytes();
+    } catch (error) {
+      if (!isRemitError(error, 'ERR_SECRET_MISSING')) throw error;
+      const key = newSignerKey(system.random);
+      await vault.put(SIGNING_KEY, new Secret(key));
+      return key;
+    }
+  }
+}

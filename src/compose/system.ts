@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import type { RandomBytes } from '../domain/ids.ts';
+import type { Clock, Log, Schedule } from '../seams/clock.ts';
+
+/** The real clock, randomness, timers and log: everything that tests replace. */
+export interface System {
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly schedule: Schedule;
+  readonly log: Log;
+  readonly environment: (name: string) => string | undefined;
+}
+
+/** Longest delay that a Node timer takes; longer ones are waited for in steps. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+const schedule: Schedule = (ms, task) => {
+  const timer = setTimeout(task, Math.min(Math.max(ms, 0), MAX_DELAY_MS));
+  // A timer for an expiry must not keep a finished command alive.
+  timer.unref();
+  return () => clearTimeout(timer);
+};
+
+/** Names of fields that are never written, wherever they stand in a log line (guarantee L6). */
+const REDACTED = ['password', 'token', 'secret', 'authorization', 'credential', 'key'].flatMap((name) => [name, `*.${name}`]);
+
+export function createSystem(options: { log: 'pretty' | 'json' | 'silent'; level?: string }): System {
+  return {
+    clock: Date.now,
+    random: randomBytes,
+    schedule,
+    log: createLog(options.log, options.level ?? 'info'),
+    environment: (name) => process.env[name],
+  };
+}
+
+function createLog(kind: 'pretty' | 'json' | 'silent', level: string): Log {
+  if (kind === 'silent') return pino({ level: 'silent' });
+  // Standard error: standard output belongs to results, and to MCP in `remit connect`.
+  const logger = pino({ level, base: null, redact: { paths: REDACTED, censor: '[secret]' } }, pino.destination({ dest: 2, sync: true }));
+  if (kind === 'json') return logger;
+  const say =
+    (mark: string) =>
+    (fields: object, message: string): void => {
+      process.stderr.write(`${mark} ${message}${Object.keys(fields).length > 0 ? `  ${describe(fields)}` : ''}\n`);
+    };
+  return { debug: level === 'debug' ? say('debug') : () => {}, info: say(' '), warn: say('warn'), error: say('error') };
+}
+
+function describe(fields: object): string {
+  return Object.entries(fields)
+    .filter(([name, value]) => value !== undefined && !REDACTED.includes(name))
+    .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+    .join(' ');
+}

@@ -1,0 +1,82 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createEnvironmentKeyProvider } from '../adapters/keys/environment-key-provider.ts';
+import { createFileKeyProvider } from '../adapters/keys/file-key-provider.ts';
+import { openPostgres } from '../adapters/store/open-postgres.ts';
+import { openSqlite } from '../adapters/store/open-sqlite.ts';
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
+import type { Config } from '../config/schema.ts';
+import { RemitError } from '../domain/errors.ts';
+import type { KeyProvider } from '../seams/key-provider.ts';
+import type { Store } from '../seams/store.ts';
+import { createVault, type Vault } from '../secrets/vault.ts';
+import { buildEstate, type Estate } from './estate.ts';
+import type { System } from './system.ts';
+
+/** Where the parts of a gateway lie on disk. All absolute. */
+export interface Places {
+  readonly data: string;
+  readonly journal: string;
+  readonly socket: string;
+  readonly keyFile: string;
+  readonly policies: string;
+  /** Private keys of agents that were made here. */
+  readonly agentKey: (agent: string) => string;
+}
+
+/** A configuration with its store and vault open: what every command needs, gateway running or not. */
+export interface Workspace {
+  readonly loaded: LoadedConfig;
+  readonly config: Config;
+  readonly estate: Estate;
+  readonly places: Places;
+  readonly system: System;
+  readonly keys: KeyProvider;
+  readonly store: Store;
+  readonly vault: Vault;
+  close(): Promise<void>;
+}
+
+export function placesOf({ config, resolvePath }: LoadedConfig): Places {
+  const data = resolvePath(config.data);
+  return {
+    data,
+    journal: join(data, 'journal'),
+    socket: join(data, 'admin.sock'),
+    keyFile:
+      config.vaultKey.kind === 'file' && config.vaultKey.path !== undefined
+        ? resolvePath(config.vaultKey.path)
+        : join(data, 'vault.key'),
+    policies: resolvePath(config.policies),
+    agentKey: (agent) => join(data, 'agents', `${agent}.key.json`),
+  };
+}
+
+/** Opens what `remit.yaml` names. @throws `ERR_CONFIG_…`, `ERR_STORE_…` */
+export async function openWorkspace(configPath: string, system: System): Promise<Workspace> {
+  const loaded = await loadConfig(configPath);
+  const { config } = loaded;
+  const places = placesOf(loaded);
+  await mkdir(places.data, { recursive: true, mode: 0o700 });
+  const keys =
+    config.vaultKey.kind === 'file'
+      ? createFileKeyProvider({ path: places.keyFile })
+      : createEnvironmentKeyProvider({ variable: config.vaultKey.variable, lookup: system.environment });
+  const estate = buildEstate(config);
+  const store = await openStore(config, places, system);
+  const vault = createVault({ repository: store.secrets, keys, tenant: estate.tenant, clock: system.clock, random: system.random });
+  return { loaded, config, estate, places, system, keys, store, vault, close: () => store.close() };
+}
+
+function openStore(config: Config, places: Places, system: System): Promise<Store> {
+  if (config.store.kind === 'sqlite') return openSqlite({ path: join(places.data, 'remit.db') });
+  const { urlVariable } = config.store;
+  const url = system.environment(urlVariable);
+  if (url === undefined || url === '') {
+    throw new RemitError('ERR_STORE_UNREACHABLE', `the environment variable ${urlVariable} with the store’s URL is not set`, {
+      where: 'store.urlVariable',
+      hint: `Set ${urlVariable}=postgres://user:password@host:5432/remit.`,
+    });
+  }
+  return openPostgres({ url });
+}

@@ -1,0 +1,72 @@
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
+
+/** An administrative operation of the running gateway; returns what is sent back as JSON. */
+export type AdminOperation = (parameters: Readonly<Record<string, string>>) => Promise<unknown> | unknown;
+
+export interface AdminSocket {
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves administration over a Unix socket with mode 0600 in the data folder: who may open the file may administer. It is never on the port
+ * that agents reach, and no credential of an agent is accepted here (guarantee A6).
+ * @throws `ERR_ALREADY_RUNNING` when a live gateway answers on the socket
+ */
+export async function serveAdminSocket(path: string, operations: Readonly<Record<string, AdminOperation>>): Promise<AdminSocket> {
+  const server = createServer((request, response) => {
+    void answer(request, response, operations);
+  });
+  await listen(server, path);
+  await chmod(path, 0o600);
+  return {
+    path,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  // Whoever holds the journal's lock is the only gateway here, so that a socket found now belongs to a dead one.
+  await rm(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(
+        new RemitError('ERR_INTERNAL', `cannot open the administration socket: ${messageOf(cause)}`, {
+          where: path,
+          hint: 'Check that the data folder is writable and its path shorter than 100 characters.',
+          cause,
+        }),
+      );
+    });
+    // A private umask while the socket is made: there is no moment at which others could open it.
+    const before = process.umask(0o177);
+    server.listen(path, resolve);
+    process.umask(before);
+  });
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  operations: Readonly<Record<string, AdminOperation>>,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://admin');
+  const name = url.pathname.slice(1);
+  const operation = Object.hasOwn(operations, name) ? operations[name] : undefined;
+  let status = 200;
+  let body: unknown;
+  try {
+    if (request.method !== 'POST' || operation === undefined) throw new RemitError('ERR_NOT_FOUND', `no operation ${name}`);
+    body = (await operation(Object.fromEntries(url.searchParams))) ?? {};
+  } catch (error) {
+    status = isRemitError(error, 'ERR_NOT_FOUND') ? 404 : 500;
+    const known = error instanceof RemitError ? error : new RemitError('ERR_INTERNAL', messageOf(error));
+    body = { error: { code: known.code, message: known.message, where: known.where, hint: known.hint } };
+  }
+  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+}
