@@ -1,0 +1,125 @@
+import { decodeProtectedHeader, type JWK } from 'jose';
+import { afterEach, describe, expect, it } from 'vitest';
+import { isRefused } from '../../src/domain/refusal.ts';
+import { loadOrCreateSigningKeys } from '../../src/http/authorization-server/signing-keys.ts';
+import { createMemorySigningKeys } from '../support/fake-memory-repositories.ts';
+import { type Fixture, startFixture } from './authorization-fixture.ts';
+
+const log = { debug() {}, info() {}, warn() {}, error() {} };
+
+async function makeKeys(repository = createMemorySigningKeys(), clock = () => 1_000_000) {
+  const sealed: string[] = [];
+  const keys = await loadOrCreateSigningKeys({
+    repository,
+    seal: async (name, plaintext) => {
+      sealed.push(name);
+      return { keyId: 'kek', envelope: Buffer.from(`${name}|${plaintext.toString('base64')}`) };
+    },
+    open: async (name, { envelope }) => {
+      const [bound, text = ''] = envelope.toString().split('|');
+      if (bound !== name) throw new Error('sealed for another record');
+      return Buffer.from(text, 'base64');
+    },
+    clock,
+    log,
+    tokenSeconds: 600,
+  });
+  return { keys, sealed, repository };
+}
+
+describe('signing keys', () => {
+  it('makes a sealed key once, and loads it the next time', async () => {
+    const first = await makeKeys();
+    expect(first.sealed).toEqual([`signing-key:${first.keys.current().kid}`]);
+    expect(first.repository.rows).toMatchObject([{ kid: first.keys.current().kid, state: 'current', keyId: 'kek' }]);
+    const again = await makeKeys(first.repository);
+    expect(again.sealed).toEqual([]);
+    expect(again.keys.current()).toEqual(first.keys.current());
+    expect(again.keys.publicJwks().keys).toEqual([expect.not.objectContaining({ d: expect.anything() })]);
+  });
+
+  it('wipes the plaintext that was sealed and opened', async () => {
+    const repository = createMemorySigningKeys();
+    const seen: Buffer[] = [];
+    await loadOrCreateSigningKeys({
+      repository,
+      seal: async (_name, plaintext) => {
+        seen.push(plaintext);
+        return { keyId: 'kek', envelope: Buffer.from(plaintext) };
+      },
+      open: async (_name, { envelope }) => {
+        const plaintext = Buffer.from(envelope);
+        seen.push(plaintext);
+        return plaintext;
+      },
+      clock: () => 0,
+      log,
+      tokenSeconds: 600,
+    });
+    expect(seen).toHaveLength(2);
+    expect(seen.every((buffer) => buffer.every((byte) => byte === 0))).toBe(true);
+  });
+
+  it('retires the old key until its last token has expired, then refuses what it signed', async () => {
+    let now = 1_000_000;
+    const { keys, repository } = await makeKeys(createMemorySigningKeys(), () => now);
+    const old = String(keys.current().kid);
+    const before = keys.verificationKeys();
+    expect(keys.verificationKeys(), 'the same map while nothing changes').toBe(before);
+    await keys.rotate();
+    const fresh = String(keys.current().kid);
+    expect(fresh).not.toBe(old);
+    expect(keys.publicJwks().keys.map(({ kid }) => kid)).toEqual([fresh, old]);
+    expect(keys.verificationKeys()).not.toBe(before);
+    now += 604_999;
+    expect([...keys.verificationKeys().keys()].sort()).toEqual([fresh, old].sort());
+    now += 1;
+    expect([...keys.verificationKeys().keys()]).toEqual([fresh]);
+    expect(keys.publicJwks().keys.map(({ kid }) => kid)).toEqual([fresh]);
+    now += 1;
+    await keys.rotate();
+    expect(repository.rows.map(({ kid }) => kid)).not.toContain(old);
+  });
+
+  it('refuses a row that holds another key than it names', async () => {
+    const { repository } = await makeKeys();
+    const [row] = repository.rows;
+    if (row)
+      repository.rows = [
+        { ...row, kid: 'forged', envelope: Buffer.from(row.envelope.toString().replace(row.kid, 'forged')) },
+      ];
+    await expect(makeKeys(repository)).rejects.toMatchObject({ code: 'ERR_STORE_SCHEMA' });
+  });
+});
+
+describe('rotation under the authorization server', () => {
+  let fixture: Fixture | undefined;
+  afterEach(() => fixture?.close());
+
+  it('signs with the new key at once, verifies with both, shows both', async () => {
+    fixture = await startFixture();
+    const old = await fixture.declare({ template: 'triage' });
+    const authenticate = async (token: unknown) =>
+      isRefused(await (fixture as Fixture).authenticator.authenticate(`Bearer ${String(token)}`));
+    expect(await authenticate(old.body.access_token)).toBe(false);
+    await fixture.signingKeys.rotate();
+    const fresh = await fixture.declare({ template: 'triage' });
+    const kids = [fresh, old].map(({ body }) => decodeProtectedHeader(String(body.access_token)).kid);
+    expect(new Set(kids).size).toBe(2);
+    expect(await authenticate(old.body.access_token)).toBe(false);
+    expect(await authenticate(fresh.body.access_token)).toBe(false);
+    const shown = (await (await fetch(`${fixture.issuer}/oauth/jwks`)).json()) as { keys: JWK[] };
+    expect(shown.keys.map(({ kid }) => kid)).toEqual(kids);
+  });
+
+  it('V1 a key that leaked is dropped at once: its tokens, cached ones too, are refused', async () => {
+    fixture = await startFixture();
+    const { body } = await fixture.declare({ template: 'triage' });
+    const header = `Bearer ${String(body.access_token)}`;
+    expect(isRefused(await fixture.authenticator.authenticate(header))).toBe(false);
+    await fixture.signingKeys.rotate(Date.now());
+    expect(await fixture.authenticator.authenticate(header)).toMatchObject({
+      refusal: { reason: expect.stringContaining('not signed by a key') },
+    });
+  });
+});
