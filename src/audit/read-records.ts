@@ -1,0 +1,97 @@
+import { messageOf, RemitError } from '../domain/errors.ts';
+import type { TaskId, TraceId } from '../domain/ids.ts';
+import type { AuditRecord, RecordType } from '../domain/record.ts';
+import type { Schedule } from '../seams/clock.ts';
+
+/** Payloads as a `Journal` or a read-only reader of its files gives them. */
+export type Payloads = AsyncIterable<{ position: number; payload: Buffer }>;
+
+/** All that are given must hold. */
+export interface RecordFilter {
+  readonly task?: TaskId;
+  readonly types?: readonly RecordType[];
+  readonly trace?: TraceId;
+  /** First `seq` to give. */
+  readonly since?: number;
+}
+
+/** @throws `ERR_JOURNAL_DAMAGED` for a payload that is not a record */
+export function decodeRecord(position: number, payload: Buffer): AuditRecord {
+  try {
+    const event: unknown = JSON.parse(payload.toString('utf8'));
+    if (isEvent(event)) return { ...event, seq: position };
+    throw new TypeError('time, type, tenant or detail is missing');
+  } catch (cause) {
+    throw new RemitError('ERR_JOURNAL_DAMAGED', `the payload is not an audit record: ${messageOf(cause)}`, {
+      where: `record ${position}`,
+      hint: 'Run `remit audit verify`; if it verifies, another program, or a newer Remit, wrote it.',
+      cause,
+    });
+  }
+}
+
+/** Records in order. */
+export async function* readRecords(payloads: Payloads, filter: RecordFilter = {}): AsyncGenerator<AuditRecord, void> {
+  for await (const { position, payload } of payloads) {
+    if (filter.since !== undefined && position < filter.since) continue;
+    const record = decodeRecord(position, payload);
+    if (isWanted(record, filter)) yield record;
+  }
+}
+
+/**
+ * Records in order, then those that are added, by polling, until the signal aborts (which ends the iteration, and is no
+ * error).
+ * @param read gives the payloads that are there from a position on
+ */
+export async function* followRecords(
+  read: (from: number) => Payloads,
+  options: { filter?: RecordFilter; schedule: Schedule; pollMs?: number; signal: AbortSignal },
+): AsyncGenerator<AuditRecord, void> {
+  const { filter = {}, schedule, pollMs = 500, signal } = options;
+  let next = filter.since ?? 0;
+  while (!signal.aborted) {
+    for await (const { position, payload } of read(next)) {
+      if (signal.aborted) return;
+      next = position + 1;
+      const record = decodeRecord(position, payload);
+      if (isWanted(record, filter)) yield record;
+    }
+    await pause(pollMs, schedule, signal);
+  }
+}
+
+/** JSON Lines: one record a line, `seq` first. */
+export async function* toJsonl(records: AsyncIterable<AuditRecord>): AsyncGenerator<string, void> {
+  for await (const { seq, ...rest } of records) yield `${JSON.stringify({ seq, ...rest })}\n`;
+}
+
+function isWanted(record: AuditRecord, filter: RecordFilter): boolean {
+  return (
+    (filter.task === undefined || record.task === filter.task) &&
+    (filter.trace === undefined || record.trace === filter.trace) &&
+    (filter.types === undefined || filter.types.includes(record.type))
+  );
+}
+
+function isEvent(event: unknown): event is Omit<AuditRecord, 'seq'> {
+  if (typeof event !== 'object' || event === null) return false;
+  const { time, type, tenant, detail } = event as Record<string, unknown>;
+  const isText = typeof time === 'string' && typeof type === 'string' && typeof tenant === 'string';
+  return isText && typeof detail === 'object' && detail !== null;
+}
+
+function pause(ms: number, schedule: Schedule, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const cancel = schedule(ms, () => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    });
+    const stop = (): void => {
+      cancel();
+      resolve();
+    };
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}
