@@ -129,6 +129,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       await connections.closeTask(task.id);
       await leases.revokeTask(task.id, reason);
       await recorder.record({ type: 'task_ended', ...identity(task), detail: { reason, purpose: task.purpose } });
+      // The end of a task is where its story is complete: put it under a signature.
+      await journal.checkpoint();
       taskKeys.forget(task.id);
     });
 
@@ -144,7 +146,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
     await recover({ workspace, journal, recorder, tasks, leases, taskKeys });
 
-    const http = await openHttpServer(config.listen.host, config.listen.port);
+    const http = await openHttpServer(config.listen.host, config.listen.port, schedule);
     closers.push(() => http.close());
     const url = (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '');
     const resource = `${url}/mcp`;

@@ -5,6 +5,10 @@ import { isRefused } from '../domain/refusal.ts';
 import { checkHeaders } from '../gateway/edge/check-headers.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
+import type { Schedule } from '../seams/clock.ts';
+
+/** How long open calls may finish at a stop. */
+const DRAIN_MS = 3_000;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
@@ -30,7 +34,7 @@ export interface HttpServer {
  * Opens the one port of the gateway. It listens before the routes exist, because the port is part of the issuer's name.
  * @throws `ERR_ALREADY_RUNNING` when the port is taken
  */
-export async function openHttpServer(host: string, port: number): Promise<HttpServer> {
+export async function openHttpServer(host: string, port: number, schedule: Schedule): Promise<HttpServer> {
   let routes: Routes | undefined;
   let hosts: ReadonlySet<string> = new Set();
   const server = createServer((request, response) => {
@@ -64,7 +68,7 @@ export async function openHttpServer(host: string, port: number): Promise<HttpSe
       routes = served;
       hosts = names;
     },
-    close: () => closeServer(server),
+    close: () => closeServer(server, schedule),
   };
 }
 
@@ -111,10 +115,10 @@ function respond(response: ServerResponse, status: number, body: object): void {
 }
 
 /** Stops accepting, lets open calls finish for a while, then closes what is left. */
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, schedule: Schedule): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), 3_000);
+  const cancel = schedule(DRAIN_MS, () => server.closeAllConnections());
   await closed;
-  clearTimeout(timer);
+  cancel();
 }

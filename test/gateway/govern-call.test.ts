@@ -1,0 +1,212 @@
+import { describe, expect, it } from 'vitest';
+import { RemitError } from '../../src/domain/errors.ts';
+import type { Task } from '../../src/domain/task.ts';
+import { governCall } from '../../src/gateway/pipeline.ts';
+import { listTools } from '../../src/gateway/stages/list-tools.ts';
+import type { ToolCall } from '../../src/gateway/stages/resolve.ts';
+import { decision, type FakeGateway, heldLease, makeGateway, makePrincipal, makeTask, makeTool } from '../support/fake-gateway-parts.ts';
+
+const SIGNAL = new AbortController().signal;
+
+function call(name = 'shop__orders', args: Record<string, unknown> = { id: 1 }): ToolCall {
+  return { exposedName: name, arguments: args, span: 'a'.repeat(16), clientCallId: undefined };
+}
+
+function caller(fake: FakeGateway, task: Task = [...fake.tasks.values()][0] as Task) {
+  return { principal: makePrincipal(task), task };
+}
+
+const wait = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('one governed call', () => {
+  it('A1 nothing is forwarded, and no credential asked for, before the decision record is durable', async () => {
+    let makeDurable = (): void => {};
+    const durable = new Promise<void>((resolve) => {
+      makeDurable = resolve;
+    });
+    const fake = makeGateway({ record: () => durable });
+    const governed = governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    await wait();
+    expect(fake.events).toEqual([]);
+    makeDurable();
+    const { recordOutcome } = await governed;
+    recordOutcome();
+    expect(fake.events).toEqual(['record:decision', 'record:credential_used', 'open:tsk_a', 'request', 'record:outcome']);
+  });
+
+  it('A1 a log that cannot be written means refusal: nothing is forwarded', async () => {
+    const fake = makeGateway({ record: () => Promise.reject(new RemitError('ERR_JOURNAL_FULL', 'no space')) });
+    await expect(governCall(fake.gateway, caller(fake), call(), SIGNAL)).rejects.toMatchObject({ code: 'ERR_JOURNAL_FULL' });
+    expect(fake.events).toEqual([]);
+    expect(fake.forwarded).toEqual([]);
+  });
+
+  it('D1 a denial is recorded like a permit, and neither leases nor forwards', async () => {
+    const fake = makeGateway({ decideCall: () => decision('deny', { policies: ['no-orders'] }) });
+    const { reply } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    expect(reply).toMatchObject({ refusal: { kind: 'denied', decision: { policies: ['no-orders'] } } });
+    expect(fake.events).toEqual(['record:decision']);
+    expect(fake.records[0]).toMatchObject({ detail: { verdict: 'deny', policies: ['no-orders'], policyVersion: 'v1' }, input: '{"id":1}' });
+  });
+
+  it('D1 a verdict that is not a permit is not a permit: step_up without an approval forwards nothing', async () => {
+    const fake = makeGateway({ decideCall: () => decision('step_up') });
+    await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    expect(fake.forwarded).toEqual([]);
+  });
+
+  it('D1 a decision that fails forwards nothing', async () => {
+    const fake = makeGateway({ decideCall: () => Promise.reject(new Error('engine fault')) });
+    await expect(governCall(fake.gateway, caller(fake), call(), SIGNAL)).rejects.toThrow('engine fault');
+    expect(fake.forwarded).toEqual([]);
+  });
+
+  it('D4 what is forwarded is what was decided on: the tool’s own name, the same arguments, no metadata of the client', async () => {
+    let decidedOn: unknown;
+    const fake = makeGateway({
+      decideCall: ({ args }) => {
+        decidedOn = args;
+        return decision('permit');
+      },
+    });
+    await governCall(fake.gateway, caller(fake), call('shop__orders', { id: 7, nested: { a: [1, 'x'] } }), SIGNAL);
+    const sent = JSON.parse(fake.forwarded[0] as string) as Record<string, unknown>;
+    expect(sent).toEqual({
+      name: 'orders',
+      arguments: decidedOn,
+      _meta: { traceparent: `00-${'0'.repeat(32)}-${'a'.repeat(16)}-01` },
+    });
+  });
+
+  it('A2 the records of a call are joined by one span and carry who, what and for which task', async () => {
+    const fake = makeGateway();
+    const { recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    recordOutcome();
+    expect(fake.records.map((record) => record.type)).toEqual(['decision', 'credential_used', 'outcome']);
+    for (const record of fake.records) {
+      expect(record).toMatchObject({
+        span: 'a'.repeat(16),
+        trace: '0'.repeat(32),
+        agent: 'helper',
+        actors: [],
+        workload: 'private_key_jwt',
+        task: 'tsk_a',
+        connector: 'shop',
+        tool: 'shop/orders',
+      });
+    }
+    expect(fake.records[2]?.detail).toMatchObject({ status: 'ok', resultDigest: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  });
+
+  it('A2 an unknown tool is recorded as a denial: probing leaves a trace', async () => {
+    const fake = makeGateway();
+    const { reply } = await governCall(fake.gateway, caller(fake), call('shop__nothing'), SIGNAL);
+    expect(reply).toMatchObject({ refusal: { kind: 'malformed', rpcCode: -32602 } });
+    expect(fake.records[0]).toMatchObject({ type: 'decision', detail: { verdict: 'deny', policies: ['remit:unknown-tool'] } });
+  });
+
+  it('I1 two tasks never share a connection or a credential, however they interleave', async () => {
+    const [a, b] = [makeTask('tsk_a'), makeTask('tsk_b', 'other')];
+    const secrets: string[] = [];
+    const fake = makeGateway({
+      tasks: [a, b],
+      reply: async (_params, open) => {
+        secrets.push(`${open.task} uses ${open.injection.headers.Authorization?.reveal()}`);
+        return { result: {}, resultText: '{}' };
+      },
+    });
+    await Promise.all([a, b, a, b].map((task) => governCall(fake.gateway, caller(fake, task), call(), SIGNAL)));
+    expect(fake.events.filter((event) => event.startsWith('open:')).sort()).toEqual(['open:tsk_a', 'open:tsk_b']);
+    expect(new Set(secrets)).toEqual(new Set(['tsk_a uses secret of tsk_a', 'tsk_b uses secret of tsk_b']));
+  });
+
+  it('I2 a call that does not come back is not sent again; its outcome is unknown', async () => {
+    const fake = makeGateway({ reply: () => Promise.reject(new RemitError('ERR_CONNECTOR_TIMEOUT', 'late')) });
+    const { reply, recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    recordOutcome();
+    expect(fake.forwarded).toHaveLength(1);
+    expect(reply).toMatchObject({ refusal: { kind: 'unavailable', code: 'ERR_CONNECTOR_TIMEOUT' } });
+    expect(fake.records.at(-1)).toMatchObject({ type: 'outcome', detail: { status: 'unknown' } });
+  });
+
+  it('L1 a credential that cannot be leased means refusal: nothing is forwarded', async () => {
+    const fake = makeGateway({ acquireLease: () => Promise.reject(new RemitError('ERR_CREDENTIAL_ISSUE', 'no database')) });
+    const { reply, recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    recordOutcome();
+    expect(reply).toMatchObject({ refusal: { kind: 'unavailable', code: 'ERR_CREDENTIAL_ISSUE' } });
+    expect(fake.events).toEqual(['record:decision', 'record:outcome']);
+    expect(fake.records.at(-1)?.detail).toMatchObject({ status: 'not_forwarded' });
+  });
+
+  it('a task that ends while its credential is being leased opens no connection', async () => {
+    const fake = makeGateway({
+      acquireLease: async (task, connector) => {
+        fake.end(task.id);
+        return heldLease(task, connector);
+      },
+    });
+    const { reply } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    expect(reply).toMatchObject({ refusal: { kind: 'unauthenticated' } });
+    expect(fake.events.filter((event) => event.startsWith('open'))).toEqual([]);
+  });
+
+  it('the call budget holds for parallel calls: exactly as many are permitted as it has', async () => {
+    const fake = makeGateway({ tasks: [makeTask('tsk_a', 'helper', 3)] });
+    const replies = await Promise.all(Array.from({ length: 10 }, () => governCall(fake.gateway, caller(fake), call(), SIGNAL)));
+    expect(fake.forwarded).toHaveLength(3);
+    expect(replies.filter(({ reply }) => 'refusal' in reply && reply.refusal.kind === 'denied')).toHaveLength(7);
+    expect(fake.records.filter((record) => record.detail.gate === 'budget')).toHaveLength(7);
+  });
+});
+
+describe('connections', () => {
+  it('a renewed lease: calls under way finish on the old connection, new ones open another', async () => {
+    let answer = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const fake = makeGateway({
+      tasks: [makeTask('tsk_renewed')],
+      reply: async () => {
+        await gate;
+        return { result: {}, resultText: '{}' };
+      },
+    });
+    const underWay = governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    while (fake.forwarded.length === 0) await wait();
+    const task = [...fake.tasks.values()][0] as Task;
+    const held = heldLease(task, makeTool('x').connector);
+    expect(held.uses).toBe(1);
+    fake.gateway.connections.retireLease(held.lease.id);
+    await wait();
+    expect(fake.events).not.toContain('close:tsk_renewed');
+    answer();
+    expect((await underWay).reply).toMatchObject({ resultText: '{}' });
+    await wait();
+    expect(fake.events).toContain('close:tsk_renewed');
+    expect(held.uses).toBe(0);
+    expect(fake.gateway.connections.size).toBe(0);
+  });
+});
+
+describe('discovery', () => {
+  it('D2 listing and calling are separate decisions: listed is not callable, callable need not be listed', async () => {
+    const fake = makeGateway({
+      decideDiscovery: ({ tool }) => decision(tool.name === 'orders' ? 'permit' : 'deny'),
+      decideCall: ({ tool }) => decision(tool.name === 'refunds' ? 'permit' : 'deny'),
+    });
+    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as { tools: { name: string }[] };
+    expect(listed.tools.map((tool) => tool.name)).toEqual(['shop__orders']);
+    expect((await governCall(fake.gateway, caller(fake), call('shop__orders'), SIGNAL)).reply).toHaveProperty('refusal');
+    expect((await governCall(fake.gateway, caller(fake), call('shop__refunds'), SIGNAL)).reply).toHaveProperty('resultText');
+    expect(fake.records.map((record) => record.type)).toEqual(['discovery', 'decision', 'decision', 'credential_used']);
+  });
+
+  it('D2 tools without an approved profile are counted and not shown', async () => {
+    const fake = makeGateway({ tools: [makeTool('orders'), makeTool('secret', 'undescribed'), makeTool('changed', 'quarantined')] });
+    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as { tools: unknown[]; _meta: Record<string, unknown> };
+    expect(listed.tools).toHaveLength(1);
+    expect(listed._meta['io.remit/withheld']).toEqual({ undescribed: 1, quarantined: 1, withheld: 0 });
+    expect(JSON.stringify(listed)).not.toContain('secret');
+  });
+});
