@@ -1,0 +1,93 @@
+import type { ConnectorId, RandomBytes, TaskId, TenantId } from '../domain/ids.ts';
+import type { Lease } from '../domain/lease.ts';
+import { userKey } from '../domain/principal.ts';
+import type { AuditRecord, RecordType } from '../domain/record.ts';
+import type { Task } from '../domain/task.ts';
+import type { Clock, Log, Schedule } from '../seams/clock.ts';
+import type { Issuer } from '../seams/issuer.ts';
+import type { LeaseRepository } from '../seams/store.ts';
+import type { InjectionTemplates } from './render-injection.ts';
+
+/** How credentials for one connector are made, as configured. */
+export interface IssuerBinding {
+  readonly issuer: Issuer;
+  /** Longest life of one lease. */
+  readonly ttlSeconds: number;
+  readonly templates: InjectionTemplates;
+  /**
+   * When a credential that the downstream never refuses counts as over all the same, milliseconds since the epoch: the
+   * end of a static secret's exception.
+   */
+  readonly lapsesAt?: number;
+}
+
+/** An audit event before the log gives it position and time. */
+export type LeaseEvent = Omit<AuditRecord, 'seq' | 'time' | 'sealed'>;
+
+export interface LeaseLimits {
+  /** Longest one issue call may take. */
+  readonly issueMs: number;
+  /** How far clocks may differ, and how long a lost packet may still arrive (guarantee L4). */
+  readonly skewMs: number;
+  /** Longest one revoke call is waited for. */
+  readonly revokeMs: number;
+  /** First wait after a failed revoke; doubles up to the cap. */
+  readonly retryMs: number;
+  readonly retryCapMs: number;
+  /** Revoke calls at once, per connector: few, so that a sweep leaves room for issuing. */
+  readonly revokesAtOnce: number;
+  /** Longest that recovery holds up the start. */
+  readonly recoverWaitMs: number;
+}
+
+export const LEASE_LIMITS: LeaseLimits = {
+  issueMs: 10_000,
+  skewMs: 5_000,
+  revokeMs: 30_000,
+  retryMs: 500,
+  retryCapMs: 60_000,
+  revokesAtOnce: 2,
+  recoverWaitMs: 2_000,
+};
+
+/** What revoking needs, and no more: `remit reap` has just this. */
+export interface RevokeContext {
+  readonly tenant: TenantId;
+  readonly repository: LeaseRepository;
+  /** Undefined for a connector that needs no credential, or is no longer configured. */
+  readonly issuerOf: (connector: ConnectorId) => IssuerBinding | undefined;
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  readonly random: RandomBytes;
+  readonly log: Log;
+  /** Resolves when the event is durable; a rejection refuses whatever the event was for. */
+  readonly audit: (event: LeaseEvent) => Promise<void>;
+  /** Finds the task of a lease whose task is not at hand (after a restart), to name its user and trace in the record. */
+  readonly taskOf?: (task: TaskId) => Promise<Task | undefined>;
+  readonly limits: LeaseLimits;
+}
+
+/** The event of one step of a lease, with everything known of its task. */
+export function leaseEvent(
+  type: RecordType,
+  lease: Lease,
+  task: Task | undefined,
+  detail: Readonly<Record<string, unknown>>,
+): LeaseEvent {
+  return {
+    type,
+    tenant: lease.tenant,
+    ...(task === undefined ? {} : { trace: task.trace }),
+    ...(task?.user === undefined ? {} : { user: userKey(task.user) }),
+    agent: lease.agent,
+    connector: lease.connector,
+    task: lease.task,
+    lease: lease.id,
+    detail: { issuer: lease.issuer, tag: lease.tag, ...detail },
+  };
+}
+
+/** RFC 3339, or undefined as it came. */
+export function timeText(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : new Date(time).toISOString();
+}

@@ -1,0 +1,193 @@
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isRemitError } from '../../src/domain/errors.ts';
+import { agentId, connectorId, leaseId, taskId, tenantId } from '../../src/domain/ids.ts';
+import { type Lease, leaseTag } from '../../src/domain/lease.ts';
+import type { Secret } from '../../src/domain/secret.ts';
+import type { ActionClass } from '../../src/domain/tool.ts';
+import type { IssuedCredential, IssueRequest, Issuer } from '../../src/seams/issuer.ts';
+
+/** What the suite needs of an issuer and of a downstream that it may use freely. */
+export interface IssuerHarness {
+  readonly issuer: Issuer;
+  /** The issuer's clock, milliseconds since the epoch. */
+  clock(): number;
+  /** Resources and classes of a task that the downstream can grant. */
+  readonly resources: readonly string[];
+  readonly actionClasses: readonly ActionClass[];
+  /** Tries the credential at the downstream. */
+  canUse(fields: Readonly<Record<string, Secret>>): Promise<boolean>;
+  /** Whether an object with this tag is at the downstream. Undefined where an issue makes no object. */
+  readonly exists: ((tag: string) => Promise<boolean>) | undefined;
+  /** Issuers that cannot issue (unreachable downstream, wrong admin secret, …); the suite closes them. */
+  readonly broken: readonly Issuer[];
+  /** Long-lived secrets that must appear nowhere. */
+  readonly secrets: readonly string[];
+  /** After the issuer was closed. */
+  stop(): Promise<void>;
+}
+
+const LEASE_MS = 60_000;
+let leases = 0;
+
+/** A lease tag no test has used yet; the suite may meet a downstream that outlives it. */
+function freshLease(harness: IssuerHarness): Lease {
+  const number = (++leases).toString(36).padStart(6, '0');
+  const id = leaseId(
+    `lse_${Date.now().toString(36).padStart(10, '0')}${process.pid.toString(36).padStart(8, '0')}${number}`,
+  );
+  const now = harness.clock();
+  return {
+    id,
+    tenant: tenantId('default'),
+    task: taskId('tsk_000000000000000000000001'),
+    agent: agentId('suite'),
+    connector: connectorId('suite'),
+    issuer: harness.issuer.kind,
+    tag: leaseTag(id),
+    state: 'intended',
+    revocation: harness.issuer.revocation,
+    scope: '',
+    intendedAt: now,
+    issueDeadline: now + 10_000,
+    expiresAt: now + LEASE_MS,
+    nativeExpiresAt: undefined,
+    endedAt: undefined,
+    endReason: undefined,
+    attempts: 0,
+    lastError: undefined,
+  };
+}
+
+function requestFor(harness: IssuerHarness, lease: Lease, signal = AbortSignal.timeout(10_000)): IssueRequest {
+  const { id, tenant, task, agent, connector, tag, expiresAt } = lease;
+  const { resources, actionClasses } = harness;
+  return { lease: id, tenant, task, agent, connector, tag, resources, actionClasses, expiresAt, signal };
+}
+
+/** Conformance of an `Issuer`: what the lease manager relies on. */
+export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): void {
+  describe(`issuer ${name}`, () => {
+    let harness: IssuerHarness;
+    const live: Lease[] = [];
+
+    beforeAll(async () => {
+      harness = await start();
+    });
+    afterAll(async () => {
+      for (const lease of live) await harness.issuer.revoke(lease);
+      await Promise.all([harness.issuer, ...harness.broken].map((issuer) => issuer.close()));
+      await harness.stop();
+    });
+
+    async function issue(signal?: AbortSignal): Promise<{ lease: Lease; issued: IssuedCredential }> {
+      const lease = freshLease(harness);
+      live.push(lease);
+      return { lease, issued: await harness.issuer.issue(requestFor(harness, lease, signal)) };
+    }
+
+    it('L7 declares its kind, its shortest lifetime and how fast a revocation binds', () => {
+      expect(harness.issuer.kind).toMatch(/^[a-z][a-z0-9_-]*$/);
+      expect(harness.issuer.minTtlSeconds).toBeGreaterThanOrEqual(0);
+      expect(['immediate', 'next_use', 'expiry_only']).toContain(harness.issuer.revocation);
+    });
+
+    it('issues a credential that works, and says what it opens', async () => {
+      const { issued } = await issue();
+      expect(await harness.canUse(issued.fields)).toBe(true);
+      expect(issued.scope).not.toBe('');
+    });
+
+    it('L2 leaves an object at the downstream under the lease’s tag, which revoking removes', async ({ skip }) => {
+      if (harness.exists === undefined) return skip('an issue makes no object at this downstream');
+      const { lease } = await issue();
+      expect(await harness.exists(lease.tag)).toBe(true);
+      await harness.issuer.revoke(lease);
+      expect(await harness.exists(lease.tag)).toBe(false);
+    });
+
+    it('L3 gives no credential that outlives its lease, or says that the downstream never ends it', async () => {
+      const { lease, issued } = await issue();
+      if (issued.nativeExpiresAt === undefined) expect(harness.issuer.revocation).toBe('expiry_only');
+      else {
+        const least = harness.clock() + harness.issuer.minTtlSeconds * 1000;
+        expect(issued.nativeExpiresAt).toBeLessThanOrEqual(Math.max(lease.expiresAt, least));
+      }
+    });
+
+    it('L7 ends what it claims to end', async () => {
+      const { lease, issued } = await issue();
+      await harness.issuer.revoke(lease);
+      const isEnded = harness.issuer.revocation !== 'expiry_only';
+      expect(await harness.canUse(issued.fields)).toBe(!isEnded);
+    });
+
+    it('L4 revokes twice without complaint, one after the other and at once', async () => {
+      const { lease } = await issue();
+      await Promise.all([harness.issuer.revoke(lease), harness.issuer.revoke(lease)]);
+      await harness.issuer.revoke(lease);
+      expect((await harness.exists?.(lease.tag)) ?? false).toBe(false);
+    });
+
+    it('L4 takes "not found" as success: a lease that was never issued', async () => {
+      await expect(harness.issuer.revoke(freshLease(harness))).resolves.toBeUndefined();
+    });
+
+    it('revokes one lease without harm to another', async () => {
+      const [one, other] = [await issue(), await issue()];
+      await harness.issuer.revoke(one.lease);
+      expect(await harness.canUse(other.issued.fields)).toBe(true);
+    });
+
+    it('issues many at once', async () => {
+      const issued = await Promise.all(Array.from({ length: 8 }, () => issue()));
+      expect(await Promise.all(issued.map((one) => harness.canUse(one.issued.fields)))).not.toContain(false);
+      await Promise.all(issued.map((one) => harness.issuer.revoke(one.lease)));
+      const left = await Promise.all(issued.map((one) => harness.exists?.(one.lease.tag) ?? false));
+      expect(left).not.toContain(true);
+    });
+
+    it('does not issue once its signal is aborted', async () => {
+      const lease = freshLease(harness);
+      const error = await failureOf(harness.issuer.issue(requestFor(harness, lease, AbortSignal.abort())));
+      expect(isRemitError(error, 'ERR_CREDENTIAL_ISSUE')).toBe(true);
+      await harness.issuer.revoke(lease);
+      expect((await harness.exists?.(lease.tag)) ?? false).toBe(false);
+    });
+
+    it('L4 leaves nothing after an issue aborted at any moment and one revoke', async ({ skip }) => {
+      if (harness.exists === undefined) return skip('an issue makes no object at this downstream');
+      for (const ms of [0, 1, 2, 3, 5, 8, 13, 21]) {
+        const lease = freshLease(harness);
+        await harness.issuer.issue(requestFor(harness, lease, AbortSignal.timeout(ms))).catch((error: unknown) => {
+          expect(isRemitError(error, 'ERR_CREDENTIAL_ISSUE')).toBe(true);
+        });
+        await harness.issuer.revoke(lease);
+        expect(await harness.exists(lease.tag), `aborted after ${ms} ms`).toBe(false);
+      }
+    });
+
+    it('L6 shows no secret: not in what it gives, not in what it throws', async () => {
+      const { issued } = await issue();
+      const errors = await Promise.all(
+        harness.broken.map((issuer) => failureOf(issuer.issue(requestFor(harness, freshLease(harness))))),
+      );
+      for (const error of errors) {
+        expect(isRemitError(error)).toBe(true);
+        expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_/), hint: expect.stringMatching(/.+/) });
+      }
+      const text = inspect([issued, harness.issuer, ...errors], { depth: 12, showHidden: true });
+      const minted = Object.entries(issued.fields).filter(([field]) => field !== 'username');
+      const secrets = [...harness.secrets, ...minted.map(([, secret]) => secret.reveal())];
+      expect(secrets.length).toBeGreaterThan(0);
+      for (const secret of secrets) expect(text.includes(secret)).toBe(false);
+    });
+  });
+}
+
+function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.unreachable('it was issued'),
+    (error: unknown) => error,
+  );
+}
