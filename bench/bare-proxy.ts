@@ -16,7 +16,11 @@ const server = createServer((request, response) => {
       {
         method: 'POST',
         path: request.url ?? '/',
-        headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${token}` },
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          authorization: `Bearer ${token}`,
+        },
         body,
       },
       {

@@ -20,22 +20,43 @@ const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
-    const message = JSON.parse(Buffer.concat(chunks).toString()) as { id?: unknown; method: string; params?: { protocolVersion?: string; arguments?: { value?: string } } };
+    const message = JSON.parse(Buffer.concat(chunks).toString()) as {
+      id?: unknown;
+      method: string;
+      params?: { protocolVersion?: string; arguments?: { value?: string } };
+    };
     if (message.id === undefined) {
       response.writeHead(202).end();
       return;
     }
     const body = JSON.stringify({ jsonrpc: '2.0', id: message.id, result: answer(message) });
-    response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) }).end(body);
+    response
+      .writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
+      .end(body);
   });
 });
 
-function answer(message: { method: string; params?: { protocolVersion?: string; arguments?: { value?: string } } }): object {
+function answer(message: {
+  method: string;
+  params?: { protocolVersion?: string; arguments?: { value?: string } };
+}): object {
   switch (message.method) {
     case 'initialize':
-      return { protocolVersion: message.params?.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'fake-echo', version: '1' } };
+      return {
+        protocolVersion: message.params?.protocolVersion,
+        capabilities: { tools: {} },
+        serverInfo: { name: 'fake-echo', version: '1' },
+      };
     case 'tools/list':
-      return { tools: [{ name: 'echo', description: 'Echo a value.', inputSchema: { type: 'object', properties: { value: { type: 'string' } }, required: ['value'] } }] };
+      return {
+        tools: [
+          {
+            name: 'echo',
+            description: 'Echo a value.',
+            inputSchema: { type: 'object', properties: { value: { type: 'string' } }, required: ['value'] },
+          },
+        ],
+      };
     default:
       return { content: [{ type: 'text', text: `${message.params?.arguments?.value ?? ''} ${FILLER}` }] };
   }

@@ -30,12 +30,17 @@ export async function runLoad(
       const { statusCode, body } = await pool.request({
         method: 'POST',
         path: '/mcp',
-        headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...target.headers },
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          ...target.headers,
+        },
         body: `{"jsonrpc":"2.0","id":${index},"method":"tools/call","params":{"name":"${target.tool}","arguments":{"value":"${value}"}}}`,
       });
       const text = await body.text();
       latencies[index] = performance.now() - startedAt;
-      if (statusCode !== 200 || !text.includes(`"${value} xxx`)) throw new Error(`${target.name} answered ${statusCode}: ${text.slice(0, 300)}`);
+      if (statusCode !== 200 || !text.includes(`"${value} xxx`))
+        throw new Error(`${target.name} answered ${statusCode}: ${text.slice(0, 300)}`);
     }
   };
   const startedAt = performance.now();

@@ -44,7 +44,10 @@ async function main(): Promise<void> {
     const bare = await startNode(['dist/bench/bare-proxy.js', origin, token], { core: 0 });
     started.push(bare);
     const config = await writeConfig(folder, `${origin}/mcp`, token);
-    const gateway = await startNode(['--no-turbo-inline-js-wasm-calls', 'bin/remit.js', 'up', '--config', config, '--json', '--log-level', 'error'], { core: 0 });
+    const gateway = await startNode(
+      ['--no-turbo-inline-js-wasm-calls', 'bin/remit.js', 'up', '--config', config, '--json', '--log-level', 'error'],
+      { core: 0 },
+    );
     started.push(gateway);
     const url = String(gateway.ready.url);
     const session = await openTaskSession({
@@ -58,22 +61,48 @@ async function main(): Promise<void> {
     const run = randomBytes(4).toString('hex');
     let serial = 0;
     const variants: Variant[] = [
-      { name: 'bare pass-through', origin: `http://127.0.0.1:${bare.ready.port}`, headers: {}, tool: 'echo', pid: bare.pid, value: (index) => `v${index % 16}` },
-      { name: 'Remit, re-used', origin: url, headers, tool: 'echo__echo', pid: gateway.pid, value: (index) => `v${index % 16}` },
-      { name: 'Remit, fresh', origin: url, headers, tool: 'echo__echo', pid: gateway.pid, value: () => `f${run}${serial++}` },
+      {
+        name: 'bare pass-through',
+        origin: `http://127.0.0.1:${bare.ready.port}`,
+        headers: {},
+        tool: 'echo',
+        pid: bare.pid,
+        value: (index) => `v${index % 16}`,
+      },
+      {
+        name: 'Remit, re-used',
+        origin: url,
+        headers,
+        tool: 'echo__echo',
+        pid: gateway.pid,
+        value: (index) => `v${index % 16}`,
+      },
+      {
+        name: 'Remit, fresh',
+        origin: url,
+        headers,
+        tool: 'echo__echo',
+        pid: gateway.pid,
+        value: () => `f${run}${serial++}`,
+      },
     ];
 
-    process.stdout.write(`bench: ${ROUNDS} rounds of ${CALLS} calls each, interleaved; Node ${process.version}; ${canPin ? 'measured process pinned to core 0' : 'not pinned'}\n`);
+    process.stdout.write(
+      `bench: ${ROUNDS} rounds of ${CALLS} calls each, interleaved; Node ${process.version}; ${canPin ? 'measured process pinned to core 0' : 'not pinned'}\n`,
+    );
     for (const variant of variants) await measure(variant, Math.ceil(CALLS / 2), 64); // warm-up, not counted
     const before = residentMib(gateway.pid);
     const loaded = await rounds(variants, CALLS, 64);
     const alone = await rounds(variants, CALLS_ALONE, 1);
     report('concurrency 64', variants, loaded);
     report('concurrency 1', variants, alone);
-    process.stdout.write(`\nresident memory of the gateway: ${before.toFixed(0)} → ${residentMib(gateway.pid).toFixed(0)} MiB\n`);
+    process.stdout.write(
+      `\nresident memory of the gateway: ${before.toFixed(0)} → ${residentMib(gateway.pid).toFixed(0)} MiB\n`,
+    );
     await session.end();
 
-    const ratio = (index: number): number => median(loaded.map((round) => (round[index] as Sample).cpuUs / (round[0] as Sample).cpuUs));
+    const ratio = (index: number): number =>
+      median(loaded.map((round) => (round[index] as Sample).cpuUs / (round[0] as Sample).cpuUs));
     process.stdout.write(
       `bench: bare ${us(loaded, 0)} µs, Remit re-used ${us(loaded, 1)} µs (${ratio(1).toFixed(2)}×), fresh ${us(loaded, 2)} µs (${ratio(2).toFixed(2)}×) CPU per call at concurrency 64\n`,
     );
@@ -97,7 +126,12 @@ async function measure(variant: Variant, calls: number, concurrency: number): Pr
   const before = cpuMs(variant.pid);
   const { wallMs, latencies } = await runLoad(variant, { calls, concurrency, value: variant.value });
   const used = cpuMs(variant.pid) - before;
-  return { cpuUs: (used * 1000) / calls, rps: (calls * 1000) / wallMs, p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
+  return {
+    cpuUs: (used * 1000) / calls,
+    rps: (calls * 1000) / wallMs,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+  };
 }
 
 function report(title: string, variants: readonly Variant[], samples: readonly Sample[][]): void {
@@ -106,20 +140,28 @@ function report(title: string, variants: readonly Variant[], samples: readonly S
     const column = samples.map((row) => row[index] as Sample);
     const cpu = column.map((sample) => sample.cpuUs);
     const ratios = samples.map((row) => (row[index] as Sample).cpuUs / (row[0] as Sample).cpuUs);
-    process.stdout.write(
-      [
-        variant.name.padEnd(20),
-        `${median(cpu).toFixed(0).padStart(5)} (${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)})`.padEnd(24),
-        `${median(ratios).toFixed(2)}×`.padEnd(7),
-        median(column.map((sample) => sample.rps)).toFixed(0).padStart(7),
-        median(column.map((sample) => sample.p50)).toFixed(2).padStart(8),
-        median(column.map((sample) => sample.p99)).toFixed(2).padStart(8),
-      ].join(' ') + '\n',
-    );
+    const cells = [
+      variant.name.padEnd(20),
+      `${median(cpu).toFixed(0).padStart(5)} (${Math.min(...cpu).toFixed(0)}–${Math.max(...cpu).toFixed(0)})`.padEnd(
+        24,
+      ),
+      `${median(ratios).toFixed(2)}×`.padEnd(7),
+      median(column.map((sample) => sample.rps))
+        .toFixed(0)
+        .padStart(7),
+      median(column.map((sample) => sample.p50))
+        .toFixed(2)
+        .padStart(8),
+      median(column.map((sample) => sample.p99))
+        .toFixed(2)
+        .padStart(8),
+    ];
+    process.stdout.write(`${cells.join(' ')}\n`);
   });
 }
 
-const us = (samples: readonly Sample[][], index: number): string => median(samples.map((row) => (row[index] as Sample).cpuUs)).toFixed(0);
+const us = (samples: readonly Sample[][], index: number): string =>
+  median(samples.map((row) => (row[index] as Sample).cpuUs)).toFixed(0);
 
 /** One agent, one connector with a static token under an exception, and a policy that reads the argument. */
 async function writeConfig(folder: string, url: string, token: string): Promise<string> {
@@ -152,7 +194,10 @@ permit (principal == Remit::Agent::"bench", action in [Remit::Action::"discover"
 forbid (principal, action == Remit::Action::"echo/echo", resource) when { context.args.value like "*secret*" };
 `,
   );
-  await writeAgentKey('bench', { privateKey: join(folder, 'bench.key.json'), publicKeys: join(folder, 'bench.jwks.json') });
+  await writeAgentKey('bench', {
+    privateKey: join(folder, 'bench.key.json'),
+    publicKeys: join(folder, 'bench.jwks.json'),
+  });
   await runRemit(['secret', 'init', '--config', config]);
   await runRemit(['secret', 'put', 'echo_token', '--config', config], token);
   return config;

@@ -11,11 +11,20 @@ export interface Started {
 export const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
 
 /** Starts a Node program and waits for its first line of JSON on standard output. */
-export async function startNode(args: readonly string[], options: { core?: number; env?: Record<string, string> } = {}): Promise<Started> {
-  const command = options.core !== undefined && canPin ? ['taskset', '-c', String(options.core), process.execPath] : [process.execPath];
+export async function startNode(
+  args: readonly string[],
+  options: { core?: number; env?: Record<string, string> } = {},
+): Promise<Started> {
+  const command =
+    options.core !== undefined && canPin
+      ? ['taskset', '-c', String(options.core), process.execPath]
+      : [process.execPath];
   const [program = '', ...before] = command;
   // `taskset` becomes the program it starts: the pid is the one to measure.
-  const child = spawn(program, [...before, ...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...options.env } });
+  const child = spawn(program, [...before, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...options.env },
+  });
   const ready = await firstLine(child);
   return {
     pid: child.pid as number,

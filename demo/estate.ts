@@ -1,12 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { writeAgentKey } from '../src/agent/agent-key.ts';
-import { startPostgres, type EmbeddedPostgres } from '../test/support/embedded-postgres.ts';
-import { startFakeCompanyIdp, type FakeCompanyIdp } from '../test/support/fake-company-idp.ts';
-import { startFakeCrm, type FakeCrm } from '../test/support/fake-crm-server.ts';
+import { type EmbeddedPostgres, startPostgres } from '../test/support/embedded-postgres.ts';
+import { type FakeCompanyIdp, startFakeCompanyIdp } from '../test/support/fake-company-idp.ts';
+import { type FakeCrm, startFakeCrm } from '../test/support/fake-crm-server.ts';
 import { runRemit } from './run-remit.ts';
 
 /** The demo's company: a shop with a database, shared files, a CRM that knows only a static token, and an identity provider. */
@@ -60,7 +60,10 @@ export async function buildEstate(options: { port?: number } = {}): Promise<Demo
     await writeFile(join(files, 'private', 'salaries.csv'), 'name,salary\nDana,90000\n');
 
     const agentKey = join(folder, '.remit', 'agents', 'shop-helper.key.json');
-    await writeAgentKey('shop-helper', { privateKey: agentKey, publicKeys: join(folder, 'agents', 'shop-helper.jwks.json') });
+    await writeAgentKey('shop-helper', {
+      privateKey: agentKey,
+      publicKeys: join(folder, 'agents', 'shop-helper.jwks.json'),
+    });
     const modules = resolve('node_modules');
     const config = join(folder, 'remit.yaml');
     await writeFile(config, configText({ port: options.port ?? 0, postgres, crm, idp, files, modules }));
@@ -95,7 +98,10 @@ async function seedShop(postgres: EmbeddedPostgres): Promise<string> {
 async function writePolicies(folder: string, files: string, issuer: string): Promise<void> {
   await mkdir(join(folder, 'policies'));
   const text = await readFile(resolve('demo/shop.cedar'), 'utf8');
-  await writeFile(join(folder, 'policies', 'shop.cedar'), text.replaceAll('{files}', files).replaceAll('{issuer}', issuer));
+  await writeFile(
+    join(folder, 'policies', 'shop.cedar'),
+    text.replaceAll('{files}', files).replaceAll('{issuer}', issuer),
+  );
 }
 
 function configText(parts: {

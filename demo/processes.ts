@@ -17,7 +17,9 @@ export function commandLines(): Map<number, string> {
 /** One variable of a process's environment; undefined when it has none or may not be read. */
 export function environmentOf(pid: number, variable: string): string | undefined {
   try {
-    const entry = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').find((line) => line.startsWith(`${variable}=`));
+    const entry = readFileSync(`/proc/${pid}/environ`, 'utf8')
+      .split('\0')
+      .find((line) => line.startsWith(`${variable}=`));
     return entry?.slice(variable.length + 1);
   } catch {
     return undefined;

@@ -1,7 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 
 /** Runs the command line as a person would; rejects when it exits with another code than expected. */
-export async function runRemit(args: readonly string[], input?: string, expectedCode = 0): Promise<{ stdout: string; stderr: string }> {
+export async function runRemit(
+  args: readonly string[],
+  input?: string,
+  expectedCode = 0,
+): Promise<{ stdout: string; stderr: string }> {
   const child = spawn(process.execPath, ['bin/remit.js', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -16,7 +20,8 @@ export async function runRemit(args: readonly string[], input?: string, expected
     child.on('error', reject);
     child.on('close', resolve);
   });
-  if (code !== expectedCode) throw new Error(`remit ${args[0]} ${args[1] ?? ''} exited with ${code}:\n${stderr}${stdout}`);
+  if (code !== expectedCode)
+    throw new Error(`remit ${args[0]} ${args[1] ?? ''} exited with ${code}:\n${stderr}${stdout}`);
   return { stdout, stderr };
 }
 
@@ -30,7 +35,9 @@ export interface RunningProcess {
 
 /** Starts `remit up --json` and waits for its line that says it serves. */
 export async function startRemitUp(config: string): Promise<RunningProcess> {
-  const child = spawn(process.execPath, ['bin/remit.js', 'up', '--config', config, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['bin/remit.js', 'up', '--config', config, '--json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
   const ready = await new Promise<RunningProcess['ready']>((resolve, reject) => {

@@ -71,10 +71,14 @@ export async function readPublicKeys(path: string): Promise<{ keys: JWK[] }> {
   try {
     jwks = JSON.parse(await readFile(path, 'utf8')) as { keys?: JWK[] };
   } catch (cause) {
-    throw new RemitError('ERR_AGENT_KEY', `cannot read the public keys: ${(cause as NodeJS.ErrnoException).code ?? 'not JSON'}`, {
-      where: path,
-      hint: 'Make them with `remit agent keygen NAME`.',
-    });
+    throw new RemitError(
+      'ERR_AGENT_KEY',
+      `cannot read the public keys: ${(cause as NodeJS.ErrnoException).code ?? 'not JSON'}`,
+      {
+        where: path,
+        hint: 'Make them with `remit agent keygen NAME`.',
+      },
+    );
   }
   const keys = jwks.keys;
   if (!Array.isArray(keys) || keys.length === 0) {

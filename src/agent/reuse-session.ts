@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { decodeJwt } from 'jose';
 import { isRemitError } from '../domain/errors.ts';
 import { type Declaration, openTaskSession, type TaskSession, type TaskSessionOptions } from './task-session.ts';
 
@@ -11,7 +13,8 @@ export async function reuseSession(
   options: TaskSessionOptions & { task: { declare: Declaration } },
   file: string,
 ): Promise<TaskSession> {
-  const declared = JSON.stringify(options.task.declare);
+  // Another user's token is other work: it never goes on under the task of the user before.
+  const declared = JSON.stringify([options.gateway, options.task.declare, userOf(options.subjectToken)]);
   const last = await readFile(file, 'utf8')
     .then((text) => JSON.parse(text) as { task?: string; declared?: string })
     .catch(() => undefined);
@@ -27,4 +30,16 @@ export async function reuseSession(
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await writeFile(file, JSON.stringify({ task: session.granted.task, declared }), { mode: 0o600 });
   return session;
+}
+
+/** Whose token it is, only to tell users apart: verifying it is the gateway's work. */
+function userOf(subjectToken: string | undefined): string | undefined {
+  if (subjectToken === undefined) return undefined;
+  try {
+    const { iss, sub } = decodeJwt(subjectToken);
+    if (sub !== undefined) return `${iss}#${sub}`;
+  } catch {
+    // Not a JWT: the token itself must tell.
+  }
+  return createHash('sha256').update(subjectToken).digest('hex');
 }

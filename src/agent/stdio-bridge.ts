@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
-import { createInterface } from 'node:readline';
 import { request } from 'undici';
 import { messageOf } from '../domain/errors.ts';
+import { readLines } from './read-lines.ts';
 import type { TaskSession } from './task-session.ts';
 
 /**
@@ -18,6 +18,8 @@ export async function bridgeStdio(options: {
   const { session, output } = options;
   const pending = new Set<Promise<void>>();
   let version: string | undefined;
+  // A client that died takes no more replies; the task must still be ended by the caller.
+  output.on('error', (error) => options.onProblem(`the client is gone: ${messageOf(error)}`));
 
   async function post(line: string, token: string): Promise<{ status: number; text: string; type: string }> {
     const response = await request(session.mcpUrl, {
@@ -44,16 +46,23 @@ export async function bridgeStdio(options: {
       let answer = await post(line, await session.token());
       // A 401 means that nothing was forwarded: asking again with a fresh token repeats no effect.
       if (answer.status === 401) answer = await post(line, await session.refresh());
-      for (const reply of messagesOf(answer.text, answer.type)) write(reply, message);
+      const replies = messagesOf(answer.text, answer.type);
+      for (const reply of replies) write(reply, message, answer.status);
+      if (replies.length === 0 && message.id !== undefined)
+        fail(message.id, `Remit: the gateway gave no reply (HTTP ${answer.status})`);
     } catch (error) {
       options.onProblem(messageOf(error));
       if (message.id !== undefined) fail(message.id, `Remit: ${messageOf(error)}`);
     }
   }
 
-  function write(reply: string, message: { id?: unknown; method?: unknown }): void {
-    const parsed = JSON.parse(reply) as { id?: unknown; error?: { message?: string }; result?: { protocolVersion?: string } };
-    if (message.method === 'initialize' && parsed.result?.protocolVersion !== undefined) version = parsed.result.protocolVersion;
+  function write(reply: string, message: { id?: unknown; method?: unknown }, status: number): void {
+    const parsed = JSON.parse(reply) as Reply;
+    // Refused before anything spoke JSON-RPC, for example by the gateway's header check or by a proxy on the way.
+    if (parsed.jsonrpc !== '2.0')
+      throw new Error(`HTTP ${status}: ${parsed.error_description ?? 'the answer is not JSON-RPC'}`);
+    if (message.method === 'initialize' && parsed.result?.protocolVersion !== undefined)
+      version = parsed.result.protocolVersion;
     // Errors before the id was read carry `null`: the client can only match them by the id it sent.
     if (parsed.id === null && message.id !== undefined) fail(message.id, parsed.error?.message ?? 'refused');
     else output.write(`${reply}\n`);
@@ -63,14 +72,13 @@ export async function bridgeStdio(options: {
     output.write(`${JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32000, message } })}\n`);
   }
 
-  const lines = createInterface({ input: options.input, crlfDelay: Number.POSITIVE_INFINITY });
-  for await (const line of lines) {
+  for await (const line of readLines(options.input)) {
     if (line.trim() === '') continue;
-    let message: { id?: unknown; method?: unknown };
-    try {
-      message = JSON.parse(line) as typeof message;
-    } catch {
-      output.write(`${JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } })}\n`);
+    const message = readEnvelope(line);
+    if (message === undefined) {
+      output.write(
+        `${JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } })}\n`,
+      );
       continue;
     }
     const relayed = relay(line, message).finally(() => pending.delete(relayed));
@@ -84,6 +92,24 @@ export async function bridgeStdio(options: {
   });
   await Promise.race([Promise.all(pending), grace]);
   clearTimeout(timer);
+}
+
+interface Reply {
+  readonly jsonrpc?: unknown;
+  readonly id?: unknown;
+  readonly error?: { readonly message?: string };
+  readonly error_description?: string;
+  readonly result?: { readonly protocolVersion?: string };
+}
+
+/** The part of a message that relaying needs; undefined when the line is no JSON. What JSON it is, is for the gateway to judge. */
+function readEnvelope(line: string): { id?: unknown; method?: unknown } | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return value !== null && typeof value === 'object' ? value : {};
+  } catch {
+    return undefined;
+  }
 }
 
 function messagesOf(text: string, type: string): string[] {

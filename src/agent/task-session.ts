@@ -97,29 +97,33 @@ export async function openTaskSession(options: TaskSessionOptions): Promise<Task
     const error = String(answer.body.error ?? `HTTP ${answer.status}`);
     const why = String(answer.body.error_description ?? 'no description');
     const isAboutTask = error === 'invalid_authorization_details' || error === 'access_denied';
-    throw new RemitError(isAboutTask ? 'ERR_TASK_REFUSED' : 'ERR_TOKEN_REFUSED', `the gateway refused: ${error}: ${why}`, {
-      where: metadata.token_endpoint as string,
-      hint:
-        error === 'invalid_client'
-          ? 'The agent’s key does not match the one registered; check --agent, --key and the agent’s publicKeys.'
-          : 'Declare a task that lies within one of the agent’s templates; `remit who-can` lists them.',
-    });
+    throw new RemitError(
+      isAboutTask ? 'ERR_TASK_REFUSED' : 'ERR_TOKEN_REFUSED',
+      `the gateway refused: ${error}: ${why}`,
+      {
+        where: metadata.token_endpoint as string,
+        hint:
+          error === 'invalid_client'
+            ? 'The agent’s key does not match the one registered; check --agent, --key and the agent’s publicKeys.'
+            : 'Declare a task that lies within one of the agent’s templates; `remit who-can` lists them.',
+      },
+    );
   }
 
-  let current: TokenAnswer;
-  let expiresAt = 0;
+  const first =
+    'continue' in options.task
+      ? await requestToken({ task: options.task.continue }, undefined)
+      : await requestToken(options.task.declare, options.subjectToken);
+  const granted = first.authorization_details[0] as GrantedTask;
+  let current = first;
+  let expiresAt = options.clock() + first.expires_in * 1000;
   let refreshing: Promise<string> | undefined;
-  const accept = (answer: TokenAnswer): string => {
+
+  function accept(answer: TokenAnswer): string {
     current = answer;
     expiresAt = options.clock() + answer.expires_in * 1000;
     return answer.access_token;
-  };
-  accept(
-    'continue' in options.task
-      ? await requestToken({ task: options.task.continue }, undefined)
-      : await requestToken(options.task.declare, options.subjectToken),
-  );
-  const granted = (current! as TokenAnswer).authorization_details[0] as GrantedTask;
+  }
 
   function refresh(): Promise<string> {
     refreshing ??= requestToken({ task: granted.task }, undefined)

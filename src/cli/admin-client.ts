@@ -1,4 +1,6 @@
 import { request } from 'node:http';
+import { placesOf } from '../compose/workspace.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
 import { type ErrorCode, RemitError } from '../domain/errors.ts';
 
 /** Calls an operation of the gateway that runs on a data folder. @throws `ERR_GATEWAY_UNREACHABLE` when none does */
@@ -12,18 +14,10 @@ export async function callAdmin<T>(socketPath: string, operation: string, parame
         body += chunk;
       });
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text: body }));
-      response.on('error', reject);
+      response.on('error', (cause) => reject(unreachable(socketPath, cause)));
     });
     call.on('timeout', () => call.destroy(new Error('no answer within 60 s')));
-    call.on('error', (cause) => {
-      reject(
-        new RemitError('ERR_GATEWAY_UNREACHABLE', 'no gateway is running on this data folder', {
-          where: socketPath,
-          hint: 'Start it with `remit up` (same --config), then run this again.',
-          cause,
-        }),
-      );
-    });
+    call.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
     call.end();
   });
   const body = JSON.parse(text) as T & { error?: { code: ErrorCode; message: string; where?: string; hint?: string } };
@@ -33,4 +27,28 @@ export async function callAdmin<T>(socketPath: string, operation: string, parame
     ...(error?.where !== undefined && { where: error.where }),
     ...(error?.hint !== undefined && { hint: error.hint }),
   });
+}
+
+function unreachable(socketPath: string, cause: NodeJS.ErrnoException): RemitError {
+  const isAbsent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
+  return new RemitError(
+    'ERR_GATEWAY_UNREACHABLE',
+    isAbsent ? 'no gateway is running on this data folder' : `the gateway of this data folder does not answer: ${cause.message}`,
+    {
+      where: socketPath,
+      hint: isAbsent
+        ? 'Start it with `remit up` (same --config), then run this again.'
+        : 'Run this as the user that runs the gateway, and look at the gateway’s log.',
+      cause,
+    },
+  );
+}
+
+/** Base URL under which agents reach the gateway. A port that it chose itself is asked of the running one. */
+export async function findGateway(loaded: LoadedConfig, given: string | undefined): Promise<string> {
+  const { publicUrl, listen } = loaded.config;
+  const known = given ?? publicUrl;
+  if (known !== undefined) return known;
+  if (listen.port === 0) return (await callAdmin<{ url: string }>(placesOf(loaded).socket, 'status')).url;
+  return `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
 }

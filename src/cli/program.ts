@@ -85,3 +85,9 @@ export async function readStandardInput(what: string): Promise<string> {
   for await (const chunk of process.stdin) text += String(chunk);
   return text;
 }
+
+/** An option's value as a whole number. @throws `ERR_USAGE` */
+export function readCount(option: string, text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new RemitError('ERR_USAGE', `${option} takes a whole number, not ${text}`, { hint: `For example ${option} 20.` });
+}

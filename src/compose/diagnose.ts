@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
-import { probeVault } from './probe-vault.ts';
 import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { createJournalAccess } from './journal-access.ts';
 import { readPolicies } from './policies.ts';
+import { probeVault } from './probe-vault.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that `remit doctor` looked at. */
@@ -19,7 +19,10 @@ export interface Check {
 export async function diagnose(workspace: Workspace): Promise<Check[]> {
   const { estate, places, loaded, store, system } = workspace;
   const checks: Check[] = [];
-  const check = async (name: string, look: () => Promise<Omit<Check, 'name' | 'state'> & { state?: Check['state'] }>): Promise<void> => {
+  const check = async (
+    name: string,
+    look: () => Promise<Omit<Check, 'name' | 'state'> & { state?: Check['state'] }>,
+  ): Promise<void> => {
     try {
       checks.push({ name, state: 'ok', ...(await look()) });
     } catch (error) {
@@ -34,17 +37,29 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
   await check('policies', async () => {
     const { policies } = await readPolicies(places.policies, estate);
     if (policies.length > 0) return { what: `${policies.length} policies are valid` };
-    return { state: 'warn', what: 'there is no policy: everything is denied', hint: `Put a *.cedar file into ${places.policies}.` };
+    return {
+      state: 'warn',
+      what: 'there is no policy: everything is denied',
+      hint: `Put a *.cedar file into ${places.policies}.`,
+    };
   });
-  await check('store', async () => ({ what: `open; ${(await store.tasks.list(estate.tenant, { state: 'active' })).length} active tasks` }));
+  await check('store', async () => ({
+    what: `open; ${(await store.tasks.list(estate.tenant, { state: 'active' })).length} active tasks`,
+  }));
   await check('vault key', () => probeVault(workspace));
   await check('data folder', async () => {
     const { mode } = await stat(places.data);
     if ((mode & 0o077) === 0) return { what: `${places.data} is private` };
-    return { state: 'warn', what: `${places.data} can be entered by others`, hint: `Run \`chmod 700 ${places.data}\`.` };
+    return {
+      state: 'warn',
+      what: `${places.data} can be entered by others`,
+      hint: `Run \`chmod 700 ${places.data}\`.`,
+    };
   });
   for (const agent of estate.agents.values()) {
-    await check(`agent ${agent.id}`, async () => ({ what: `${(await readPublicKeys(loaded.resolvePath(agent.publicKeys))).keys.length} public keys; owner ${agent.owner}` }));
+    await check(`agent ${agent.id}`, async () => ({
+      what: `${(await readPublicKeys(loaded.resolvePath(agent.publicKeys))).keys.length} public keys; owner ${agent.owner}`,
+    }));
   }
   await check('journal', async () => {
     try {
@@ -52,14 +67,19 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       if (verified.ok) return { what: `${verified.size} records verify` };
       return { state: 'fail', what: verified.problem.what, hint: 'Run `remit audit verify` for the place.' };
     } catch (error) {
-      if (isRemitError(error, 'ERR_NOT_FOUND')) return { state: 'warn', what: 'there is none yet', hint: 'It is made at the first `remit up`.' };
+      if (isRemitError(error, 'ERR_NOT_FOUND'))
+        return { state: 'warn', what: 'there is none yet', hint: 'It is made at the first `remit up`.' };
       throw error;
     }
   });
   await check('containment', async () => {
     const { mode } = await probeContainment(system.environment('PATH') ?? '');
     if (mode === 'pid_namespace') return { what: 'child processes live in a PID namespace that dies with the gateway' };
-    return { state: 'warn', what: 'no PID namespace on this host; a watcher process ends the children', hint: 'Allow unprivileged user namespaces to have both lines.' };
+    return {
+      state: 'warn',
+      what: 'no PID namespace on this host; a watcher process ends the children',
+      hint: 'Allow unprivileged user namespaces to have both lines.',
+    };
   });
   for (const { id, config } of estate.connectors.values()) {
     const exception = config.credential?.static?.exception;
@@ -69,7 +89,9 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       return {
         state: isOver ? 'fail' : 'warn',
         what: `static secret under an exception of ${exception.owner} until ${exception.expires}: ${exception.reason}`,
-        hint: isOver ? 'The exception has ended, calls are refused: renew it deliberately, or end the need for it.' : 'Replace it by a credential that can be leased.',
+        hint: isOver
+          ? 'The exception has ended, calls are refused: renew it deliberately, or end the need for it.'
+          : 'Replace it by a credential that can be leased.',
       };
     });
   }

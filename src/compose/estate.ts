@@ -1,5 +1,14 @@
 import type { Config, ConnectorConfig, ToolProfileConfig } from '../config/schema.ts';
-import { type AgentId, agentId, type ConnectorId, connectorId, type TemplateId, templateId, type TenantId, tenantId } from '../domain/ids.ts';
+import {
+  type AgentId,
+  agentId,
+  type ConnectorId,
+  connectorId,
+  type TemplateId,
+  type TenantId,
+  templateId,
+  tenantId,
+} from '../domain/ids.ts';
 import type { TaskTemplate } from '../domain/task.ts';
 import type { ArgumentType, CriticalArgument, ToolProfile } from '../domain/tool.ts';
 import type { InventoryAgent, InventoryConnector, InventoryGrant } from '../seams/store.ts';
@@ -8,7 +17,16 @@ import type { InventoryAgent, InventoryConnector, InventoryGrant } from '../seam
 export interface Estate {
   readonly tenant: TenantId;
   readonly environment: string;
-  readonly agents: ReadonlyMap<AgentId, { readonly id: AgentId; readonly owner: string; readonly environment: string; readonly zone: string; readonly publicKeys: string }>;
+  readonly agents: ReadonlyMap<
+    AgentId,
+    {
+      readonly id: AgentId;
+      readonly owner: string;
+      readonly environment: string;
+      readonly zone: string;
+      readonly publicKeys: string;
+    }
+  >;
   readonly connectors: ReadonlyMap<ConnectorId, EstateConnector>;
   readonly templates: ReadonlyMap<TemplateId, TaskTemplate>;
 }
@@ -30,7 +48,13 @@ export function buildEstate(config: Config): Estate {
     agents: new Map(
       Object.entries(config.agents).map(([id, agent]) => [
         agentId(id),
-        { id: agentId(id), owner: agent.owner, environment: agent.environment ?? environment, zone: agent.zone, publicKeys: agent.publicKeys },
+        {
+          id: agentId(id),
+          owner: agent.owner,
+          environment: agent.environment ?? environment,
+          zone: agent.zone,
+          publicKeys: agent.publicKeys,
+        },
       ]),
     ),
     connectors: new Map(
@@ -54,7 +78,12 @@ export function buildEstate(config: Config): Estate {
           owner: template.owner,
           purpose: template.purpose,
           agents: template.agents.map(agentId),
-          bounds: { actionClasses: template.classes, tools: template.tools, resources: template.resources, calls: template.calls },
+          bounds: {
+            actionClasses: template.classes,
+            tools: template.tools,
+            resources: template.resources,
+            calls: template.calls,
+          },
           maxDurationSeconds: template.maxDurationSeconds,
           requiresUser: template.requiresUser,
         },
@@ -87,7 +116,13 @@ export function inventoryRows(estate: Estate): {
 } {
   const { tenant } = estate;
   return {
-    agents: [...estate.agents.values()].map(({ id, owner, environment, zone }) => ({ tenant, id, owner, environment, zone })),
+    agents: [...estate.agents.values()].map(({ id, owner, environment, zone }) => ({
+      tenant,
+      id,
+      owner,
+      environment,
+      zone,
+    })),
     connectors: [...estate.connectors.values()].map(({ id, owner, environment, zone, config }) => ({
       tenant,
       id,

@@ -24,10 +24,14 @@ function buildSource({ vault, system }: Workspace, connector: EstateConnector): 
   const isStdio = 'stdio' in transport;
   const hasOwnInjection = Object.keys(inject.environment).length + Object.keys(inject.headers).length > 0;
   if (isStdio ? Object.keys(inject.headers).length > 0 : Object.keys(inject.environment).length > 0) {
-    throw new RemitError('ERR_CONFIG_INVALID', `connector ${connector.id}: a ${isStdio ? 'stdio' : 'http'} server takes its credential in ${isStdio ? 'environment variables' : 'headers'}`, {
-      where: `connectors.${connector.id}.credential.inject`,
-      hint: `Use inject.${isStdio ? 'environment' : 'headers'}.`,
-    });
+    throw new RemitError(
+      'ERR_CONFIG_INVALID',
+      `connector ${connector.id}: a ${isStdio ? 'stdio' : 'http'} server takes its credential in ${isStdio ? 'environment variables' : 'headers'}`,
+      {
+        where: `connectors.${connector.id}.credential.inject`,
+        hint: `Use inject.${isStdio ? 'environment' : 'headers'}.`,
+      },
+    );
   }
   if (credential.postgres) {
     const { host, port, database, adminUser, adminPassword, tls } = credential.postgres;
@@ -47,10 +51,14 @@ function buildSource({ vault, system }: Workspace, connector: EstateConnector): 
     const { secret, exception } = credential.static;
     const issuer = createStaticIssuer({ secret: () => vault.get(secret), exception, clock: system.clock });
     if (isStdio && !hasOwnInjection) {
-      throw new RemitError('ERR_CONFIG_INVALID', `connector ${connector.id}: which environment variable takes the secret?`, {
-        where: `connectors.${connector.id}.credential.inject`,
-        hint: 'Name it, for example inject: { environment: { API_TOKEN: "{token}" } }.',
-      });
+      throw new RemitError(
+        'ERR_CONFIG_INVALID',
+        `connector ${connector.id}: which environment variable takes the secret?`,
+        {
+          where: `connectors.${connector.id}.credential.inject`,
+          hint: 'Name it, for example inject: { environment: { API_TOKEN: "{token}" } }.',
+        },
+      );
     }
     return {
       issuer,

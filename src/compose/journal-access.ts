@@ -27,10 +27,13 @@ export function createJournalAccess(folder: string): JournalAccess {
       });
     },
     async openContent({ store, vault, estate }, { sealed, task, span }) {
-      if (sealed === undefined || task === undefined || span === undefined) throw new RemitError('ERR_NOT_FOUND', 'the record has no sealed content');
+      if (sealed === undefined || task === undefined || span === undefined)
+        throw new RemitError('ERR_NOT_FOUND', 'the record has no sealed content');
       const row = await store.taskKeys.get(estate.tenant, task);
       if (row === undefined) {
-        throw new RemitError('ERR_NOT_FOUND', `the key of ${task} has been erased: its content can no longer be read`, { where: task });
+        throw new RemitError('ERR_NOT_FOUND', `the key of ${task} has been erased: its content can no longer be read`, {
+          where: task,
+        });
       }
       const bytes = await vault.open(taskKeyRecord(task), row);
       return openContent(sealed, { tenant: estate.tenant, task, span }, { name: sealed.key, bytes });

@@ -36,7 +36,14 @@ export function createToolLister(parts: {
     try {
       const held = needsLease ? await leases.acquire(task, connector) : undefined;
       release = held?.retain();
-      upstream = await openers.get(connector)?.open({ connector, task: task.id, injection: held?.injection ?? NO_CREDENTIAL, timeoutMs: timeoutMs(connector) });
+      upstream = await openers
+        .get(connector)
+        ?.open({
+          connector,
+          task: task.id,
+          injection: held?.injection ?? NO_CREDENTIAL,
+          timeoutMs: timeoutMs(connector),
+        });
       if (upstream === undefined) throw new RemitError('ERR_NOT_FOUND', `no connector is called ${connector}`);
       const tools = await readPages(upstream, connector, timeoutMs(connector));
       await recorder.record({
@@ -79,21 +86,33 @@ function discoveryTask({ estate, system }: Workspace, connector: ConnectorId): T
 }
 
 /** Follows pagination, bounded: a cursor that never ends is the server's fault. */
-async function readPages(upstream: Upstream, connector: ConnectorId, timeoutMs: number): Promise<Readonly<Record<string, unknown>>[]> {
+async function readPages(
+  upstream: Upstream,
+  connector: ConnectorId,
+  timeoutMs: number,
+): Promise<Readonly<Record<string, unknown>>[]> {
   const tools: Readonly<Record<string, unknown>>[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
-    const reply = await upstream.request('tools/list', cursor === undefined ? '{}' : JSON.stringify({ cursor }), { timeoutMs });
+    const reply = await upstream.request('tools/list', cursor === undefined ? '{}' : JSON.stringify({ cursor }), {
+      timeoutMs,
+    });
     if ('error' in reply) {
-      throw new RemitError('ERR_CONNECTOR_PROTOCOL', `${connector} refused tools/list: ${reply.error.message} (${reply.error.code})`, {
-        where: `connectors.${connector}`,
-        hint: 'Run the server by hand to see why it does not list its tools.',
-      });
+      throw new RemitError(
+        'ERR_CONNECTOR_PROTOCOL',
+        `${connector} refused tools/list: ${reply.error.message} (${reply.error.code})`,
+        {
+          where: `connectors.${connector}`,
+          hint: 'Run the server by hand to see why it does not list its tools.',
+        },
+      );
     }
     const { tools: listed, nextCursor } = reply.result;
     if (!Array.isArray(listed)) break;
-    for (const tool of listed) if (tool !== null && typeof tool === 'object') tools.push(tool as Readonly<Record<string, unknown>>);
-    if (typeof nextCursor !== 'string' || nextCursor === cursor || tools.length > MAX_TOOLS) return tools.slice(0, MAX_TOOLS);
+    for (const tool of listed)
+      if (tool !== null && typeof tool === 'object') tools.push(tool as Readonly<Record<string, unknown>>);
+    if (typeof nextCursor !== 'string' || nextCursor === cursor || tools.length > MAX_TOOLS)
+      return tools.slice(0, MAX_TOOLS);
     cursor = nextCursor;
   }
   return tools.slice(0, MAX_TOOLS);

@@ -38,7 +38,10 @@ export async function openJournal({ places, vault, system, estate }: Workspace, 
     failed,
     recordLater(entry) {
       recorder.record(entry).catch((error: unknown) => {
-        system.log.error({ type: entry.type, error: messageOf(error) }, 'a record could not be written: the gateway stops');
+        system.log.error(
+          { type: entry.type, error: messageOf(error) },
+          'a record could not be written: the gateway stops',
+        );
         fail('journal failed');
       });
     },

@@ -22,7 +22,10 @@ export async function readPolicies(folder: string, estate: Estate): Promise<Load
   });
   const paths = names.filter((name) => name.endsWith('.cedar')).sort();
   const files = await Promise.all(
-    paths.map(async (name) => ({ path: join(relative(process.cwd(), folder), name), text: await readFile(join(folder, name), 'utf8') })),
+    paths.map(async (name) => ({
+      path: join(relative(process.cwd(), folder), name),
+      text: await readFile(join(folder, name), 'utf8'),
+    })),
   );
   return loadPolicies(files, policyInventory(estate));
 }

@@ -4,7 +4,10 @@ import { buildIssuers } from './issuers.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Revokes leases from their rows alone, without a gateway (guarantee L3). The journal is not written: a gateway may hold it. */
-export async function reapLeases(workspace: Workspace, isAll: boolean): Promise<{ revoked: number; lapsing: number; failed: number }> {
+export async function reapLeases(
+  workspace: Workspace,
+  isAll: boolean,
+): Promise<{ revoked: number; lapsing: number; failed: number }> {
   const { estate, store, system } = workspace;
   const issuers = buildIssuers(workspace);
   try {

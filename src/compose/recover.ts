@@ -30,6 +30,9 @@ export async function recover(parts: {
   }
   await leases.recover();
   if (restored > 0 || history.unsettled.length > 0) {
-    workspace.system.log.info({ tasks: restored, unsettled: history.unsettled.length }, 'recovered what an earlier gateway left');
+    workspace.system.log.info(
+      { tasks: restored, unsettled: history.unsettled.length },
+      'recovered what an earlier gateway left',
+    );
   }
 }

@@ -1,7 +1,7 @@
-import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
 import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
+import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
-import { messageOf } from '../domain/errors.ts';
+import { messageOf, RemitError } from '../domain/errors.ts';
 import { connectorId, type LeaseId, type TaskId } from '../domain/ids.ts';
 import { userKey } from '../domain/principal.ts';
 import type { Task } from '../domain/task.ts';
@@ -23,10 +23,10 @@ import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { createToolLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
+import { buildOpeners } from './openers.ts';
 import { buildEngine, readPolicies, writePolicySchema } from './policies.ts';
 import { recover } from './recover.ts';
 import { createTaskKeys } from './task-keys.ts';
-import { buildOpeners } from './openers.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface RunningGateway {
@@ -65,7 +65,10 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
     const policies = await readPolicies(places.policies, estate);
     const clients = await Promise.all(
-      [...estate.agents.values()].map(async (agent) => ({ id: agent.id, jwks: await readPublicKeys(workspace.loaded.resolvePath(agent.publicKeys)) })),
+      [...estate.agents.values()].map(async (agent) => ({
+        id: agent.id,
+        jwks: await readPublicKeys(workspace.loaded.resolvePath(agent.publicKeys)),
+      })),
     );
     const engine = buildEngine(policies);
     const credentials = buildIssuers(workspace);
@@ -78,7 +81,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       await journal.close();
     });
     await store.inventory.replace(tenant, inventoryRows(estate));
-    await writePolicySchema(places.policies, estate).catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the policy schema could not be written'));
+    await writePolicySchema(places.policies, estate).catch((error: unknown) =>
+      log.warn({ error: messageOf(error) }, 'the policy schema could not be written'),
+    );
 
     const tasks = createTaskRegistry({
       tenant,
@@ -107,7 +112,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         await recorder.record(event);
       },
       taskOf: (task) => store.tasks.get(tenant, task),
-      onRetired: (lease, reason) => (reason === 'renewed' ? connections.retireLease(lease.id) : connections.closeLease(lease.id)),
+      onRetired: (lease, reason) =>
+        reason === 'renewed' ? connections.retireLease(lease.id) : connections.closeLease(lease.id),
     });
 
     const { openers, containment } = await buildOpeners(workspace, version);
@@ -159,7 +165,12 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       log,
       tokenSeconds: config.tokenSeconds,
     });
-    const subjects = createSubjectTokenVerifier({ providers: config.identityProviders, fetch: (address, init) => fetch(address, init), clock, log });
+    const subjects = createSubjectTokenVerifier({
+      providers: config.identityProviders,
+      fetch: (address, init) => fetch(address, init),
+      clock,
+      log,
+    });
     const authorizationServer = await createAuthorizationServer({
       issuer: url,
       resource,
@@ -172,7 +183,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       startTask: (request) => tasks.start(request),
       continueTask: ({ agent, task }) => {
         const running = tasks.get(task);
-        return running?.agent === agent ? running : refuseTask('not_found', `'${task}' is not a running task of agent '${agent}'`);
+        return running?.agent === agent
+          ? running
+          : refuseTask('not_found', `'${task}' is not a running task of agent '${agent}'`);
       },
       verifySubjectToken: (token) => subjects.verify(token),
       async onTokenIssued({ task, tokenId, expiresAt, clientThumbprint }) {
@@ -184,12 +197,20 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         });
       },
       onRefused: ({ agent, error, description }) =>
-        recordLater({ type: 'authentication_refused', detail: { at: 'token endpoint', named: agent, error, reason: description } }),
+        recordLater({
+          type: 'authentication_refused',
+          detail: { at: 'token endpoint', named: agent, error, reason: description },
+        }),
     });
 
     const gateway: Gateway = {
       tenant,
-      authenticator: createTaskTokenAuthenticator({ issuer: url, audience: resource, keys: () => signingKeys.verificationKeys(), clock }),
+      authenticator: createTaskTokenAuthenticator({
+        issuer: url,
+        audience: resource,
+        keys: () => signingKeys.verificationKeys(),
+        clock,
+      }),
       isRegistered: (agent) => estate.agents.has(agent),
       tasks: {
         get: tasks.get,
@@ -213,8 +234,24 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
 
     const admin = await serveAdminSocket(places.socket, {
-      status: () => ({ url, pid: process.pid, tasks: tasks.active().length, connections: connections.size, containment: containment.mode, problems: problemTexts() }),
-      'end-task': async ({ task = '' }) => ({ ended: await tasks.end(task as TaskId, 'revoked') }),
+      status: () => ({
+        url,
+        pid: process.pid,
+        tasks: tasks.active().length,
+        connections: connections.size,
+        containment: containment.mode,
+        problems: problemTexts(),
+      }),
+      'end-task': async ({ task = '' }) => {
+        const id = task as TaskId;
+        if ((await store.tasks.get(tenant, id)) === undefined) {
+          throw new RemitError('ERR_NOT_FOUND', `there is no task ${id}`, {
+            where: id,
+            hint: '`remit task ls --all` lists them.',
+          });
+        }
+        return { ended: await tasks.end(id, 'revoked') };
+      },
       'revoke-lease': ({ lease = '' }) => revokeLease(lease as LeaseId),
       refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
       'rotate-keys': async () => {
@@ -223,14 +260,22 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
     });
     closers.push(() => admin.close());
-    const problemTexts = (): string[] => [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
+    const problemTexts = (): string[] =>
+      [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
     async function revokeLease(id: LeaseId): Promise<{ state: string }> {
       return { state: (await leases.revoke(id, 'revoked by an administrator')).state };
     }
 
     await recorder.record({
       type: 'gateway_started',
-      detail: { version, url, policyVersion: engine.version, containment: containment.mode, agents: estate.agents.size, connectors: estate.connectors.size },
+      detail: {
+        version,
+        url,
+        policyVersion: engine.version,
+        containment: containment.mode,
+        agents: estate.agents.size,
+        connectors: estate.connectors.size,
+      },
     });
     await discoverAll(workspace, catalogue);
     http.serve(
@@ -264,14 +309,22 @@ export async function startGateway(workspace: Workspace, version: string): Promi
   }
 }
 
-/** Lists every connector once, side by side; one that hangs or fails is reported and does not hold up the others. */
+/**
+ * Lists every connector, side by side. Only those never seen before are waited for, and not for long: what earlier runs saw of the
+ * others serves meanwhile, and one that hangs or fails is reported and holds up nobody.
+ */
 async function discoverAll({ estate, system }: Workspace, catalogue: Catalogue): Promise<void> {
-  const listings = [...estate.connectors.keys()].map((connector) => catalogue.refresh(connector).catch(() => undefined));
+  const seen = new Set(catalogue.tools().map((tool) => tool.connector));
+  const unseen: Promise<unknown>[] = [];
+  for (const connector of estate.connectors.keys()) {
+    const listing = catalogue.refresh(connector).catch(() => undefined);
+    if (!seen.has(connector)) unseen.push(listing);
+  }
   let cancel = (): void => {};
   const timeout = new Promise<void>((resolve) => {
     cancel = system.schedule(DISCOVERY_WAIT_MS, resolve);
   });
-  await Promise.race([Promise.all(listings), timeout]);
+  await Promise.race([Promise.all(unseen), timeout]);
   cancel();
 }
 
@@ -289,5 +342,10 @@ const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : h
 /** Names under which the gateway may be addressed: what it listens on, loopback's usual names, and its public URL. */
 function allowedHosts(url: string, host: string, port: number): ReadonlySet<string> {
   const { host: publicHost } = new URL(url);
-  return new Set([publicHost.toLowerCase(), `${hostText(host).toLowerCase()}:${port}`, `localhost:${port}`, `127.0.0.1:${port}`]);
+  return new Set([
+    publicHost.toLowerCase(),
+    `${hostText(host).toLowerCase()}:${port}`,
+    `localhost:${port}`,
+    `127.0.0.1:${port}`,
+  ]);
 }

@@ -23,7 +23,10 @@ const schedule: Schedule = (ms, task) => {
 };
 
 /** Names of fields that are never written, wherever they stand in a log line (guarantee L6). */
-const REDACTED = ['password', 'token', 'secret', 'authorization', 'credential', 'key'].flatMap((name) => [name, `*.${name}`]);
+const REDACTED = ['password', 'token', 'secret', 'authorization', 'credential', 'key'].flatMap((name) => [
+  name,
+  `*.${name}`,
+]);
 
 export function createSystem(options: { log: 'pretty' | 'json' | 'silent'; level?: string }): System {
   return {
@@ -38,7 +41,10 @@ export function createSystem(options: { log: 'pretty' | 'json' | 'silent'; level
 function createLog(kind: 'pretty' | 'json' | 'silent', level: string): Log {
   if (kind === 'silent') return pino({ level: 'silent' });
   // Standard error: standard output belongs to results, and to MCP in `remit connect`.
-  const logger = pino({ level, base: null, redact: { paths: REDACTED, censor: '[secret]' } }, pino.destination({ dest: 2, sync: true }));
+  const logger = pino(
+    { level, base: null, redact: { paths: REDACTED, censor: '[secret]' } },
+    pino.destination({ dest: 2, sync: true }),
+  );
   if (kind === 'json') return logger;
   const say =
     (mark: string) =>

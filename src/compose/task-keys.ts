@@ -1,4 +1,4 @@
-import { type SealInput } from '../audit/recorder.ts';
+import type { SealInput } from '../audit/recorder.ts';
 import { sealContent } from '../audit/seal-content.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { RandomBytes, TaskId, TenantId } from '../domain/ids.ts';

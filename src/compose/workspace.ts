@@ -64,7 +64,13 @@ export async function openWorkspace(configPath: string, system: System): Promise
       : createEnvironmentKeyProvider({ variable: config.vaultKey.variable, lookup: system.environment });
   const estate = buildEstate(config);
   const store = await openStore(config, places, system);
-  const vault = createVault({ repository: store.secrets, keys, tenant: estate.tenant, clock: system.clock, random: system.random });
+  const vault = createVault({
+    repository: store.secrets,
+    keys,
+    tenant: estate.tenant,
+    clock: system.clock,
+    random: system.random,
+  });
   return { loaded, config, estate, places, system, keys, store, vault, close: () => store.close() };
 }
 
@@ -73,10 +79,14 @@ function openStore(config: Config, places: Places, system: System): Promise<Stor
   const { urlVariable } = config.store;
   const url = system.environment(urlVariable);
   if (url === undefined || url === '') {
-    throw new RemitError('ERR_STORE_UNREACHABLE', `the environment variable ${urlVariable} with the store’s URL is not set`, {
-      where: 'store.urlVariable',
-      hint: `Set ${urlVariable}=postgres://user:password@host:5432/remit.`,
-    });
+    throw new RemitError(
+      'ERR_STORE_UNREACHABLE',
+      `the environment variable ${urlVariable} with the store’s URL is not set`,
+      {
+        where: 'store.urlVariable',
+        hint: `Set ${urlVariable}=postgres://user:password@host:5432/remit.`,
+      },
+    );
   }
   return openPostgres({ url });
 }

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { LineCounter, parseDocument, type Document, isNode } from 'yaml';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
-import { RemitError } from '../domain/errors.ts';
-import { configSchema, type Config } from './schema.ts';
+import { messageOf, RemitError } from '../domain/errors.ts';
+import { type Config, configSchema } from './schema.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -45,7 +45,7 @@ export function parseConfig(text: string, path: string): Config {
     const problems = document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`);
     throw invalid(problems, path);
   }
-  const parsed = configSchema.safeParse(document.toJS());
+  const parsed = configSchema.safeParse(toValues(document, path));
   if (!parsed.success) {
     const problems = parsed.error.issues.flatMap((issue) =>
       describeIssue(issue, (keys) => at(offsetOf(document, keys))),
@@ -57,11 +57,24 @@ export function parseConfig(text: string, path: string): Config {
   return parsed.data;
 }
 
+/** An alias to nothing, or aliases that multiply beyond measure, show themselves only here. */
+function toValues(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw invalid([`${path}: ${messageOf(error)}`], path);
+  }
+}
+
 function invalid(problems: string[], path: string): RemitError {
-  return new RemitError('ERR_CONFIG_INVALID', `the configuration is not valid:\n${problems.map((p) => `  ${p}`).join('\n')}`, {
-    where: path,
-    hint: 'Mend the lines named above; an editor that reads the yaml-language-server header shows the allowed keys.',
-  });
+  return new RemitError(
+    'ERR_CONFIG_INVALID',
+    `the configuration is not valid:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+    {
+      where: path,
+      hint: 'Mend the lines named above; an editor that reads the yaml-language-server header shows the allowed keys.',
+    },
+  );
 }
 
 type Position = (keys: readonly PropertyKey[]) => string;
@@ -72,19 +85,34 @@ function describeIssue(issue: z.core.$ZodIssue, position: Position): string[] {
   }
   if (issue.code === 'invalid_union') {
     // The branch that got furthest says most; the others only say that they are other branches.
-    const branches = issue.errors.filter((branch) => !branch.some((inner) => inner.code === 'unrecognized_keys'));
-    const chosen = branches[0] ?? issue.errors[0] ?? [];
-    return chosen.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, position));
+    const [furthest = []] = [...issue.errors].sort((a, b) => shallowest(b) - shallowest(a));
+    if (shallowest(furthest) > 1) {
+      return furthest.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, position));
+    }
+  }
+  if (issue.code === 'invalid_key') {
+    return issue.issues.map((inner) => `${position(issue.path)}: ${name(issue.path)}: ${inner.message}`);
   }
   return [`${position(issue.path)}: ${name(issue.path)}: ${issue.message}`];
 }
 
-const name = (keys: readonly PropertyKey[]): string => (keys.length === 0 ? '(whole file)' : keys.map(String).join('.'));
+/** How deep below a union its first problem lies: 1 where the branch's own keys are not those of the value. */
+function shallowest(branch: readonly z.core.$ZodIssue[]): number {
+  return Math.min(...branch.map(({ code, path }) => path.length + (code === 'unrecognized_keys' ? 1 : 0)));
+}
 
-/** Where a key path stands in the file; the nearest parent that exists when it is absent. */
+const name = (keys: readonly PropertyKey[]): string =>
+  keys.length === 0 ? '(whole file)' : keys.map(String).join('.');
+
+/** Where a key path stands in the file: at the key, or at the item of a list; at the nearest parent that exists when it is absent. */
 function offsetOf(document: Document, keys: readonly PropertyKey[]): number {
   for (let length = keys.length; length > 0; length--) {
-    const node = document.getIn(keys.slice(0, length), true);
+    const last = keys[length - 1];
+    const parent = length === 1 ? document.contents : document.getIn(keys.slice(0, length - 1), true);
+    const pair = isMap(parent)
+      ? parent.items.find(({ key }) => (isScalar(key) ? String(key.value) : key) === last)
+      : undefined;
+    const node = pair?.key ?? document.getIn(keys.slice(0, length), true);
     if (isNode(node) && node.range) return node.range[0];
   }
   return 0;
@@ -98,21 +126,27 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
   };
   for (const [id, template] of Object.entries(config.templates)) {
     template.agents.forEach((agent, index) => {
-      if (!config.agents[agent]) say(['templates', id, 'agents', index], `no agent is called ${agent}`);
+      if (!Object.hasOwn(config.agents, agent)) say(['templates', id, 'agents', index], `no agent is called ${agent}`);
     });
     template.tools.forEach((pattern, index) => {
       const slash = pattern.indexOf('/');
-      const connector = config.connectors[pattern.slice(0, slash)];
+      const connector = own(config.connectors, pattern.slice(0, slash));
       const tool = pattern.slice(slash + 1);
       if (!connector) say(['templates', id, 'tools', index], `no connector is called ${pattern.slice(0, slash)}`);
-      else if (tool !== '*' && !connector.tools[tool]) {
+      else if (tool !== '*' && !Object.hasOwn(connector.tools, tool)) {
         say(['templates', id, 'tools', index], `${pattern} has no profile; run \`remit tool describe ${pattern}\``);
       }
     });
     template.resources.forEach((resource, index) => {
       const connector = resource.slice(0, resource.indexOf(':'));
-      if (!config.connectors[connector]) say(['templates', id, 'resources', index], `no connector is called ${connector}`);
+      if (!Object.hasOwn(config.connectors, connector))
+        say(['templates', id, 'resources', index], `no connector is called ${connector}`);
     });
   }
   return problems;
+}
+
+/** A member that the file wrote, not one that every object inherits. */
+function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
 }

@@ -3,6 +3,9 @@ import { ACTION_CLASSES } from '../domain/tool.ts';
 
 /** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
 
+/** Names starting with `remit-` are Remit's own: the journal's signing key must not become a connector's credential. */
+export const SECRET_NAME = /^(?!remit-)[a-z][a-z0-9_-]{0,62}$/;
+
 const connectorIdText = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,30}$/, 'a connector id is 1–31 of a–z, 0–9 and _, starting with a letter');
@@ -18,7 +21,7 @@ const toolPattern = z
   .regex(/^[a-z][a-z0-9_]{0,30}\/.+$/, 'a tool is named connector/tool, or connector/* for every described tool of it');
 const secretName = z
   .string()
-  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'a secret name is 1–63 of a–z, 0–9, _ and -, starting with a letter');
+  .regex(SECRET_NAME, 'a secret name is 1–63 of a–z, 0–9, _ and -, starting with a letter; remit-… are Remit’s own');
 const headerName = z.string().regex(/^[A-Za-z0-9-]+$/, 'not a header name');
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not an environment variable name');
 const template = z.string().describe('Text in which {field} stands for a part of the issued credential.');
@@ -49,7 +52,9 @@ const postgresCredential = z
     port: z.int().min(1).max(65_535).default(5432),
     database: z.string().min(1),
     adminUser: z.string().min(1).describe('A role that may create roles and grant on the named tables.'),
-    adminPassword: secretName.optional().describe('Name of the vault secret with its password; left out for trust or peer.'),
+    adminPassword: secretName
+      .optional()
+      .describe('Name of the vault secret with its password; left out for trust or peer.'),
     tls: z.boolean().default(false),
   })
   .describe('A PostgreSQL role per lease, with rights on the tables that the task names and nothing else.');
@@ -61,7 +66,12 @@ const staticCredential = z
 const credential = z.strictObject({
   postgres: postgresCredential.optional(),
   static: staticCredential.optional(),
-  ttlSeconds: z.int().min(10).max(3600).default(300).describe('Longest life of one lease; a task that goes on gets a new one.'),
+  ttlSeconds: z
+    .int()
+    .min(10)
+    .max(3600)
+    .default(300)
+    .describe('Longest life of one lease; a task that goes on gets a new one.'),
   inject: z
     .strictObject({
       environment: z.record(variableName, template).default({}),
@@ -73,7 +83,10 @@ const credential = z.strictObject({
 
 const argumentType = z
   .string()
-  .regex(/^(string|long|boolean|path|string\[\])\??$/, 'one of string, long, boolean, path, string[]; a trailing ? makes it optional');
+  .regex(
+    /^(string|long|boolean|path|string\[\])\??$/,
+    'one of string, long, boolean, path, string[]; a trailing ? makes it optional',
+  );
 
 export const toolProfileSchema = z.strictObject({
   class: z.enum(ACTION_CLASSES),
@@ -92,19 +105,30 @@ const connector = z.strictObject({
   owner,
   environment: z.string().min(1).optional(),
   zone: z.string().min(1).default('internal'),
-  transport: z.union([z.strictObject({ stdio: stdioTransport }), z.strictObject({ http: httpTransport })]),
+  transport: z.union([z.strictObject({ stdio: stdioTransport }), z.strictObject({ http: httpTransport })], {
+    error: 'name exactly one of stdio, http',
+  }),
   credential: credential
-    .refine((value) => [value.postgres, value.static].filter(Boolean).length === 1, 'name exactly one of postgres, static')
+    .refine(
+      (value) => [value.postgres, value.static].filter(Boolean).length === 1,
+      'name exactly one of postgres, static',
+    )
     .optional(),
   timeoutSeconds: z.number().positive().max(600).default(60).describe('Longest wait for one reply.'),
-  tools: z.record(z.string().min(1), toolProfileSchema).default({}).describe('Approved profiles. A tool without one is not callable.'),
+  tools: z
+    .record(z.string().min(1), toolProfileSchema)
+    .default({})
+    .describe('Approved profiles. A tool without one is not callable.'),
 });
 
 const agent = z.strictObject({
   owner,
   environment: z.string().min(1).optional(),
   zone: z.string().min(1).default('internal'),
-  publicKeys: z.string().min(1).describe('Path of a JWKS file with the public keys of the agent; `remit agent keygen` writes one.'),
+  publicKeys: z
+    .string()
+    .min(1)
+    .describe('Path of a JWKS file with the public keys of the agent; `remit agent keygen` writes one.'),
 });
 
 const taskTemplate = z.strictObject({
@@ -114,7 +138,11 @@ const taskTemplate = z.strictObject({
   classes: z.array(z.enum(ACTION_CLASSES)).min(1),
   tools: z.array(toolPattern).min(1),
   resources: z
-    .array(z.string().regex(/^[a-z][a-z0-9_]{0,30}:.+$/, 'a resource is named connector:path, for example shop_db:public.orders'))
+    .array(
+      z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,30}:.+$/, 'a resource is named connector:path, for example shop_db:public.orders'),
+    )
     .default([]),
   calls: z.int().min(1).max(1_000_000).default(100).describe('Call budget of one task.'),
   maxDurationSeconds: z.int().min(1).max(86_400).default(3600),
@@ -124,13 +152,19 @@ const taskTemplate = z.strictObject({
 const identityProvider = z.strictObject({
   issuer: z.url({ protocol: /^https?$/ }),
   audience: z.string().min(1).describe('`aud` that a user token must carry: this gateway, as the provider knows it.'),
-  jwksUri: z.url({ protocol: /^https?$/ }).optional().describe('Left out: found through the provider’s metadata.'),
+  jwksUri: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Left out: found through the provider’s metadata.'),
   groupsClaim: z.string().default('groups'),
 });
 
 export const configSchema = z.strictObject({
   version: z.literal(1),
-  tenant: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/).default('default'),
+  tenant: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,62}$/)
+    .default('default'),
   environment: z.string().min(1).default('dev'),
   listen: z
     .strictObject({
@@ -138,16 +172,22 @@ export const configSchema = z.strictObject({
       port: z.int().min(0).max(65_535).default(7420).describe('0 takes a free one.'),
     })
     .prefault({}),
-  publicUrl: z.url({ protocol: /^https?$/ }).optional().describe('How clients reach the gateway, where that differs from `listen`.'),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('How clients reach the gateway, where that differs from `listen`.'),
   data: z.string().min(1).default('.remit').describe('Folder for the store, the journal and the vault key.'),
   store: z
-    .union([
+    .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('sqlite') }),
-      z.strictObject({ kind: z.literal('postgres'), urlVariable: variableName.describe('Environment variable with the URL.') }),
+      z.strictObject({
+        kind: z.literal('postgres'),
+        urlVariable: variableName.describe('Environment variable with the URL.'),
+      }),
     ])
     .prefault({ kind: 'sqlite' }),
   vaultKey: z
-    .union([
+    .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('file'), path: z.string().min(1).optional() }),
       z.strictObject({ kind: z.literal('environment'), variable: variableName }),
     ])

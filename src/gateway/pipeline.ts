@@ -46,9 +46,7 @@ export async function governCall(
 
   const startedAt = gateway.clock();
   const leased = await lease(gateway, caller, tool, call);
-  const reply = isRefused(leased)
-    ? leased
-    : await forward(gateway, caller, tool, call, leased, argumentsText, signal);
+  const reply = isRefused(leased) ? leased : await forward(gateway, caller, tool, call, leased, argumentsText, signal);
   const outcome = observe(reply, gateway.clock() - startedAt);
   return {
     reply,

@@ -15,7 +15,10 @@ export interface AdminSocket {
  * that agents reach, and no credential of an agent is accepted here (guarantee A6).
  * @throws `ERR_ALREADY_RUNNING` when a live gateway answers on the socket
  */
-export async function serveAdminSocket(path: string, operations: Readonly<Record<string, AdminOperation>>): Promise<AdminSocket> {
+export async function serveAdminSocket(
+  path: string,
+  operations: Readonly<Record<string, AdminOperation>>,
+): Promise<AdminSocket> {
   const server = createServer((request, response) => {
     void answer(request, response, operations);
   });
@@ -61,7 +64,8 @@ async function answer(
   let status = 200;
   let body: unknown;
   try {
-    if (request.method !== 'POST' || operation === undefined) throw new RemitError('ERR_NOT_FOUND', `no operation ${name}`);
+    if (request.method !== 'POST' || operation === undefined)
+      throw new RemitError('ERR_NOT_FOUND', `no operation ${name}`);
     body = (await operation(Object.fromEntries(url.searchParams))) ?? {};
   } catch (error) {
     status = isRemitError(error, 'ERR_NOT_FOUND') ? 404 : 500;

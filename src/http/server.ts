@@ -79,7 +79,8 @@ async function dispatch(
   response: ServerResponse,
 ): Promise<void> {
   const problem = checkHeaders(request, hosts);
-  if (problem !== undefined) return respond(response, problem.status, { error: 'invalid_request', error_description: problem.reason });
+  if (problem !== undefined)
+    return respond(response, problem.status, { error: 'invalid_request', error_description: problem.reason });
   const path = (request.url ?? '/').split('?', 1)[0];
   switch (path) {
     case '/mcp':
@@ -102,7 +103,10 @@ async function endTask(gateway: Gateway, request: IncomingMessage, response: Ser
   if (request.method !== 'POST') return respond(response, 405, { error: 'method_not_allowed' });
   const caller = await authenticate(gateway, request.headers.authorization);
   if (isRefused(caller)) {
-    return respond(response, 401, { error: 'invalid_token', error_description: 'reason' in caller.refusal ? caller.refusal.reason : 'refused' });
+    return respond(response, 401, {
+      error: 'invalid_token',
+      error_description: 'reason' in caller.refusal ? caller.refusal.reason : 'refused',
+    });
   }
   await gateway.tasks.end(caller.task.id, 'completed');
   respond(response, 200, { task: caller.task.id, state: 'ended' });
@@ -110,7 +114,11 @@ async function endTask(gateway: Gateway, request: IncomingMessage, response: Ser
 
 function respond(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text), 'Cache-Control': 'no-store' });
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+  });
   response.end(text);
 }
 

@@ -84,7 +84,11 @@ export function createCatalogue(options: CatalogueOptions): Catalogue {
     async refresh(connector) {
       try {
         const tools = (await options.listTools(connector)).map((raw) => govern(connector, raw));
-        await inventory.recordTools(tenant, connector, tools.map((tool) => toRow(tenant, tool, clock())));
+        await inventory.recordTools(
+          tenant,
+          connector,
+          tools.map((tool) => toRow(tenant, tool, clock())),
+        );
         known.set(connector, tools);
         failed.delete(connector);
         index();
@@ -95,7 +99,10 @@ export function createCatalogue(options: CatalogueOptions): Catalogue {
             ? cause
             : new RemitError('ERR_CONNECTOR_UNREACHABLE', `connector ${connector}: ${messageOf(cause)}`, { cause });
         failed.set(connector, error);
-        log.warn({ connector, code: error.code, where: error.where }, `connector ${connector} could not be listed: ${error.message}`);
+        log.warn(
+          { connector, code: error.code, where: error.where },
+          `connector ${connector} could not be listed: ${error.message}`,
+        );
         throw error;
       }
     },

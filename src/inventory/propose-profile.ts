@@ -1,5 +1,4 @@
-import type { ToolDefinition } from '../domain/tool.ts';
-import type { ActionClass, ArgumentType } from '../domain/tool.ts';
+import type { ActionClass, ArgumentType, ToolDefinition } from '../domain/tool.ts';
 import { CURATED_PROFILES } from './curated-profiles.ts';
 
 /** A profile proposed for a person to approve; never in force by itself. */
@@ -19,10 +18,19 @@ const NAME_WORDS: readonly (readonly [ActionClass, RegExp])[] = [
   ['privilege', /(^|_)(grant|revoke|permissions?|roles?|invite|members?|policy|chmod|chown|sudo)(_|$)/],
   ['financial', /(^|_)(pay|payments?|refunds?|invoices?|transfer|charge|payouts?|transactions?)(_|$)/],
   ['export', /(^|_)(export|send|share|publish|upload|email|forward|post)(_|$)/],
-  ['code', /(^|_)(commit|push|merge|deploy|exec|execute|eval|run|shell|command|install|branch|rebase|reset|checkout)(_|$)/],
+  [
+    'code',
+    /(^|_)(commit|push|merge|deploy|exec|execute|eval|run|shell|command|install|branch|rebase|reset|checkout)(_|$)/,
+  ],
   ['ticket', /(^|_)(tickets?|issues?|comments?)(_|$).*|(create|update|close)_(issue|ticket)/],
-  ['write', /(^|_)(write|edit|create|update|delete|remove|move|rename|insert|set|put|add|drop|patch|copy|upsert|append|clear)(_|$)/],
-  ['read', /(^|_)(read|get|list|search|find|query|describe|show|fetch|view|tree|info|status|count|directory|think|thinking)(_|$)/],
+  [
+    'write',
+    /(^|_)(write|edit|create|update|delete|remove|move|rename|insert|set|put|add|drop|patch|copy|upsert|append|clear)(_|$)/,
+  ],
+  [
+    'read',
+    /(^|_)(read|get|list|search|find|query|describe|show|fetch|view|tree|info|status|count|directory|think|thinking)(_|$)/,
+  ],
 ];
 
 /** Proposes a profile from the curated table, the name and the input schema. Annotations are not asked: they are the server's own word. */

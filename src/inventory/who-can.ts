@@ -1,5 +1,5 @@
-import { type TenantId, toolRef } from '../domain/ids.ts';
 import type { ConnectorId } from '../domain/ids.ts';
+import { type TenantId, toolRef } from '../domain/ids.ts';
 import { userKey } from '../domain/principal.ts';
 import { coversTool } from '../domain/task.ts';
 import type { Store } from '../seams/store.ts';
@@ -24,7 +24,11 @@ export interface Access {
   readonly approvedBy: string;
   readonly template: string;
   /** Live credentials behind it. */
-  readonly credentials: readonly { readonly lease: string; readonly scope: string; readonly until: string | undefined }[];
+  readonly credentials: readonly {
+    readonly lease: string;
+    readonly scope: string;
+    readonly until: string | undefined;
+  }[];
 }
 
 export interface WhoCanFilter {
@@ -52,7 +56,8 @@ export async function whoCan(store: Store, tenant: TenantId, filter: WhoCanFilte
     const ref = toolRef(connector, tool.name);
     const actionClass = tool.actionClass ?? 'unknown';
     if (filter.tool !== undefined && filter.tool !== ref && filter.tool !== connector) continue;
-    const ofConnector = (resources: readonly string[]): string[] => resources.filter((name) => name.startsWith(`${connector}:`));
+    const ofConnector = (resources: readonly string[]): string[] =>
+      resources.filter((name) => name.startsWith(`${connector}:`));
 
     for (const task of tasks) {
       if (task.expiresAt <= now || !allows(task.bounds.tools, task.bounds.actionClasses, ref, actionClass)) continue;
@@ -109,7 +114,12 @@ export async function whoCan(store: Store, tenant: TenantId, filter: WhoCanFilte
   );
 }
 
-function allows(tools: readonly string[], classes: readonly string[], ref: ReturnType<typeof toolRef>, actionClass: string): boolean {
+function allows(
+  tools: readonly string[],
+  classes: readonly string[],
+  ref: ReturnType<typeof toolRef>,
+  actionClass: string,
+): boolean {
   return coversTool(tools, ref) && classes.includes(actionClass);
 }
 

@@ -55,7 +55,10 @@ function targetOf(source: Source, specifier: string): { layer: string; folder: s
   if (!specifier.startsWith('.')) return undefined;
   const target = relative(root, resolve(root, dirname(source.path), specifier));
   const parts = target.split('/');
-  return { layer: parts.length > 1 ? (parts[0] as string) : target.replace(/\.ts$/, ''), folder: parts.slice(0, 2).join('/') };
+  return {
+    layer: parts.length > 1 ? (parts[0] as string) : target.replace(/\.ts$/, ''),
+    folder: parts.slice(0, 2).join('/'),
+  };
 }
 
 const all = sources();
@@ -73,7 +76,9 @@ describe('layers', () => {
       source.imports.flatMap((specifier) => {
         const target = targetOf(source, specifier);
         if (target === undefined || target.layer === source.layer) return [];
-        return MAY_IMPORT[source.layer]?.includes(target.layer) ? [] : [`${source.path} imports ${target.layer} (${specifier})`];
+        return MAY_IMPORT[source.layer]?.includes(target.layer)
+          ? []
+          : [`${source.path} imports ${target.layer} (${specifier})`];
       }),
     );
     expect(wrong).toEqual([]);
@@ -95,12 +100,17 @@ describe('layers', () => {
   it('domain and seams import no package', () => {
     const wrong = all
       .filter((source) => source.layer === 'domain' || source.layer === 'seams')
-      .flatMap((source) => source.imports.filter((name) => !name.startsWith('.') && name !== 'node:util').map((name) => `${source.path}: ${name}`));
+      .flatMap((source) =>
+        source.imports
+          .filter((name) => !name.startsWith('.') && name !== 'node:util')
+          .map((name) => `${source.path}: ${name}`),
+      );
     expect(wrong).toEqual([]);
   });
 
   it('time, randomness, the environment and the network are injected', () => {
-    const impure = /\bDate\.now\(|\bMath\.random\(|\bprocess\.env\b|(?<![.\w])fetch\(|\brandomBytes\(|\bnew Date\(\)|(?<![.\w])set(Timeout|Interval)\(/;
+    const impure =
+      /\bDate\.now\(|\bMath\.random\(|\bprocess\.env\b|(?<![.\w])fetch\(|\brandomBytes\(|\bnew Date\(\)|(?<![.\w])set(Timeout|Interval)\(/;
     const wrong = all
       .filter((source) => !IMPURE_ALLOWED.has(source.layer))
       .flatMap((source) =>
@@ -115,7 +125,8 @@ describe('layers', () => {
 
   it('there are no barrels, default exports or enums', () => {
     const wrong = all.filter(
-      (source) => /(^|\/)index\.ts$/.test(source.path) || /^export default|^export \* from|^(export )?enum /m.test(source.text),
+      (source) =>
+        /(^|\/)index\.ts$/.test(source.path) || /^export default|^export \* from|^(export )?enum /m.test(source.text),
     );
     expect(wrong.map((source) => source.path)).toEqual([]);
   });
@@ -126,11 +137,18 @@ describe('layers', () => {
 });
 
 describe('guarantees', () => {
-  it.each(['D1', 'D2', 'D3', 'D4', 'L1', 'L2', 'L3', 'L6', 'A1', 'A2', 'A5', 'I1'])('%s is named by a test', (guarantee) => {
-    const folder = resolve(import.meta.dirname, '..');
-    const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts') && !name.startsWith('architecture'))
-      .some((name) => new RegExp(`(it|test|describe)(\\.each\\([^]*?\\))?\\(\\s*['"\`]${guarantee} `).test(readFileSync(join(folder, name), 'utf8')));
-    expect(named).toBe(true);
-  });
+  it.each(['D1', 'D2', 'D3', 'D4', 'L1', 'L2', 'L3', 'L6', 'A1', 'A2', 'A5', 'I1'])(
+    '%s is named by a test',
+    (guarantee) => {
+      const folder = resolve(import.meta.dirname, '..');
+      const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.ts') && !name.startsWith('architecture'))
+        .some((name) =>
+          new RegExp(`(it|test|describe)(\\.each\\([^]*?\\))?\\(\\s*['"\`]${guarantee} `).test(
+            readFileSync(join(folder, name), 'utf8'),
+          ),
+        );
+      expect(named).toBe(true);
+    },
+  );
 });

@@ -4,7 +4,15 @@ import type { Task } from '../../src/domain/task.ts';
 import { governCall } from '../../src/gateway/pipeline.ts';
 import { listTools } from '../../src/gateway/stages/list-tools.ts';
 import type { ToolCall } from '../../src/gateway/stages/resolve.ts';
-import { decision, type FakeGateway, heldLease, makeGateway, makePrincipal, makeTask, makeTool } from '../support/fake-gateway-parts.ts';
+import {
+  decision,
+  type FakeGateway,
+  heldLease,
+  makeGateway,
+  makePrincipal,
+  makeTask,
+  makeTool,
+} from '../support/fake-gateway-parts.ts';
 
 const SIGNAL = new AbortController().signal;
 
@@ -31,12 +39,20 @@ describe('one governed call', () => {
     makeDurable();
     const { recordOutcome } = await governed;
     recordOutcome();
-    expect(fake.events).toEqual(['record:decision', 'record:credential_used', 'open:tsk_a', 'request', 'record:outcome']);
+    expect(fake.events).toEqual([
+      'record:decision',
+      'record:credential_used',
+      'open:tsk_a',
+      'request',
+      'record:outcome',
+    ]);
   });
 
   it('A1 a log that cannot be written means refusal: nothing is forwarded', async () => {
     const fake = makeGateway({ record: () => Promise.reject(new RemitError('ERR_JOURNAL_FULL', 'no space')) });
-    await expect(governCall(fake.gateway, caller(fake), call(), SIGNAL)).rejects.toMatchObject({ code: 'ERR_JOURNAL_FULL' });
+    await expect(governCall(fake.gateway, caller(fake), call(), SIGNAL)).rejects.toMatchObject({
+      code: 'ERR_JOURNAL_FULL',
+    });
     expect(fake.events).toEqual([]);
     expect(fake.forwarded).toEqual([]);
   });
@@ -46,7 +62,10 @@ describe('one governed call', () => {
     const { reply } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
     expect(reply).toMatchObject({ refusal: { kind: 'denied', decision: { policies: ['no-orders'] } } });
     expect(fake.events).toEqual(['record:decision']);
-    expect(fake.records[0]).toMatchObject({ detail: { verdict: 'deny', policies: ['no-orders'], policyVersion: 'v1' }, input: '{"id":1}' });
+    expect(fake.records[0]).toMatchObject({
+      detail: { verdict: 'deny', policies: ['no-orders'], policyVersion: 'v1' },
+      input: '{"id":1}',
+    });
   });
 
   it('D1 a verdict that is not a permit is not a permit: step_up without an approval forwards nothing', async () => {
@@ -95,14 +114,20 @@ describe('one governed call', () => {
         tool: 'shop/orders',
       });
     }
-    expect(fake.records[2]?.detail).toMatchObject({ status: 'ok', resultDigest: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(fake.records[2]?.detail).toMatchObject({
+      status: 'ok',
+      resultDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
   });
 
   it('A2 an unknown tool is recorded as a denial: probing leaves a trace', async () => {
     const fake = makeGateway();
     const { reply } = await governCall(fake.gateway, caller(fake), call('shop__nothing'), SIGNAL);
     expect(reply).toMatchObject({ refusal: { kind: 'malformed', rpcCode: -32602 } });
-    expect(fake.records[0]).toMatchObject({ type: 'decision', detail: { verdict: 'deny', policies: ['remit:unknown-tool'] } });
+    expect(fake.records[0]).toMatchObject({
+      type: 'decision',
+      detail: { verdict: 'deny', policies: ['remit:unknown-tool'] },
+    });
   });
 
   it('I1 two tasks never share a connection or a credential, however they interleave', async () => {
@@ -130,7 +155,9 @@ describe('one governed call', () => {
   });
 
   it('L1 a credential that cannot be leased means refusal: nothing is forwarded', async () => {
-    const fake = makeGateway({ acquireLease: () => Promise.reject(new RemitError('ERR_CREDENTIAL_ISSUE', 'no database')) });
+    const fake = makeGateway({
+      acquireLease: () => Promise.reject(new RemitError('ERR_CREDENTIAL_ISSUE', 'no database')),
+    });
     const { reply, recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
     recordOutcome();
     expect(reply).toMatchObject({ refusal: { kind: 'unavailable', code: 'ERR_CREDENTIAL_ISSUE' } });
@@ -152,7 +179,9 @@ describe('one governed call', () => {
 
   it('the call budget holds for parallel calls: exactly as many are permitted as it has', async () => {
     const fake = makeGateway({ tasks: [makeTask('tsk_a', 'helper', 3)] });
-    const replies = await Promise.all(Array.from({ length: 10 }, () => governCall(fake.gateway, caller(fake), call(), SIGNAL)));
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, () => governCall(fake.gateway, caller(fake), call(), SIGNAL)),
+    );
     expect(fake.forwarded).toHaveLength(3);
     expect(replies.filter(({ reply }) => 'refusal' in reply && reply.refusal.kind === 'denied')).toHaveLength(7);
     expect(fake.records.filter((record) => record.detail.gate === 'budget')).toHaveLength(7);
@@ -195,16 +224,27 @@ describe('discovery', () => {
       decideDiscovery: ({ tool }) => decision(tool.name === 'orders' ? 'permit' : 'deny'),
       decideCall: ({ tool }) => decision(tool.name === 'refunds' ? 'permit' : 'deny'),
     });
-    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as { tools: { name: string }[] };
+    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as {
+      tools: { name: string }[];
+    };
     expect(listed.tools.map((tool) => tool.name)).toEqual(['shop__orders']);
-    expect((await governCall(fake.gateway, caller(fake), call('shop__orders'), SIGNAL)).reply).toHaveProperty('refusal');
-    expect((await governCall(fake.gateway, caller(fake), call('shop__refunds'), SIGNAL)).reply).toHaveProperty('resultText');
+    expect((await governCall(fake.gateway, caller(fake), call('shop__orders'), SIGNAL)).reply).toHaveProperty(
+      'refusal',
+    );
+    expect((await governCall(fake.gateway, caller(fake), call('shop__refunds'), SIGNAL)).reply).toHaveProperty(
+      'resultText',
+    );
     expect(fake.records.map((record) => record.type)).toEqual(['discovery', 'decision', 'decision', 'credential_used']);
   });
 
   it('D2 tools without an approved profile are counted and not shown', async () => {
-    const fake = makeGateway({ tools: [makeTool('orders'), makeTool('secret', 'undescribed'), makeTool('changed', 'quarantined')] });
-    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as { tools: unknown[]; _meta: Record<string, unknown> };
+    const fake = makeGateway({
+      tools: [makeTool('orders'), makeTool('secret', 'undescribed'), makeTool('changed', 'quarantined')],
+    });
+    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as {
+      tools: unknown[];
+      _meta: Record<string, unknown>;
+    };
     expect(listed.tools).toHaveLength(1);
     expect(listed._meta['io.remit/withheld']).toEqual({ undescribed: 1, quarantined: 1, withheld: 0 });
     expect(JSON.stringify(listed)).not.toContain('secret');

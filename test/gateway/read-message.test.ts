@@ -20,7 +20,9 @@ describe('D4 headers that disagree with the body are refused', () => {
 
   it('headers that agree are accepted, encoded ones too', () => {
     expect(problem(CALL, { 'mcp-method': 'tools/call', 'mcp-name': 'shop__orders' })).toBeUndefined();
-    expect(problem(CALL, { 'mcp-name': `=?base64?${Buffer.from('shop__orders').toString('base64')}?=` })).toBeUndefined();
+    expect(
+      problem(CALL, { 'mcp-name': `=?base64?${Buffer.from('shop__orders').toString('base64')}?=` }),
+    ).toBeUndefined();
   });
 });
 
@@ -44,8 +46,16 @@ describe('messages', () => {
   });
 
   it('requests, notifications and responses are told apart', () => {
-    expect(readMessage('{"jsonrpc":"2.0","id":"x","method":"ping"}', {})).toEqual({ kind: 'request', id: 'x', method: 'ping', params: {} });
-    expect(readMessage('{"jsonrpc":"2.0","method":"notifications/initialized"}', {})).toEqual({ kind: 'notification', method: 'notifications/initialized' });
+    expect(readMessage('{"jsonrpc":"2.0","id":"x","method":"ping"}', {})).toEqual({
+      kind: 'request',
+      id: 'x',
+      method: 'ping',
+      params: {},
+    });
+    expect(readMessage('{"jsonrpc":"2.0","method":"notifications/initialized"}', {})).toEqual({
+      kind: 'notification',
+      method: 'notifications/initialized',
+    });
     expect(readMessage('{"jsonrpc":"2.0","id":1,"result":{}}', {})).toEqual({ kind: 'response' });
   });
 });

@@ -1,7 +1,18 @@
 /** fake-gateway-parts: a `Gateway` out of in-memory parts whose every step a test can see and hold up. Listed in docs/fakes.md. */
 import type { RecordEntry } from '../../src/audit/recorder.ts';
 import type { Decision } from '../../src/domain/decision.ts';
-import { agentId, connectorId, type ConnectorId, leaseId, type TaskId, taskId, templateId, tenantId, toolRef, traceId } from '../../src/domain/ids.ts';
+import {
+  agentId,
+  type ConnectorId,
+  connectorId,
+  leaseId,
+  type TaskId,
+  taskId,
+  templateId,
+  tenantId,
+  toolRef,
+  traceId,
+} from '../../src/domain/ids.ts';
 import type { Lease } from '../../src/domain/lease.ts';
 import type { Principal } from '../../src/domain/principal.ts';
 import { refuse } from '../../src/domain/refusal.ts';
@@ -37,7 +48,16 @@ export function makeTask(id: string, agent = 'helper', calls = 5): Task {
 }
 
 export function makePrincipal(task: Task): Principal {
-  return { tenant: TENANT, user: undefined, agent: task.agent, actors: [], workload: 'private_key_jwt', task: task.id, tokenId: 'jti', tokenExpiresAt: NOW + 60_000 };
+  return {
+    tenant: TENANT,
+    user: undefined,
+    agent: task.agent,
+    actors: [],
+    workload: 'private_key_jwt',
+    task: task.id,
+    tokenId: 'jti',
+    tokenExpiresAt: NOW + 60_000,
+  };
 }
 
 export function makeTool(name: string, status: GovernedTool['status'] = 'described'): GovernedTool {
@@ -48,13 +68,28 @@ export function makeTool(name: string, status: GovernedTool['status'] = 'describ
     name,
     exposedName: `shop__${name}`,
     definition: { connector: CONNECTOR, name, description: raw.description, raw, fingerprint: `sha256:${name}` },
-    profile: { actionClass: 'read', dataClasses: [], criticalArguments: [], reversible: false, approvedBy: 'owner', fingerprint: undefined },
+    profile: {
+      actionClass: 'read',
+      dataClasses: [],
+      criticalArguments: [],
+      reversible: false,
+      approvedBy: 'owner',
+      fingerprint: undefined,
+    },
     status,
   };
 }
 
 export function decision(verdict: Decision['verdict'], more: Partial<Decision> = {}): Decision {
-  return { verdict, gate: 'agent_policy', policies: ['p1'], reason: 'because', nextStep: 'do this', policyVersion: 'v1', ...more };
+  return {
+    verdict,
+    gate: 'agent_policy',
+    policies: ['p1'],
+    reason: 'because',
+    nextStep: 'do this',
+    policyVersion: 'v1',
+    ...more,
+  };
 }
 
 export interface FakeGateway {
@@ -107,7 +142,9 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       request: async (_method, params) => {
         forwarded.push(params);
         events.push('request');
-        return options.reply ? options.reply(params, request) : { result: { content: [] }, resultText: '{"content":[]}' };
+        return options.reply
+          ? options.reply(params, request)
+          : { result: { content: [] }, resultText: '{"content":[]}' };
       },
     };
   };
@@ -116,7 +153,9 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
     authenticator: {
       authenticate: (authorization) => {
         const task = tasks.get((authorization ?? '').replace('Bearer ', '') as TaskId);
-        return task === undefined ? refuse({ kind: 'unauthenticated', error: 'invalid_token', reason: 'bad token' }) : makePrincipal(task);
+        return task === undefined
+          ? refuse({ kind: 'unauthenticated', error: 'invalid_token', reason: 'bad token' })
+          : makePrincipal(task);
       },
     },
     isRegistered: () => true,
@@ -180,7 +219,9 @@ export function heldLease(task: Task, connector: ConnectorId): ReturnType<typeof
     attempts: 0,
     lastError: undefined,
   };
-  const existing = held.get(key) ?? createHeldLease(lease, { environment: {}, headers: { Authorization: new Secret(`secret of ${task.id}`) } });
+  const existing =
+    held.get(key) ??
+    createHeldLease(lease, { environment: {}, headers: { Authorization: new Secret(`secret of ${task.id}`) } });
   held.set(key, existing);
   return existing;
 }

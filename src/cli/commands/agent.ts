@@ -14,7 +14,7 @@ export function addAgentCommands(program: Command): void {
     (c) => c.option('--out <file>', 'where the private key goes; left out: the data folder'),
     async (output, options, [name = '']) => {
       const loaded = await loadConfig(options.config);
-      const agent = loaded.config.agents[name];
+      const agent = Object.hasOwn(loaded.config.agents, name) ? loaded.config.agents[name] : undefined;
       if (agent === undefined) {
         throw new RemitError('ERR_NOT_FOUND', `no agent is called ${name}`, {
           where: loaded.path,

@@ -7,7 +7,7 @@ import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type TaskId, taskId, traceId } from '../../domain/ids.ts';
 import { type AuditRecord, RECORD_TYPES, type RecordType } from '../../domain/record.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command, readCount } from '../program.ts';
 
 interface TailOptions extends Common {
   readonly follow: boolean;
@@ -42,7 +42,7 @@ export function addAuditCommands(program: Command): void {
         process.stdout.write(`${output.isJson ? JSON.stringify(record) : describe(record)}\n`);
       };
       const newest: AuditRecord[] = [];
-      const wanted = readCount(options.last);
+      const wanted = readCount('--last', options.last);
       let next = 0;
       for await (const record of readRecords(journal.read(0), filter)) {
         newest.push(record);
@@ -162,10 +162,4 @@ function readTypes(text: string): RecordType[] {
   const unknown = types.filter((type) => !RECORD_TYPES.includes(type as RecordType));
   if (unknown.length > 0) throw new RemitError('ERR_USAGE', `no record type is called ${unknown.join(', ')}`, { hint: `Types: ${RECORD_TYPES.join(', ')}.` });
   return types as RecordType[];
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 0) throw new RemitError('ERR_USAGE', `--last takes a whole number, not ${text}`);
-  return count;
 }

@@ -7,6 +7,7 @@ import { type Declaration, openTaskSession } from '../../agent/task-session.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
+import { findGateway } from '../admin-client.ts';
 import { type Common, command } from '../program.ts';
 
 interface SessionOptions extends Common {
@@ -34,23 +35,27 @@ export function addConnectCommands(program: Command): void {
     'be a stdio MCP server for one client session: start a task, pass calls on, end the task at exit',
     sessionOptions,
     async (output, options) => {
-      const session = await openTaskSession(await sessionFrom(options));
-      output.note(`remit: task ${session.granted.task} started: ${session.granted.purpose}`);
+      const opening = openTaskSession(await sessionFrom(options));
       const end = once(async () => {
-        await session.end().catch((error: Error) => output.note(`remit: ${error.message}`));
+        await (await opening).end();
       });
+      // From the moment that a task may have been started: one that nobody uses must not live on.
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
         process.once(signal, () => {
-          void end().finally(() => process.exit(0));
+          void end()
+            .catch((error: Error) => output.note(`remit: ${error.message}`))
+            .finally(() => process.exit(0));
         });
       }
+      const session = await opening;
+      output.note(`remit: task ${session.granted.task} started: ${session.granted.purpose}`);
       await bridgeStdio({
         session,
         input: process.stdin,
         output: process.stdout,
         onProblem: (message) => output.note(`remit: ${message}`),
       });
-      await end();
+      await end().catch((error: Error) => output.note(`remit: ${error.message}`));
       process.exit(0);
     },
   );
@@ -74,7 +79,7 @@ export function addConnectCommands(program: Command): void {
 async function sessionFrom(options: SessionOptions): Promise<Parameters<typeof openTaskSession>[0] & { task: { declare: Declaration } }> {
   const loaded = await loadConfig(options.config);
   const { config } = loaded;
-  if (config.agents[options.agent] === undefined) {
+  if (!Object.hasOwn(config.agents, options.agent)) {
     throw new RemitError('ERR_NOT_FOUND', `no agent is called ${options.agent}`, {
       where: loaded.path,
       hint: `Known agents: ${Object.keys(config.agents).join(', ') || 'none'}.`,
@@ -88,9 +93,8 @@ async function sessionFrom(options: SessionOptions): Promise<Parameters<typeof o
       hint: `Its templates: ${usable.map(([id]) => id).join(', ') || 'none; add it to one under `templates:`'}.`,
     });
   }
-  const url = options.url ?? config.publicUrl ?? `http://${config.listen.host}:${config.listen.port}`;
   return {
-    gateway: url,
+    gateway: await findGateway(loaded, options.url),
     agent: options.agent,
     key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
     task: { declare: { template, ...(options.purpose !== undefined && { purpose: options.purpose }) } },

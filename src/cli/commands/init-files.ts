@@ -1,5 +1,7 @@
 /** Text of what `remit init` writes. The configuration must validate as it stands, and work once `workspace/` exists. */
-export function starterConfig(owner: string): string {
+export function starterConfig(ownerName: string): string {
+  // JSON is YAML: in quotes, a name with a colon, a comma or a # stays one name, inside braces too.
+  const owner = /^[A-Za-z][\w.@+-]*$/.test(ownerName) ? ownerName : JSON.stringify(ownerName);
   return `# yaml-language-server: $schema=./remit.schema.json
 # Remit's configuration. Unknown keys are errors. Every path starts from this file's folder.
 version: 1

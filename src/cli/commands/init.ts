@@ -30,7 +30,8 @@ export function addInitCommand(program: Command): void {
           hint: 'Use another folder: `remit init FOLDER`.',
         });
       }
-      const answerable = owner ?? `${userInfo().username}@localhost`;
+      const answerable = (owner ?? `${userInfo().username}@localhost`).trim();
+      if (answerable === '') throw new RemitError('ERR_USAGE', '--owner is empty', { hint: 'Name who answers for the agent and the connector, for example an e-mail address.' });
       await mkdir(join(root, 'workspace'), { recursive: true });
       await mkdir(join(root, 'policies'), { recursive: true });
       const written: string[] = [];

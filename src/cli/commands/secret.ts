@@ -1,18 +1,15 @@
-import { access } from 'node:fs/promises';
-import { mkdir } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { createSystem } from '../../compose/system.ts';
 import { createVaultKey } from '../../compose/vault-key.ts';
 import { openWorkspace, placesOf, type Workspace } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
+import { SECRET_NAME } from '../../config/schema.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { table } from '../output.ts';
 import { type Common, command, readStandardInput } from '../program.ts';
-
-/** Secrets that Remit keeps for itself. */
-const INTERNAL = /^remit-/;
 
 export function addSecretCommands(program: Command): void {
   const group = program.command('secret').description('the vault: static secrets, sealed at rest');
@@ -45,6 +42,11 @@ export function addSecretCommands(program: Command): void {
           hint: `It can be read by every user of this machine and is in your shell’s history: treat it as leaked. Then use: remit secret put ${name} < file`,
         });
       }
+      if (!SECRET_NAME.test(name)) {
+        throw new RemitError('ERR_USAGE', `${name} cannot be the name of a secret`, {
+          hint: 'A name is 1–63 of a–z, 0–9, _ and -, starting with a letter; those that start with remit- are Remit’s own.',
+        });
+      }
       const text = (await readStandardInput('a secret')).replace(/\r?\n$/, '');
       if (text === '') throw new RemitError('ERR_USAGE', 'standard input was empty', { hint: `remit secret put ${name} < file` });
       const version = await withWorkspace(options, ({ vault }) => vault.put(name, new Secret(text)));
@@ -58,7 +60,7 @@ export function addSecretCommands(program: Command): void {
     'list secrets, never their values',
     (c) => c,
     async (output, options) => {
-      const entries = (await withWorkspace(options, ({ vault }) => vault.list())).filter(({ name }) => !INTERNAL.test(name));
+      const entries = (await withWorkspace(options, ({ vault }) => vault.list())).filter(({ name }) => SECRET_NAME.test(name));
       output.result(entries, () =>
         table(
           ['NAME', 'VERSION', 'SINCE', 'SEALED UNDER'],
@@ -75,7 +77,7 @@ export function addSecretCommands(program: Command): void {
     'remove a secret in all its versions',
     (c) => c,
     async (output, options, [name = '']) => {
-      const removed = await withWorkspace(options, ({ vault }) => vault.remove(name));
+      const removed = SECRET_NAME.test(name) && (await withWorkspace(options, ({ vault }) => vault.remove(name)));
       if (!removed) throw new RemitError('ERR_NOT_FOUND', `no secret is called ${name}`, { hint: '`remit secret ls` lists them.' });
       output.result({ name, removed }, () => `${name} is removed`);
     },

@@ -6,9 +6,9 @@ import { createSystem } from '../../compose/system.ts';
 import { openWorkspace, placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { userKey } from '../../domain/principal.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callAdmin, findGateway } from '../admin-client.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command, readCount } from '../program.ts';
 
 export function addTaskCommands(program: Command): void {
   const group = program.command('task').description('pieces of work that access is granted for');
@@ -34,7 +34,7 @@ export function addTaskCommands(program: Command): void {
       const loaded = await loadConfig(options.config);
       const list = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
       const session = await openTaskSession({
-        gateway: options.url ?? loaded.config.publicUrl ?? `http://${loaded.config.listen.host}:${loaded.config.listen.port}`,
+        gateway: await findGateway(loaded, options.url),
         agent: options.agent,
         key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
         ...(options.userTokenFile !== undefined && { subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim() }),
@@ -46,8 +46,8 @@ export function addTaskCommands(program: Command): void {
               actions: list(options.classes),
               tools: list(options.tools),
               resources: list(options.resources),
-              budget: options.calls === undefined ? undefined : { calls: Number(options.calls) },
-              duration_seconds: options.seconds === undefined ? undefined : Number(options.seconds),
+              budget: options.calls === undefined ? undefined : { calls: readCount('--calls', options.calls) },
+              duration_seconds: options.seconds === undefined ? undefined : readCount('--seconds', options.seconds),
             }),
           },
         },

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { startGateway } from '../../compose/start-gateway.ts';
 import { createSystem } from '../../compose/system.ts';
 import { openWorkspace } from '../../compose/workspace.ts';
@@ -10,7 +10,7 @@ export function addUpCommand(program: Command, version: string): void {
     program,
     'up',
     'serve agents on loopback until interrupted',
-    (c) => c.option('--log-level <level>', 'debug, info, warn or error', 'info'),
+    (c) => c.addOption(new Option('--log-level <level>', 'how much is logged').choices(['debug', 'info', 'warn', 'error']).default('info')),
     async (output, options) => {
       const system = createSystem({ log: output.isJson ? 'json' : 'pretty', level: options.logLevel });
       const workspace = await openWorkspace(options.config, system);

@@ -1,7 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 
 /** Headers that must come at most once: Node joins or drops repeats, another hop may not (attacks A05, A13; fault 44). */
-const SINGLE = new Set(['authorization', 'host', 'origin', 'content-type', 'content-length', 'mcp-session-id', 'mcp-protocol-version', 'mcp-method', 'mcp-name']);
+const SINGLE = new Set([
+  'authorization',
+  'host',
+  'origin',
+  'content-type',
+  'content-length',
+  'mcp-session-id',
+  'mcp-protocol-version',
+  'mcp-method',
+  'mcp-name',
+]);
 
 export interface HeaderProblem {
   readonly status: 400 | 403 | 421;

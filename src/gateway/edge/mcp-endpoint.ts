@@ -27,10 +27,14 @@ type Request = Extract<ClientMessage, { kind: 'request' }>;
 export function createMcpEndpoint(options: McpEndpointOptions) {
   const { gateway, challenge } = options;
 
-  const METHODS: Readonly<Record<string, (caller: Caller, request: Request, signal: AbortSignal) => Promise<Answer> | Answer>> = {
+  const METHODS: Readonly<
+    Record<string, (caller: Caller, request: Request, signal: AbortSignal) => Promise<Answer> | Answer>
+  > = {
     initialize: (_caller, { id, params }) => ({ answer: resultAnswer(id, initializeResult(params, options.version)) }),
     ping: (_caller, { id }) => ({ answer: resultAnswer(id, '{}') }),
-    'tools/list': async (caller, { id }) => ({ answer: resultAnswer(id, await listTools(gateway, caller, gateway.newSpan())) }),
+    'tools/list': async (caller, { id }) => ({
+      answer: resultAnswer(id, await listTools(gateway, caller, gateway.newSpan())),
+    }),
     'tools/call': callTool,
   };
 
@@ -86,7 +90,13 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
       type: 'decision',
       ...identityOf(caller),
       span: gateway.newSpan(),
-      detail: { effect: 'method', verdict: 'deny', gate: 'profile', policies: ['remit:method'], method: message.method.slice(0, 80) },
+      detail: {
+        effect: 'method',
+        verdict: 'deny',
+        gate: 'profile',
+        policies: ['remit:method'],
+        method: message.method.slice(0, 80),
+      },
     });
     return { answer: errorAnswer(200, message.id, -32601, `Method not found: ${message.method.slice(0, 80)}`) };
   }
@@ -120,7 +130,12 @@ interface Answer {
 function faultAnswer(gateway: Gateway, error: unknown, id: string | number | null): HttpAnswer {
   const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
   gateway.log.error({ code, error: messageOf(error) }, 'a request failed and was refused');
-  return errorAnswer(503, id, -31000, `Remit could not serve the request (${code}); nothing was forwarded. See the gateway’s log.`);
+  return errorAnswer(
+    503,
+    id,
+    -31000,
+    `Remit could not serve the request (${code}); nothing was forwarded. See the gateway’s log.`,
+  );
 }
 
 function send(response: ServerResponse, answer: HttpAnswer, more?: Readonly<Record<string, string>>): void {

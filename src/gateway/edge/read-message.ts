@@ -27,24 +27,31 @@ export function readMessage(text: string, headers: IncomingHttpHeaders): ClientM
   const parsed = parseStrictJson(text);
   if ('problem' in parsed) return problem(-32700, `the body cannot be accepted: ${parsed.problem}`, null);
   const message = parsed.value;
-  if (Array.isArray(message)) return problem(-32600, 'JSON-RPC batches are not supported; send one message a request', null);
+  if (Array.isArray(message))
+    return problem(-32600, 'JSON-RPC batches are not supported; send one message a request', null);
   if (!isObject(message) || message.jsonrpc !== '2.0') {
     return problem(-32600, 'not a JSON-RPC 2.0 message: an object with "jsonrpc": "2.0" is expected', null);
   }
   const id = typeof message.id === 'string' || typeof message.id === 'number' ? message.id : null;
   if (message.method === undefined && ('result' in message || 'error' in message)) return { kind: 'response' };
   if (typeof message.method !== 'string') return problem(-32600, '"method" must be a string', id);
-  if (message.params !== undefined && !isObject(message.params)) return problem(-32602, '"params" must be an object', id);
+  if (message.params !== undefined && !isObject(message.params))
+    return problem(-32602, '"params" must be an object', id);
   const params = message.params ?? {};
 
   const mismatch = findMismatch(message.method, params, headers);
   if (mismatch !== undefined) return problem(HEADER_MISMATCH, mismatch, id);
   const version = headers['mcp-protocol-version'];
   if (version !== undefined && !PROTOCOL_VERSIONS.includes(version as (typeof PROTOCOL_VERSIONS)[number])) {
-    return problem(UNSUPPORTED_PROTOCOL_VERSION, `protocol version ${String(version).slice(0, 40)} is not supported`, id, {
-      supported: PROTOCOL_VERSIONS,
-      requested: version,
-    });
+    return problem(
+      UNSUPPORTED_PROTOCOL_VERSION,
+      `protocol version ${String(version).slice(0, 40)} is not supported`,
+      id,
+      {
+        supported: PROTOCOL_VERSIONS,
+        requested: version,
+      },
+    );
   }
   if (!('id' in message)) return { kind: 'notification', method: message.method };
   if (id === null) return problem(-32600, '"id" must be a string or a number', null);
@@ -67,7 +74,12 @@ function decodeHeader(value: string): string {
   return encoded ? Buffer.from(encoded[1] as string, 'base64').toString('utf8') : value;
 }
 
-function problem(rpcCode: number, reason: string, id: MessageProblem['id'], data?: object): { problem: MessageProblem } {
+function problem(
+  rpcCode: number,
+  reason: string,
+  id: MessageProblem['id'],
+  data?: object,
+): { problem: MessageProblem } {
   return { problem: { rpcCode, reason, id, ...(data && { data }) } };
 }
 

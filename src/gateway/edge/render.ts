@@ -16,7 +16,10 @@ export function resultAnswer(id: Id, resultText: string): HttpAnswer {
 }
 
 export function errorAnswer(status: number, id: Id, code: number, message: string, data?: unknown): HttpAnswer {
-  return { status, body: JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, ...(data !== undefined && { data }) } }) };
+  return {
+    status,
+    body: JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, ...(data !== undefined && { data }) } }),
+  };
 }
 
 export function replyAnswer(id: Id, reply: UpstreamReply): HttpAnswer {
@@ -29,7 +32,11 @@ export function replyAnswer(id: Id, reply: UpstreamReply): HttpAnswer {
  * people as a stack trace or as transport noise in several clients); only what the client can mend by authenticating again
  * is an HTTP 401.
  */
-export function refusalAnswer(id: Id, refusal: Refusal, challenge: (error: string, reason: string) => string): HttpAnswer {
+export function refusalAnswer(
+  id: Id,
+  refusal: Refusal,
+  challenge: (error: string, reason: string) => string,
+): HttpAnswer {
   switch (refusal.kind) {
     case 'unauthenticated':
       return {
@@ -44,7 +51,12 @@ export function refusalAnswer(id: Id, refusal: Refusal, challenge: (error: strin
       return resultAnswer(
         id,
         JSON.stringify({
-          content: [{ type: 'text', text: `Remit could not complete the call: ${refusal.reason} (${refusal.code}).\nNext step: ${refusal.nextStep}` }],
+          content: [
+            {
+              type: 'text',
+              text: `Remit could not complete the call: ${refusal.reason} (${refusal.code}).\nNext step: ${refusal.nextStep}`,
+            },
+          ],
           isError: true,
           _meta: { 'io.remit/problem': { code: refusal.code } },
         }),

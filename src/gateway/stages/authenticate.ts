@@ -1,5 +1,5 @@
 import type { Principal } from '../../domain/principal.ts';
-import { isRefused, refuse, type Refused } from '../../domain/refusal.ts';
+import { isRefused, type Refused, refuse } from '../../domain/refusal.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Gateway } from '../gateway.ts';
 

@@ -1,5 +1,5 @@
 import { isRemitError, messageOf } from '../../domain/errors.ts';
-import { refuse, type Refused } from '../../domain/refusal.ts';
+import { type Refused, refuse } from '../../domain/refusal.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import type { UpstreamReply } from '../../seams/upstream.ts';
 import type { Gateway } from '../gateway.ts';
@@ -34,11 +34,17 @@ export async function forward(
     return await upstream.request('tools/call', params, { signal, timeoutMs });
   } catch (error) {
     const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
-    gateway.log.warn({ connector: tool.connector, tool: tool.ref, task: task.id, code, error: messageOf(error) }, 'the call did not come back');
+    gateway.log.warn(
+      { connector: tool.connector, tool: tool.ref, task: task.id, code, error: messageOf(error) },
+      'the call did not come back',
+    );
     return refuse({
       kind: 'unavailable',
       code,
-      reason: code === 'ERR_CONNECTOR_TIMEOUT' ? `${tool.connector} did not answer within ${timeoutMs / 1000} s` : `${tool.connector} could not be reached or broke off`,
+      reason:
+        code === 'ERR_CONNECTOR_TIMEOUT'
+          ? `${tool.connector} did not answer within ${timeoutMs / 1000} s`
+          : `${tool.connector} could not be reached or broke off`,
       nextStep: 'The call may or may not have had its effect: check before calling again.',
     });
   }

@@ -1,5 +1,5 @@
 import { isRemitError, messageOf } from '../../domain/errors.ts';
-import { refuse, type Refused } from '../../domain/refusal.ts';
+import { type Refused, refuse } from '../../domain/refusal.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import type { HeldLease } from '../../leases/held-lease.ts';
 import type { Gateway } from '../gateway.ts';
@@ -23,7 +23,10 @@ export async function lease(
     const acquired = gateway.acquireLease(caller.task, tool.connector);
     held = acquired instanceof Promise ? await acquired : acquired;
   } catch (error) {
-    gateway.log.error({ connector: tool.connector, task: caller.task.id, error: messageOf(error) }, 'no credential could be leased');
+    gateway.log.error(
+      { connector: tool.connector, task: caller.task.id, error: messageOf(error) },
+      'no credential could be leased',
+    );
     return refuse({
       kind: 'unavailable',
       code: isRemitError(error) ? error.code : 'ERR_CREDENTIAL_ISSUE',

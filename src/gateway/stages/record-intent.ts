@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { userKey } from '../../domain/principal.ts';
 import type { Decision } from '../../domain/decision.ts';
+import { userKey } from '../../domain/principal.ts';
 import type { AuditRecord } from '../../domain/record.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import type { Gateway } from '../gateway.ts';

@@ -1,5 +1,5 @@
+import { type Refused, refuse } from '../../domain/refusal.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
-import { refuse, type Refused } from '../../domain/refusal.ts';
 import type { Gateway } from '../gateway.ts';
 
 /** A `tools/call` as the edge parsed it. */
