@@ -34,10 +34,14 @@ export function command<T extends Common>(
     .action(async (...given: unknown[]) => {
       const parsed = given.at(-2) as T;
       const args = given.slice(0, -2) as (string | undefined)[];
+      // Waiting on a timer alone does not keep Node alive (ours are unreferenced): it would leave in the middle, with code 13.
+      const untilDone = setInterval(() => {}, 60_000);
       try {
         await run(createOutput(parsed.json), parsed, args);
       } catch (error) {
         process.exitCode = reportError(error, parsed.json);
+      } finally {
+        clearInterval(untilDone);
       }
     });
 }

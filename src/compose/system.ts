@@ -12,6 +12,26 @@ export interface System {
   readonly environment: (name: string) => string | undefined;
 }
 
+/** Random bytes drawn ahead: a call needs 20 of them, and one system call for each would cost more than using them. */
+const POOL_BYTES = 4096;
+
+/** `randomBytes` out of a pool; bytes are handed out once and wiped behind. */
+function pooledRandom(): RandomBytes {
+  let pool = Buffer.alloc(0);
+  let next = 0;
+  return (size) => {
+    if (size > 64) return randomBytes(size);
+    if (next + size > pool.length) {
+      pool = randomBytes(POOL_BYTES);
+      next = 0;
+    }
+    const bytes = Buffer.from(pool.subarray(next, next + size));
+    pool.fill(0, next, next + size);
+    next += size;
+    return bytes;
+  };
+}
+
 /** Longest delay that a Node timer takes; longer ones are waited for in steps. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
@@ -31,7 +51,7 @@ const REDACTED = ['password', 'token', 'secret', 'authorization', 'credential', 
 export function createSystem(options: { log: 'pretty' | 'json' | 'silent'; level?: string }): System {
   return {
     clock: Date.now,
-    random: randomBytes,
+    random: pooledRandom(),
     schedule,
     log: createLog(options.log, options.level ?? 'info'),
     environment: (name) => process.env[name],

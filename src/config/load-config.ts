@@ -86,7 +86,7 @@ function describeIssue(issue: z.core.$ZodIssue, position: Position): string[] {
   if (issue.code === 'invalid_union') {
     // The branch that got furthest says most; the others only say that they are other branches.
     const [furthest = []] = [...issue.errors].sort((a, b) => shallowest(b) - shallowest(a));
-    if (shallowest(furthest) > 1) {
+    if (furthest.length > 0 && shallowest(furthest) > 1) {
       return furthest.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, position));
     }
   }

@@ -54,9 +54,7 @@ export function addAuditCommands(program: Command): void {
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       const { schedule } = createSystem({ log: 'silent' });
-      const keepAlive = setInterval(() => {}, 60_000);
       for await (const record of followRecords(journal.read, { filter: { ...filter, since: next }, schedule, signal: stop.signal })) print(record);
-      clearInterval(keepAlive);
     },
   );
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isRefused, type Refused } from '../../domain/refusal.ts';
 import type { UpstreamReply } from '../../seams/upstream.ts';
 
@@ -27,6 +27,6 @@ export function observe(reply: UpstreamReply | Refused, durationMs: number): Out
     status: reply.result.isError === true ? 'tool_error' : 'ok',
     durationMs,
     resultBytes: Buffer.byteLength(reply.resultText),
-    resultDigest: createHash('sha256').update(reply.resultText).digest('hex'),
+    resultDigest: hash('sha256', reply.resultText),
   };
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Decision } from '../../domain/decision.ts';
 import { userKey } from '../../domain/principal.ts';
 import type { AuditRecord } from '../../domain/record.ts';
@@ -47,7 +47,7 @@ export async function recordIntent(
       reason: decision.reason,
       policyVersion: decision.policyVersion,
       purpose: caller.task.purpose,
-      argumentsDigest: createHash('sha256').update(argumentsText).digest('hex'),
+      argumentsDigest: hash('sha256', argumentsText),
       token: caller.principal.tokenId,
       ...(call.clientCallId !== undefined && { clientCallId: call.clientCallId }),
     },
