@@ -9,7 +9,7 @@ export interface AgentKeyFiles {
   readonly publicKeys: string;
 }
 
-/** Makes an ES256 key pair. Refuses to overwrite a private key: the old one may still be in use. */
+/** Makes an ES256 key pair and adds its public half to the JWKS. Refuses to overwrite a private key: it may still be in use. */
 export async function writeAgentKey(agent: string, files: AgentKeyFiles): Promise<{ kid: string }> {
   const pair = await generateKeyPair('ES256', { extractable: true });
   const publicJwk = await exportJWK(pair.publicKey);
@@ -28,7 +28,12 @@ export async function writeAgentKey(agent: string, files: AgentKeyFiles): Promis
       cause,
     });
   }
-  await writeFile(files.publicKeys, `${JSON.stringify({ keys: [{ ...publicJwk, ...shared }] }, null, 2)}\n`);
+  // Earlier keys stay: an agent that still runs with one must not be locked out. Whoever retires a key deletes it from the file.
+  const earlier = await readFile(files.publicKeys, 'utf8')
+    .then((text) => (JSON.parse(text) as { keys?: JWK[] }).keys ?? [])
+    .catch(() => []);
+  const keys = [{ ...publicJwk, ...shared }, ...earlier];
+  await writeFile(files.publicKeys, `${JSON.stringify({ keys }, null, 2)}\n`);
   return { kid };
 }
 

@@ -4,6 +4,9 @@ import { messageOf } from '../domain/errors.ts';
 import { readLines } from './read-lines.ts';
 import type { TaskSession } from './task-session.ts';
 
+/** How long replies are waited for after the client has closed its end. */
+const GRACE_MS = 30_000;
+
 /**
  * A stdio MCP server that passes each message on to the gateway with the task's token. Knows nothing of MCP but the JSON-RPC
  * envelope. Resolves when the client closes its end and every open request has been answered (or `graceMs` has passed).
@@ -88,7 +91,7 @@ export async function bridgeStdio(options: {
   }
   let timer: NodeJS.Timeout | undefined;
   const grace = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, options.graceMs ?? 5_000);
+    timer = setTimeout(resolve, options.graceMs ?? GRACE_MS);
   });
   await Promise.race([Promise.all(pending), grace]);
   clearTimeout(timer);

@@ -4,18 +4,25 @@ import type { LoadedConfig } from '../config/load-config.ts';
 import { type ErrorCode, RemitError } from '../domain/errors.ts';
 
 /** Calls an operation of the gateway that runs on a data folder. @throws `ERR_GATEWAY_UNREACHABLE` when none does */
-export async function callAdmin<T>(socketPath: string, operation: string, parameters: Readonly<Record<string, string>> = {}): Promise<T> {
+export async function callAdmin<T>(
+  socketPath: string,
+  operation: string,
+  parameters: Readonly<Record<string, string>> = {},
+): Promise<T> {
   const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
     const query = new URLSearchParams(parameters).toString();
-    const call = request({ socketPath, path: `/${operation}?${query}`, method: 'POST', timeout: 60_000 }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: body }));
-      response.on('error', (cause) => reject(unreachable(socketPath, cause)));
-    });
+    const call = request(
+      { socketPath, path: `/${operation}?${query}`, method: 'POST', timeout: 60_000 },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          body += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: body }));
+        response.on('error', (cause) => reject(unreachable(socketPath, cause)));
+      },
+    );
     call.on('timeout', () => call.destroy(new Error('no answer within 60 s')));
     call.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
     call.end();
@@ -33,7 +40,9 @@ function unreachable(socketPath: string, cause: NodeJS.ErrnoException): RemitErr
   const isAbsent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
   return new RemitError(
     'ERR_GATEWAY_UNREACHABLE',
-    isAbsent ? 'no gateway is running on this data folder' : `the gateway of this data folder does not answer: ${cause.message}`,
+    isAbsent
+      ? 'no gateway is running on this data folder'
+      : `the gateway of this data folder does not answer: ${cause.message}`,
     {
       where: socketPath,
       hint: isAbsent

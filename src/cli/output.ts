@@ -27,13 +27,18 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   if (rows.length === 0) return empty;
   const all = [headings, ...rows];
   const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
-  const line = (row: readonly string[]): string => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
   return [pc.dim(line(headings)), ...rows.map(line)].join('\n');
 }
 
 /** Prints an error with its place and next step and gives the exit code. */
 export function reportError(error: unknown, isJson: boolean): number {
-  const known = error instanceof RemitError ? error : new RemitError('ERR_INTERNAL', messageOf(error), { cause: error });
+  const known =
+    error instanceof RemitError ? error : new RemitError('ERR_INTERNAL', messageOf(error), { cause: error });
   if (isJson) {
     const { code, message, where, hint } = known;
     process.stderr.write(`${JSON.stringify({ error: { code, message, where, hint } })}\n`);
@@ -42,7 +47,8 @@ export function reportError(error: unknown, isJson: boolean): number {
     if (known.where !== undefined && !known.message.includes(known.where)) lines.push(`  where: ${known.where}`);
     if (known.hint !== undefined) lines.push(`  next:  ${known.hint}`);
     process.stderr.write(`${lines.join('\n')}\n`);
-    if (known.code === 'ERR_INTERNAL' && process.env.REMIT_DEBUG) process.stderr.write(`${String((error as Error).stack)}\n`);
+    if (known.code === 'ERR_INTERNAL' && process.env.REMIT_DEBUG)
+      process.stderr.write(`${String((error as Error).stack)}\n`);
   }
   return ERROR_EXIT_CODES[known.code];
 }

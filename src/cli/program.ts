@@ -5,6 +5,7 @@ import { addAuditCommands } from './commands/audit.ts';
 import { addConnectCommands } from './commands/connect.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
+import { addKeysCommands } from './commands/keys.ts';
 import { addLeaseCommands } from './commands/lease.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addSecretCommands } from './commands/secret.ts';
@@ -61,6 +62,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
   addToolCommands(program);
   addSecretCommands(program);
   addPolicyCommands(program);
+  addKeysCommands(program);
   addWhoCanCommand(program);
   addAuditCommands(program);
   addDoctorCommand(program);
@@ -93,5 +95,7 @@ export async function readStandardInput(what: string): Promise<string> {
 /** An option's value as a whole number. @throws `ERR_USAGE` */
 export function readCount(option: string, text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new RemitError('ERR_USAGE', `${option} takes a whole number, not ${text}`, { hint: `For example ${option} 20.` });
+  throw new RemitError('ERR_USAGE', `${option} takes a whole number, not ${text}`, {
+    hint: `For example ${option} 20.`,
+  });
 }

@@ -36,14 +36,12 @@ export function createToolLister(parts: {
     try {
       const held = needsLease ? await leases.acquire(task, connector) : undefined;
       release = held?.retain();
-      upstream = await openers
-        .get(connector)
-        ?.open({
-          connector,
-          task: task.id,
-          injection: held?.injection ?? NO_CREDENTIAL,
-          timeoutMs: timeoutMs(connector),
-        });
+      upstream = await openers.get(connector)?.open({
+        connector,
+        task: task.id,
+        injection: held?.injection ?? NO_CREDENTIAL,
+        timeoutMs: timeoutMs(connector),
+      });
       if (upstream === undefined) throw new RemitError('ERR_NOT_FOUND', `no connector is called ${connector}`);
       const tools = await readPages(upstream, connector, timeoutMs(connector));
       await recorder.record({

@@ -10,7 +10,7 @@ import type { Workspace } from './workspace.ts';
 /**
  * What a gateway does before it serves: settles what an earlier one left open. Calls without an outcome are recorded as
  * `outcome_unknown` (A1); leases of the dead process are revoked (L4); tasks that still have time go on, with their budgets
- * charged by what the journal says was permitted.
+ * charged by what the journal says was permitted; those of an agent that is no longer registered end.
  */
 export async function recover(parts: {
   workspace: Workspace;
@@ -25,6 +25,10 @@ export async function recover(parts: {
   for (const decision of history.unsettled) await recorder.record(outcomeUnknown(decision));
   const { restored } = await tasks.load();
   for (const task of tasks.active()) {
+    if (!workspace.estate.agents.has(task.agent)) {
+      await tasks.end(task.id, 'agent_disabled');
+      continue;
+    }
     await taskKeys.load(task.id);
     tasks.restoreUsed(task.id, history.permittedCalls.get(task.id) ?? 0);
   }

@@ -1,6 +1,7 @@
 import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
 import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
+import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
 import { connectorId, type LeaseId, type TaskId } from '../domain/ids.ts';
 import { userKey } from '../domain/principal.ts';
@@ -17,6 +18,7 @@ import { openHttpServer } from '../http/server.ts';
 import { type Catalogue, createCatalogue } from '../inventory/catalogue.ts';
 import { createLeaseManager } from '../leases/lease-manager.ts';
 import { createDecider } from '../policy/decide.ts';
+import type { Schedule } from '../seams/clock.ts';
 import { refuseTask } from '../tasks/task-refusal.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { inventoryRows } from './estate.ts';
@@ -25,6 +27,7 @@ import { createToolLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
 import { buildEngine, readPolicies, writePolicySchema } from './policies.ts';
+import { type Administration, administrator } from './record-administration.ts';
 import { recover } from './recover.ts';
 import { createTaskKeys } from './task-keys.ts';
 import type { Workspace } from './workspace.ts';
@@ -44,6 +47,7 @@ export interface RunningGateway {
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const MAX_CONNECTIONS = 256;
 const DISCOVERY_WAIT_MS = 15_000;
+const OAUTH_SWEEP_MS = 600_000;
 
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. The only place where implementations meet. */
 export async function startGateway(workspace: Workspace, version: string): Promise<RunningGateway> {
@@ -80,6 +84,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       await recorder.record({ type: 'gateway_stopped', detail: { version } });
       await journal.close();
     });
+    const recordRefusal = createRefusalRecorder({ recordLater, clock });
     await store.inventory.replace(tenant, inventoryRows(estate));
     await writePolicySchema(places.policies, estate).catch((error: unknown) =>
       log.warn({ error: messageOf(error) }, 'the policy schema could not be written'),
@@ -197,11 +202,16 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         });
       },
       onRefused: ({ agent, error, description }) =>
-        recordLater({
-          type: 'authentication_refused',
-          detail: { at: 'token endpoint', named: agent, error, reason: description },
-        }),
+        recordRefusal({ at: 'token endpoint', named: agent, error, reason: description }),
     });
+
+    closers.push(
+      repeat(schedule, OAUTH_SWEEP_MS, async () => {
+        await store.oauth
+          .removeExpired(Math.floor(clock() / 1000))
+          .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'expired OAuth rows could not be removed'));
+      }),
+    );
 
     const gateway: Gateway = {
       tenant,
@@ -223,6 +233,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       decider: createDecider({ engine: () => engine, environment: estate.environment, clock, log }),
       recorder,
       recordLater,
+      recordRefusal,
       acquireLease: leases.acquire,
       connections,
       timeoutMs,
@@ -233,6 +244,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const challenge = (error: string, reason: string): string =>
       unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
 
+    const administer = (change: Administration): Promise<number> =>
+      recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
     const admin = await serveAdminSocket(places.socket, {
       status: () => ({
         url,
@@ -250,11 +263,16 @@ export async function startGateway(workspace: Workspace, version: string): Promi
             hint: '`remit task ls --all` lists them.',
           });
         }
+        await administer({ action: 'task_end', task: id });
         return { ended: await tasks.end(id, 'revoked') };
       },
       'revoke-lease': ({ lease = '' }) => revokeLease(lease as LeaseId),
       refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
+      record: async ({ detail = '{}' }) => {
+        await recorder.record({ type: 'administration', detail: JSON.parse(detail) as Record<string, unknown> });
+      },
       'rotate-keys': async () => {
+        await administer({ action: 'signing_keys_rotate' });
         await signingKeys.rotate();
         return { keys: signingKeys.publicJwks().keys.map((key) => key.kid) };
       },
@@ -263,6 +281,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const problemTexts = (): string[] =>
       [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
     async function revokeLease(id: LeaseId): Promise<{ state: string }> {
+      await administer({ action: 'lease_revoke', lease: id });
       return { state: (await leases.revoke(id, 'revoked by an administrator')).state };
     }
 
@@ -326,6 +345,21 @@ async function discoverAll({ estate, system }: Workspace, catalogue: Catalogue):
   });
   await Promise.race([Promise.all(unseen), timeout]);
   cancel();
+}
+
+/** Runs work again and again, each time `ms` after the last has finished; the returned function stops it. */
+function repeat(schedule: Schedule, ms: number, work: () => Promise<void>): () => void {
+  let cancel = schedule(ms, again);
+  let isStopped = false;
+  function again(): void {
+    void work().finally(() => {
+      if (!isStopped) cancel = schedule(ms, again);
+    });
+  }
+  return () => {
+    isStopped = true;
+    cancel();
+  };
 }
 
 function identity(task: Task) {

@@ -15,7 +15,7 @@ export const RECORD_TYPES = [
   'credential_used',
   'outcome',
   'revocation',
-  'secret_changed',
+  'administration',
 ] as const;
 export type RecordType = (typeof RECORD_TYPES)[number];
 

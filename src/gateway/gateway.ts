@@ -28,6 +28,8 @@ export interface Gateway {
   readonly recorder: Recorder;
   /** Records what need not be durable before the next step: use of a credential, an outcome. A failing log stops the gateway. */
   readonly recordLater: (entry: RecordEntry) => void;
+  /** Records a refused authentication; a flood of them is counted, not written out. */
+  readonly recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
   /** The task's lease for a connector; undefined when the connector needs no credential. */
   readonly acquireLease: (task: Task, connector: ConnectorId) => HeldLease | undefined | Promise<HeldLease | undefined>;
   readonly connections: Connections;

@@ -184,6 +184,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       },
     },
     recordLater: note,
+    recordRefusal: (detail) => note({ type: 'authentication_refused', detail }),
     acquireLease: options.acquireLease ?? ((task, connector) => heldLease(task, connector)),
     connections: createConnections({ opener: () => ({ open }), timeoutMs: () => 1_000, max: 10 }),
     timeoutMs: () => 1_000,

@@ -21,9 +21,16 @@ export function addAgentCommands(program: Command): void {
           hint: `Add it under \`agents:\` with its owner and publicKeys; known: ${Object.keys(loaded.config.agents).join(', ') || 'none'}.`,
         });
       }
-      const files = { privateKey: options.out ?? placesOf(loaded).agentKey(name), publicKeys: loaded.resolvePath(agent.publicKeys) };
+      const files = {
+        privateKey: options.out ?? placesOf(loaded).agentKey(name),
+        publicKeys: loaded.resolvePath(agent.publicKeys),
+      };
       const { kid } = await writeAgentKey(name, files);
-      output.result({ agent: name, kid, ...files }, () => `key ${kid} of ${name}\n  private (0600): ${files.privateKey}\n  public:         ${files.publicKeys}\nA running gateway takes it up at its next start.`);
+      output.result(
+        { agent: name, kid, ...files },
+        () =>
+          `key ${kid} of ${name}\n  private (0600): ${files.privateKey}\n  public:         ${files.publicKeys}\nA running gateway takes it up at its next start.`,
+      );
     },
   );
 }

@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
+import { followRecords, readRecords } from '../../audit/read-records.ts';
 import { createJournalAccess } from '../../compose/journal-access.ts';
 import { createSystem } from '../../compose/system.ts';
 import { openWorkspace, placesOf } from '../../compose/workspace.ts';
-import { followRecords, readRecords } from '../../audit/read-records.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type TaskId, taskId, traceId } from '../../domain/ids.ts';
 import { type AuditRecord, RECORD_TYPES, type RecordType } from '../../domain/record.ts';
 import { type Common, command, readCount } from '../program.ts';
+import { recordChange } from '../record-change.ts';
 
 interface TailOptions extends Common {
   readonly follow: boolean;
@@ -54,7 +55,12 @@ export function addAuditCommands(program: Command): void {
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       const { schedule } = createSystem({ log: 'silent' });
-      for await (const record of followRecords(journal.read, { filter: { ...filter, since: next }, schedule, signal: stop.signal })) print(record);
+      for await (const record of followRecords(journal.read, {
+        filter: { ...filter, since: next },
+        schedule,
+        signal: stop.signal,
+      }))
+        print(record);
     },
   );
 
@@ -73,7 +79,10 @@ export function addAuditCommands(program: Command): void {
           const content = options.content && record.sealed ? await access.openContent(workspace, record) : undefined;
           records.push(content === undefined ? record : { ...record, content });
         }
-        if (records.length === 0) throw new RemitError('ERR_NOT_FOUND', `no record has span ${span}`, { hint: '`remit audit tail` shows spans.' });
+        if (records.length === 0)
+          throw new RemitError('ERR_NOT_FOUND', `no record has span ${span}`, {
+            hint: '`remit audit tail` shows spans.',
+          });
         output.result(records, () => records.map((record) => JSON.stringify(record, null, 2)).join('\n'));
       } finally {
         await workspace.close();
@@ -104,8 +113,12 @@ export function addAuditCommands(program: Command): void {
       output.result(verified, () =>
         [
           `verified: ${verified.size} records, ${verified.checkpoints} signed checkpoints, ${verified.signedSize} records under a signature`,
-          ...(options.key === undefined ? ['note: the verifier key was taken from the folder; give --key to rule out that it was replaced too'] : []),
-          ...(verified.incompleteBytes > 0 ? [`note: ${verified.incompleteBytes} bytes of an incomplete last record`] : []),
+          ...(options.key === undefined
+            ? ['note: the verifier key was taken from the folder; give --key to rule out that it was replaced too']
+            : []),
+          ...(verified.incompleteBytes > 0
+            ? [`note: ${verified.incompleteBytes} bytes of an incomplete last record`]
+            : []),
         ].join('\n'),
       );
     },
@@ -117,7 +130,8 @@ export function addAuditCommands(program: Command): void {
     'write every record to standard output',
     (c) => c.option('--format <format>', 'jsonl', 'jsonl'),
     async (_output, options) => {
-      if (options.format !== 'jsonl') throw new RemitError('ERR_USAGE', `format ${options.format} is not known`, { hint: 'Use jsonl.' });
+      if (options.format !== 'jsonl')
+        throw new RemitError('ERR_USAGE', `format ${options.format} is not known`, { hint: 'Use jsonl.' });
       const journal = createJournalAccess(placesOf(await loadConfig(options.config)).journal);
       for await (const record of readRecords(journal.read(0))) process.stdout.write(`${JSON.stringify(record)}\n`);
     },
@@ -136,8 +150,12 @@ export function addAuditCommands(program: Command): void {
         if (known !== undefined && known.state !== 'ended') {
           throw new RemitError('ERR_USAGE', `${task} has not ended`, { hint: `End it first: remit task end ${task}` });
         }
+        await recordChange(workspace, { action: 'content_key_erase', task });
         const erased = await workspace.store.taskKeys.erase(tenant, task as TaskId);
-        if (!erased) throw new RemitError('ERR_NOT_FOUND', `there is no key of ${task}`, { hint: 'It may have been erased before.' });
+        if (!erased)
+          throw new RemitError('ERR_NOT_FOUND', `there is no key of ${task}`, {
+            hint: 'It may have been erased before.',
+          });
         output.result({ task, erased }, () => `the key of ${task} is erased`);
       } finally {
         await workspace.close();
@@ -151,13 +169,20 @@ function describe(record: AuditRecord): string {
   const who = [agent, user && `for ${user}`].filter(Boolean).join(' ');
   const said = ['verdict', 'status', 'policies', 'reason', 'scope', 'state']
     .filter((name) => detail[name] !== undefined && String(detail[name]) !== '')
-    .map((name) => `${name}=${Array.isArray(detail[name]) ? (detail[name] as string[]).join('+') : String(detail[name])}`);
-  return [`#${seq}`, time, type.padEnd(19), who, tool ?? record.connector ?? '', task ?? '', span ?? '', ...said].filter((part) => part !== '').join('  ');
+    .map(
+      (name) => `${name}=${Array.isArray(detail[name]) ? (detail[name] as string[]).join('+') : String(detail[name])}`,
+    );
+  return [`#${seq}`, time, type.padEnd(19), who, tool ?? record.connector ?? '', task ?? '', span ?? '', ...said]
+    .filter((part) => part !== '')
+    .join('  ');
 }
 
 function readTypes(text: string): RecordType[] {
   const types = text.split(',').map((type) => type.trim());
   const unknown = types.filter((type) => !RECORD_TYPES.includes(type as RecordType));
-  if (unknown.length > 0) throw new RemitError('ERR_USAGE', `no record type is called ${unknown.join(', ')}`, { hint: `Types: ${RECORD_TYPES.join(', ')}.` });
+  if (unknown.length > 0)
+    throw new RemitError('ERR_USAGE', `no record type is called ${unknown.join(', ')}`, {
+      hint: `Types: ${RECORD_TYPES.join(', ')}.`,
+    });
   return types as RecordType[];
 }

@@ -76,7 +76,9 @@ export function addConnectCommands(program: Command): void {
 }
 
 /** What a session needs, read from the configuration and the options. */
-async function sessionFrom(options: SessionOptions): Promise<Parameters<typeof openTaskSession>[0] & { task: { declare: Declaration } }> {
+async function sessionFrom(
+  options: SessionOptions,
+): Promise<Parameters<typeof openTaskSession>[0] & { task: { declare: Declaration } }> {
   const loaded = await loadConfig(options.config);
   const { config } = loaded;
   if (!Object.hasOwn(config.agents, options.agent)) {
@@ -88,17 +90,23 @@ async function sessionFrom(options: SessionOptions): Promise<Parameters<typeof o
   const usable = Object.entries(config.templates).filter(([, template]) => template.agents.includes(options.agent));
   const template = options.template ?? (usable.length === 1 ? usable[0]?.[0] : undefined);
   if (template === undefined) {
-    throw new RemitError('ERR_USAGE', `agent ${options.agent} has ${usable.length} templates: name one with --template`, {
-      where: loaded.path,
-      hint: `Its templates: ${usable.map(([id]) => id).join(', ') || 'none; add it to one under `templates:`'}.`,
-    });
+    throw new RemitError(
+      'ERR_USAGE',
+      `agent ${options.agent} has ${usable.length} templates: name one with --template`,
+      {
+        where: loaded.path,
+        hint: `Its templates: ${usable.map(([id]) => id).join(', ') || 'none; add it to one under `templates:`'}.`,
+      },
+    );
   }
   return {
     gateway: await findGateway(loaded, options.url),
     agent: options.agent,
     key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
     task: { declare: { template, ...(options.purpose !== undefined && { purpose: options.purpose }) } },
-    ...(options.userTokenFile !== undefined && { subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim() }),
+    ...(options.userTokenFile !== undefined && {
+      subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim(),
+    }),
     clock: Date.now,
   };
 }
@@ -115,4 +123,3 @@ function once(work: () => Promise<void>): () => Promise<void> {
     return running;
   };
 }
-

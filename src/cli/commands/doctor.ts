@@ -44,10 +44,17 @@ async function gatewayCheck(socket: string) {
   const name = 'gateway';
   try {
     const { url, pid, tasks, problems } = await callAdmin<Status>(socket, 'status');
-    if (problems.length === 0) return { name, state: 'ok' as const, what: `serves ${url} (pid ${pid}), ${tasks} active tasks` };
-    return { name, state: 'warn' as const, what: `serves ${url}, but not reached: ${problems.join('; ')}`, hint: 'Check the command or URL of the connector; then `remit tool describe` or a restart lists it anew.' };
+    if (problems.length === 0)
+      return { name, state: 'ok' as const, what: `serves ${url} (pid ${pid}), ${tasks} active tasks` };
+    return {
+      name,
+      state: 'warn' as const,
+      what: `serves ${url}, but not reached: ${problems.join('; ')}`,
+      hint: 'Check the command or URL of the connector; then `remit tool describe` or a restart lists it anew.',
+    };
   } catch (error) {
-    if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return { name, state: 'warn' as const, what: 'is not running', hint: 'Start it with `remit up`.' };
+    if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE'))
+      return { name, state: 'warn' as const, what: 'is not running', hint: 'Start it with `remit up`.' };
     return { name, state: 'fail' as const, what: messageOf(error) };
   }
 }

@@ -1,7 +1,7 @@
 /** Text of what `remit init` writes. The configuration must validate as it stands, and work once `workspace/` exists. */
 export function starterConfig(ownerName: string): string {
-  // JSON is YAML: in quotes, a name with a colon, a comma or a # stays one name, inside braces too.
-  const owner = /^[A-Za-z][\w.@+-]*$/.test(ownerName) ? ownerName : JSON.stringify(ownerName);
+  // JSON is YAML: in quotes, a name stays one name whatever is in it, inside braces too.
+  const owner = /^[A-Za-z][\w.+-]*@[\w.-]+$/.test(ownerName) ? ownerName : JSON.stringify(ownerName);
   return `# yaml-language-server: $schema=./remit.schema.json
 # Remit's configuration. Unknown keys are errors. Every path starts from this file's folder.
 version: 1
@@ -36,7 +36,10 @@ connectors:
     owner: ${owner}
     transport:
       stdio:
+        # npx is for trying things out: it asks the registry at every start. Install a server and name its file instead:
+        #   command: [node, node_modules/@modelcontextprotocol/server-filesystem/dist/index.js, ./workspace]
         command: [npx, -y, "@modelcontextprotocol/server-filesystem@2026.8.31", ./workspace]
+        environment: { npm_config_cache: .remit/npm-cache }
     # A tool without an approved profile is not callable. See what there is, and describe more of it, with
     #   remit tool ls        and        remit tool describe --all files
     tools:

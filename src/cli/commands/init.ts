@@ -3,10 +3,10 @@ import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { writeAgentKey } from '../../agent/agent-key.ts';
+import { buildEstate } from '../../compose/estate.ts';
+import { writePolicySchema } from '../../compose/policies.ts';
 import { createVaultKey } from '../../compose/vault-key.ts';
 import { placesOf } from '../../compose/workspace.ts';
-import { writePolicySchema } from '../../compose/policies.ts';
-import { buildEstate } from '../../compose/estate.ts';
 import { configJsonSchema } from '../../config/json-schema.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
@@ -31,7 +31,10 @@ export function addInitCommand(program: Command): void {
         });
       }
       const answerable = (owner ?? `${userInfo().username}@localhost`).trim();
-      if (answerable === '') throw new RemitError('ERR_USAGE', '--owner is empty', { hint: 'Name who answers for the agent and the connector, for example an e-mail address.' });
+      if (answerable === '')
+        throw new RemitError('ERR_USAGE', '--owner is empty', {
+          hint: 'Name who answers for the agent and the connector, for example an e-mail address.',
+        });
       await mkdir(join(root, 'workspace'), { recursive: true });
       await mkdir(join(root, 'policies'), { recursive: true });
       const written: string[] = [];

@@ -26,7 +26,16 @@ export function addLeaseCommands(program: Command): void {
         output.result(leases, () =>
           table(
             ['LEASE', 'STATE', 'CONNECTOR', 'AGENT', 'TASK', 'ENDS', 'REVOCATION', 'SCOPE'],
-            leases.map((lease) => [lease.id, lease.state, lease.connector, lease.agent, lease.task, endOf(lease), lease.revocation, lease.scope]),
+            leases.map((lease) => [
+              lease.id,
+              lease.state,
+              lease.connector,
+              lease.agent,
+              lease.task,
+              endOf(lease),
+              lease.revocation,
+              lease.scope,
+            ]),
             'No lease is alive. (`--all` shows ended ones.)',
           ),
         );
@@ -69,6 +78,7 @@ export function addLeaseCommands(program: Command): void {
 function endOf(lease: Lease): string {
   if (lease.endedAt !== undefined) return `ended ${new Date(lease.endedAt).toISOString()}`;
   // A static secret ends with its exception, not with us: what the scope says.
-  if (lease.nativeExpiresAt === undefined) return lease.revocation === 'expiry_only' ? 'see scope' : new Date(lease.expiresAt).toISOString();
+  if (lease.nativeExpiresAt === undefined)
+    return lease.revocation === 'expiry_only' ? 'see scope' : new Date(lease.expiresAt).toISOString();
   return new Date(lease.nativeExpiresAt).toISOString();
 }

@@ -19,7 +19,11 @@ export function addPolicyCommands(program: Command): void {
       const { policies } = await readPolicies(placesOf(loaded).policies, buildEstate(loaded.config));
       const rows = policies.map(({ id, effect, file, line }) => ({ id, effect, at: `${file}:${line}` }));
       output.result(rows, () =>
-        table(['POLICY', 'EFFECT', 'AT'], rows.map((row) => [row.id, row.effect, row.at]), 'Valid, but there is no policy: everything is denied.'),
+        table(
+          ['POLICY', 'EFFECT', 'AT'],
+          rows.map((row) => [row.id, row.effect, row.at]),
+          'Valid, but there is no policy: everything is denied.',
+        ),
       );
     },
   );

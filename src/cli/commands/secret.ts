@@ -10,6 +10,7 @@ import { RemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { table } from '../output.ts';
 import { type Common, command, readStandardInput } from '../program.ts';
+import { recordChange } from '../record-change.ts';
 
 export function addSecretCommands(program: Command): void {
   const group = program.command('secret').description('the vault: static secrets, sealed at rest');
@@ -27,7 +28,11 @@ export function addSecretCommands(program: Command): void {
       );
       await mkdir(dirname(keyFile), { recursive: true, mode: 0o700 });
       if (!isThere) await createVaultKey(keyFile);
-      output.result({ keyFile, created: !isThere }, () => (isThere ? `${keyFile} is there already` : `written: ${keyFile} (0600). Without it nothing that is sealed can be opened: back it up apart.`));
+      output.result({ keyFile, created: !isThere }, () =>
+        isThere
+          ? `${keyFile} is there already`
+          : `written: ${keyFile} (0600). Without it nothing that is sealed can be opened: back it up apart.`,
+      );
     },
   );
 
@@ -48,8 +53,12 @@ export function addSecretCommands(program: Command): void {
         });
       }
       const text = (await readStandardInput('a secret')).replace(/\r?\n$/, '');
-      if (text === '') throw new RemitError('ERR_USAGE', 'standard input was empty', { hint: `remit secret put ${name} < file` });
-      const version = await withWorkspace(options, ({ vault }) => vault.put(name, new Secret(text)));
+      if (text === '')
+        throw new RemitError('ERR_USAGE', 'standard input was empty', { hint: `remit secret put ${name} < file` });
+      const version = await withWorkspace(options, async (workspace) => {
+        await recordChange(workspace, { action: 'secret_put', name });
+        return workspace.vault.put(name, new Secret(text));
+      });
       output.result({ name, version }, () => `${name}: version ${version} sealed`);
     },
   );
@@ -60,11 +69,18 @@ export function addSecretCommands(program: Command): void {
     'list secrets, never their values',
     (c) => c,
     async (output, options) => {
-      const entries = (await withWorkspace(options, ({ vault }) => vault.list())).filter(({ name }) => SECRET_NAME.test(name));
+      const entries = (await withWorkspace(options, ({ vault }) => vault.list())).filter(({ name }) =>
+        SECRET_NAME.test(name),
+      );
       output.result(entries, () =>
         table(
           ['NAME', 'VERSION', 'SINCE', 'SEALED UNDER'],
-          entries.map((entry) => [entry.name, String(entry.version), new Date(entry.createdAt).toISOString(), entry.keyId]),
+          entries.map((entry) => [
+            entry.name,
+            String(entry.version),
+            new Date(entry.createdAt).toISOString(),
+            entry.keyId,
+          ]),
           'The vault is empty.',
         ),
       );
@@ -77,8 +93,14 @@ export function addSecretCommands(program: Command): void {
     'remove a secret in all its versions',
     (c) => c,
     async (output, options, [name = '']) => {
-      const removed = SECRET_NAME.test(name) && (await withWorkspace(options, ({ vault }) => vault.remove(name)));
-      if (!removed) throw new RemitError('ERR_NOT_FOUND', `no secret is called ${name}`, { hint: '`remit secret ls` lists them.' });
+      const removed =
+        SECRET_NAME.test(name) &&
+        (await withWorkspace(options, async (workspace) => {
+          await recordChange(workspace, { action: 'secret_remove', name });
+          return workspace.vault.remove(name);
+        }));
+      if (!removed)
+        throw new RemitError('ERR_NOT_FOUND', `no secret is called ${name}`, { hint: '`remit secret ls` lists them.' });
       output.result({ name, removed }, () => `${name} is removed`);
     },
   );

@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
 import { readAgentKey } from '../../agent/agent-key.ts';
 import { openTaskSession } from '../../agent/task-session.ts';
 import { createSystem } from '../../compose/system.ts';
@@ -13,7 +13,21 @@ import { type Common, command, readCount } from '../program.ts';
 export function addTaskCommands(program: Command): void {
   const group = program.command('task').description('pieces of work that access is granted for');
 
-  command<Common & { agent: string; template: string; purpose?: string; tools?: string; resources?: string; classes?: string; calls?: string; seconds?: string; key?: string; url?: string; userTokenFile?: string }>(
+  command<
+    Common & {
+      agent: string;
+      template: string;
+      purpose?: string;
+      tools?: string;
+      resources?: string;
+      classes?: string;
+      calls?: string;
+      seconds?: string;
+      key?: string;
+      url?: string;
+      userTokenFile?: string;
+    }
+  >(
     group,
     'start',
     'declare a task as an agent and print its first token',
@@ -37,7 +51,9 @@ export function addTaskCommands(program: Command): void {
         gateway: await findGateway(loaded, options.url),
         agent: options.agent,
         key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
-        ...(options.userTokenFile !== undefined && { subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim() }),
+        ...(options.userTokenFile !== undefined && {
+          subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim(),
+        }),
         task: {
           declare: {
             template: options.template,
@@ -54,7 +70,10 @@ export function addTaskCommands(program: Command): void {
         clock: Date.now,
       });
       const token = await session.token();
-      output.result({ ...session.granted, access_token: token, mcp: session.mcpUrl }, () => `task ${session.granted.task}\n${token}`);
+      output.result(
+        { ...session.granted, access_token: token, mcp: session.mcpUrl },
+        () => `task ${session.granted.task}\n${token}`,
+      );
     },
   );
 
@@ -103,5 +122,7 @@ export function addTaskCommands(program: Command): void {
 
 /** Without the members that are undefined. */
 function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }

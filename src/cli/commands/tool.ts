@@ -11,6 +11,7 @@ import type { InventoryTool } from '../../seams/store.ts';
 import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
 import { type Common, command } from '../program.ts';
+import { recordChange } from '../record-change.ts';
 
 export function addToolCommands(program: Command): void {
   const group = program.command('tool').description('tools of connectors, and their profiles');
@@ -47,7 +48,11 @@ export function addToolCommands(program: Command): void {
     (c) =>
       c
         .option('--all', 'the target is a connector: all its tools without a profile', false)
-        .option('--approve', 'write the proposal into the configuration: they become callable where templates and policies allow', false)
+        .option(
+          '--approve',
+          'write the proposal into the configuration: they become callable where templates and policies allow',
+          false,
+        )
         .option('--by <who>', 'with --approve: who approves'),
     async (output, options, [target = '']) => {
       await withWorkspace(options, async (workspace) => {
@@ -57,11 +62,21 @@ export function addToolCommands(program: Command): void {
           return;
         }
         if (options.by === undefined) {
-          throw new RemitError('ERR_USAGE', 'an approval needs a name', { hint: 'Add --by WHO; read the proposal first, without --approve.' });
+          throw new RemitError('ERR_USAGE', 'an approval needs a name', {
+            hint: 'Add --by WHO; read the proposal first, without --approve.',
+          });
         }
+        await recordChange(workspace, {
+          action: 'profiles_approve',
+          connector: proposals[0]?.connector,
+          tools: proposals.map((proposal) => proposal.tool),
+          approvedBy: options.by,
+        });
         await approve(workspace, proposals, options.by);
-        output.result({ approved: proposals.map((proposal) => proposal.tool), by: options.by, config: workspace.loaded.path }, () =>
-          `${proposals.length} profiles approved by ${options.by} in ${workspace.loaded.path}. The gateway takes them up at its next start.`,
+        output.result(
+          { approved: proposals.map((proposal) => proposal.tool), by: options.by, config: workspace.loaded.path },
+          () =>
+            `${proposals.length} profiles approved by ${options.by} in ${workspace.loaded.path}. The gateway takes them up at its next start.`,
         );
       });
     },
@@ -77,10 +92,14 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
   const [connector = '', ...rest] = target.split('/');
   const name = rest.join('/');
   if (workspace.config.connectors[connector] === undefined || (isAll ? name !== '' : name === '')) {
-    throw new RemitError('ERR_USAGE', `${target} is no ${isAll ? 'connector' : 'connector/tool'} of the configuration`, {
-      where: workspace.loaded.path,
-      hint: `Connectors: ${Object.keys(workspace.config.connectors).join(', ') || 'none'}. Use \`describe --all CONNECTOR\` or \`describe CONNECTOR/TOOL\`.`,
-    });
+    throw new RemitError(
+      'ERR_USAGE',
+      `${target} is no ${isAll ? 'connector' : 'connector/tool'} of the configuration`,
+      {
+        where: workspace.loaded.path,
+        hint: `Connectors: ${Object.keys(workspace.config.connectors).join(', ') || 'none'}. Use \`describe --all CONNECTOR\` or \`describe CONNECTOR/TOOL\`.`,
+      },
+    );
   }
   // A running gateway lists the connector anew; without one, what earlier runs saw is used.
   await callAdmin(workspace.places.socket, 'refresh', { connector }).catch((error: unknown) => {
@@ -89,9 +108,13 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
   const seen = await seenTools(workspace, connector);
   const chosen = seen.filter((tool) => (isAll ? tool.status !== 'described' : tool.name === name));
   if (chosen.length === 0) {
-    throw new RemitError('ERR_NOT_FOUND', isAll && seen.length > 0 ? `every tool of ${connector} is described` : `${target} has not been seen`, {
-      hint: 'Start the gateway with the connector configured (`remit up`), then run this again; `remit tool ls` shows what there is.',
-    });
+    throw new RemitError(
+      'ERR_NOT_FOUND',
+      isAll && seen.length > 0 ? `every tool of ${connector} is described` : `${target} has not been seen`,
+      {
+        hint: 'Start the gateway with the connector configured (`remit up`), then run this again; `remit tool ls` shows what there is.',
+      },
+    );
   }
   return chosen.map((tool) => ({
     connector,
@@ -107,9 +130,13 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
 }
 
 function proposalText(proposals: readonly Proposal[]): string {
-  const lines = [`# Proposed for connectors.${proposals[0]?.connector}.tools; read each line, then run this again with --approve --by WHO.`];
+  const lines = [
+    `# Proposed for connectors.${proposals[0]?.connector}.tools; read each line, then run this again with --approve --by WHO.`,
+  ];
   for (const proposal of proposals) {
-    const args = Object.entries(proposal.arguments).map(([name, type]) => `${JSON.stringify(name)}: ${JSON.stringify(type)}`);
+    const args = Object.entries(proposal.arguments).map(
+      ([name, type]) => `${JSON.stringify(name)}: ${JSON.stringify(type)}`,
+    );
     lines.push(
       `${JSON.stringify(proposal.tool)}:  # class from: ${proposal.basis}`,
       `  class: ${proposal.class}`,
@@ -126,13 +153,16 @@ async function approve(workspace: Workspace, proposals: readonly Proposal[], by:
   const { path } = workspace.loaded;
   const document = parseDocument(await readFile(path, 'utf8'));
   for (const proposal of proposals) {
-    document.setIn(['connectors', proposal.connector, 'tools', proposal.tool], document.createNode({
-      class: proposal.class,
-      ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),
-      ...(proposal.reversible && { reversible: true }),
-      approvedBy: by,
-      fingerprint: proposal.fingerprint,
-    }));
+    document.setIn(
+      ['connectors', proposal.connector, 'tools', proposal.tool],
+      document.createNode({
+        class: proposal.class,
+        ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),
+        ...(proposal.reversible && { reversible: true }),
+        approvedBy: by,
+        fingerprint: proposal.fingerprint,
+      }),
+    );
   }
   const text = document.toString({ lineWidth: 0 });
   parseConfig(text, path);

@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { startGateway } from '../../compose/start-gateway.ts';
 import { createSystem } from '../../compose/system.ts';
 import { openWorkspace } from '../../compose/workspace.ts';
@@ -10,7 +10,12 @@ export function addUpCommand(program: Command, version: string): void {
     program,
     'up',
     'serve agents on loopback until interrupted',
-    (c) => c.addOption(new Option('--log-level <level>', 'how much is logged').choices(['debug', 'info', 'warn', 'error']).default('info')),
+    (c) =>
+      c.addOption(
+        new Option('--log-level <level>', 'how much is logged')
+          .choices(['debug', 'info', 'warn', 'error'])
+          .default('info'),
+      ),
     async (output, options) => {
       const system = createSystem({ log: output.isJson ? 'json' : 'pretty', level: options.logLevel });
       const workspace = await openWorkspace(options.config, system);
@@ -24,7 +29,9 @@ export function addUpCommand(program: Command, version: string): void {
       }
       const { url, tools, undescribed, problems } = gateway;
       if (output.isJson) {
-        process.stdout.write(`${JSON.stringify({ event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems })}\n`);
+        process.stdout.write(
+          `${JSON.stringify({ event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems })}\n`,
+        );
       } else {
         output.note(`Remit serves ${url}/mcp (pid ${process.pid}); ${tools} tools described, ${undescribed} not.`);
         for (const problem of problems) output.note(`  not reached: ${problem}`);

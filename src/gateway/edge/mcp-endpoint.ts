@@ -63,7 +63,7 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     if (isRefused(caller)) {
       const { refusal } = caller;
       if (refusal.kind === 'unauthenticated' && refusal.error !== 'missing_token') {
-        await gateway.recorder.record({ type: 'authentication_refused', detail: { reason: refusal.reason } });
+        gateway.recordRefusal({ at: 'mcp', reason: refusal.reason });
       }
       return { answer: refusalAnswer(null, refusal, challenge) };
     }
