@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RandomBytes } from '../../domain/ids.ts';
+import type { Log, Schedule } from '../../seams/clock.ts';
+import { childEnvironment } from './child-environment.ts';
+import { ContainedChild } from './contained-child.ts';
+import { type ContainmentMode, type ContainmentPlan, probeContainment } from './probe-containment.ts';
+import { ProcessWatcher } from './process-watcher.ts';
+import { unreachable } from './upstream-faults.ts';
+
+/**
+ * Starts connectors' processes so that none outlives the gateway, kill −9 included (guarantee I3). Two lines: a PID
+ * namespace where the host has one, and always the watcher, because a gateway that dies between fork(2) and the
+ * child's prctl(2) leaves a child that asked for no signal.
+ *
+ * `PR_SET_PDEATHSIG` fires when the *thread* that forked ends: call `start` on the main thread.
+ */
+export interface Containment {
+  readonly mode: ContainmentMode;
+  /** Every process started here carries `REMIT_INSTANCE=<instance>.<number>` in its environment. */
+  readonly instance: string;
+  readonly watcher: ProcessWatcher;
+  /** @throws `ERR_CONNECTOR_UNREACHABLE` where the program cannot be started, or could not be contained */
+  start(request: StartProcess): Promise<ContainedChild>;
+  /** Ends every child, then the watcher. Idempotent. Nothing can be started afterwards. */
+  close(): Promise<void>;
+}
+
+export interface StartProcess {
+  /** Program and arguments; no shell. Seen by every user of the host: never a secret. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Left out: the gateway's own. */
+  readonly workingDirectory?: string | undefined;
+}
+
+export interface ContainmentOptions {
+  readonly random: RandomBytes;
+  readonly schedule: Schedule;
+  /** The gateway's environment, of which a short list of names is passed on. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where the children's private folders are made. */
+  readonly temporaryFolder: string;
+  /** Left out: the strongest that the host gives. */
+  readonly plan?: ContainmentPlan;
+  readonly log?: Log;
+}
+
+/** One per gateway process. */
+export async function createContainment(options: ContainmentOptions): Promise<Containment> {
+  const { random, schedule, log } = options;
+  const plan = options.plan ?? (await probeContainment(options.environment.PATH ?? ''));
+  const instance = Buffer.from(random(16)).toString('hex');
+  const folder = await mkdtemp(join(options.temporaryFolder, 'remit-')); // mode 0700
+  const watcher = new ProcessWatcher({ instance, folder, schedule, ...(log === undefined ? {} : { log }) });
+  const children = new Set<ContainedChild>();
+  let started = 0;
+  let closing: Promise<void> | undefined;
+
+  function refuseUnlessOpen(): void {
+    if (closing !== undefined) throw unreachable('The gateway is stopping');
+    if (!watcher.isAlive) throw unreachable('A process could not be contained, so none is started');
+  }
+
+  async function start({ command, environment, workingDirectory }: StartProcess): Promise<ContainedChild> {
+    refuseUnlessOpen();
+    started += 1;
+    const tag = `${instance}.${started}`;
+    const own = join(folder, String(started));
+    const cleanUp = (): Promise<void> => rm(own, { recursive: true, force: true });
+    await mkdir(own, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      throw unreachable(`The private folder of a process could not be made (${error.code})`, { where: folder });
+    });
+    refuseUnlessOpen(); // it may have closed meanwhile
+    const env = childEnvironment({ inherited: options.environment, folder: own, own: environment, tag });
+    const process = spawnOrCode([...plan.prefix, ...command], { env, cwd: workingDirectory });
+    const pid = typeof process === 'string' ? undefined : process.pid;
+    if (typeof process === 'string' || pid === undefined) {
+      const code = typeof process === 'string' ? process : await failureOf(process);
+      await cleanUp();
+      throw unreachable(`The connector's program could not be started (${code})`, {
+        hint: 'Check the command and the working directory of the connector.',
+      });
+    }
+    watcher.add(pid);
+    const child = new ContainedChild({ process, pid, tag, mode: plan.mode, watcher, schedule, log, cleanUp });
+    children.add(child);
+    void child.gone.then(() => children.delete(child));
+    return child;
+  }
+
+  async function end(): Promise<void> {
+    await Promise.all([...children].map((child) => child.close()));
+    await watcher.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  return {
+    mode: plan.mode,
+    instance,
+    watcher,
+    start,
+    close() {
+      closing ??= end();
+      return closing;
+    },
+  };
+}
+
+/** The process, or the code of the error: Node's messages quote the offending value, which may be a secret. */
+function spawnOrCode(command: readonly string[], options: { env: NodeJS.ProcessEnv; cwd: string | undefined }) {
+  const [program = '', ...args] = command;
+  try {
+    return spawn(program, args, { ...options, detached: true, shell: false, stdio: ['pipe', 'pipe', 'pipe'] });
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  }
+}
+
+function failureOf(process: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    process.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
+  });
+}

@@ -1,0 +1,130 @@
+import type { UpstreamReply } from '../../seams/upstream.ts';
+
+/** JSON-RPC 2.0 at the wire level: what we write, and what we make of what a server writes. Pure. */
+
+let lastId = 0;
+
+/** An id that no other request of this process has had: a reply can be matched to one request only (guarantee I1). */
+export function nextRequestId(): number {
+  lastId += 1;
+  return lastId;
+}
+
+/**
+ * Characters that some line readers take for the end of a line: CR and LF, but also NEL (Python's `splitlines`) and
+ * U+2028/U+2029 (Node's `readline`).
+ */
+const LINE_BREAKS = /[\n\r\u0085\u2028\u2029]/g;
+const HAS_LINE_BREAK = /[\n\r\u0085\u2028\u2029]/;
+
+/**
+ * Makes JSON text safe for a transport that ends messages at line breaks, without changing its value. Inside a JSON text
+ * a raw CR or LF can only be white space, and the other three can only stand inside a string (RFC 8259 §2, §7). Left
+ * alone, an argument could carry a whole second message past the decision that was made on the first (guarantee D4).
+ */
+export function onOneLine(json: string): string {
+  if (!HAS_LINE_BREAK.test(json)) return json;
+  return json.replace(LINE_BREAKS, (found) =>
+    found === '\n' || found === '\r' ? ' ' : `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Text of one request. `params` is JSON text and goes in as it is. */
+export function requestText(id: number, method: string, params: string): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params}}`;
+}
+
+export function notificationText(method: string, params?: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params }) });
+}
+
+/** MCP basic/utilities/cancellation. Never sent for `initialize`, which must not be cancelled. */
+export function cancellationText(requestId: number, reason: string): string {
+  return notificationText('notifications/cancelled', { requestId, reason });
+}
+
+/** Our answer to a request of the server: `ping` is answered, nothing else is offered. */
+export function answerText(request: { id: string | number; method: string }): string {
+  if (request.method === 'ping') return JSON.stringify({ jsonrpc: '2.0', id: request.id, result: {} });
+  return JSON.stringify({
+    jsonrpc: '2.0',
+    id: request.id,
+    error: { code: -32601, message: 'Method not found: this client offers no capabilities' },
+  });
+}
+
+export type Incoming =
+  | { readonly kind: 'reply'; readonly id: number; readonly reply: UpstreamReply }
+  /** A reply to a request of ours that is not valid JSON-RPC. */
+  | { readonly kind: 'malformed_reply'; readonly id: number }
+  | { readonly kind: 'request'; readonly id: string | number; readonly method: string }
+  | { readonly kind: 'notification' }
+  | { readonly kind: 'garbage' };
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const HEAD = /^\{"jsonrpc":"2\.0","id":(\d{1,15}),"result":(?=\{)/;
+const TAIL = /,"jsonrpc":"2\.0","id":(\d{1,15})\}$/;
+const LEAD = '{"result":';
+const LONGEST_TAIL = 48;
+
+/**
+ * Where `result` stands in a reply that is written in one of the two usual orders. Only a guess: it holds if and only if
+ * the cut text parses as JSON on its own, because then nothing else (a second `result`, say) can hide in it.
+ */
+function guessResult(text: string): { id: number; resultText: string } | undefined {
+  const head = HEAD.exec(text);
+  if (head !== null && text.endsWith('}')) return { id: Number(head[1]), resultText: text.slice(head[0].length, -1) };
+  if (!text.startsWith(LEAD)) return undefined;
+  const tail = TAIL.exec(text.slice(-LONGEST_TAIL));
+  return tail === null ? undefined : { id: Number(tail[1]), resultText: text.slice(LEAD.length, -tail[0].length) };
+}
+
+function parseOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads one message. Usually one `JSON.parse`, of the result alone; its text is then cut out of what was received. */
+export function readMessage(text: string): Incoming {
+  const guess = guessResult(text);
+  if (guess !== undefined) {
+    const result = parseOrUndefined(guess.resultText);
+    if (isObject(result)) return { kind: 'reply', id: guess.id, reply: { result, resultText: guess.resultText } };
+  }
+  const message = parseOrUndefined(text);
+  return isObject(message) && message.jsonrpc === '2.0' ? classify(message) : { kind: 'garbage' };
+}
+
+function classify(message: JsonObject): Incoming {
+  const { id, method } = message;
+  if (typeof method === 'string') {
+    if (id === undefined) return { kind: 'notification' };
+    const isUsable = typeof id === 'number' || (typeof id === 'string' && id.length <= 256);
+    return isUsable ? { kind: 'request', id, method } : { kind: 'garbage' };
+  }
+  if (typeof id !== 'number') return { kind: 'garbage' };
+  const reply = replyOf(message);
+  return reply === undefined ? { kind: 'malformed_reply', id } : { kind: 'reply', id, reply };
+}
+
+function replyOf({ result, error }: JsonObject): UpstreamReply | undefined {
+  if (isObject(result) && error === undefined) {
+    try {
+      return { result, resultText: JSON.stringify(result) };
+    } catch {
+      return undefined; // nested too deep to be written again
+    }
+  }
+  if (result !== undefined || !isObject(error)) return undefined;
+  const { code, message, data } = error;
+  if (typeof code !== 'number' || typeof message !== 'string') return undefined;
+  return { error: { code, message, ...(data === undefined ? {} : { data }) } };
+}

@@ -1,0 +1,93 @@
+/**
+ * A stdio MCP server that misbehaves on request. `FAKE_VERSION` is the revision it answers with (or `silent`, `refuse`),
+ * `FAKE_START` what it does before anything else; methods of its own come on top of fake-mcp-behaviour.mjs.
+ */
+import { spawn } from 'node:child_process';
+import { behave } from './fake-mcp-behaviour.mjs';
+
+const { FAKE_VERSION = '2025-06-18', FAKE_START, FAKE_SECRET } = process.env;
+const write = (text) => process.stdout.write(text);
+const send = (text) => write(`${text}\n`);
+const session = {
+  received: [],
+  credential: FAKE_SECRET,
+  version: FAKE_VERSION,
+  answers: new Map(),
+};
+
+/** A grandchild that leaves the session; `wiped` also drops the environment. Its command line carries the marker. */
+function daemonise(marker, wiped) {
+  const program = 'process.on("SIGTERM",()=>{});process.on("SIGHUP",()=>{});setInterval(()=>{},1000)';
+  const inner = `require("node:child_process").spawn(process.execPath,["-e",${JSON.stringify(program)},${JSON.stringify(marker)}],{detached:true,stdio:"ignore"${wiped ? ',env:{}' : ''}}).unref();process.exit(0)`;
+  return new Promise((resolve) =>
+    spawn(process.execPath, ['-e', inner], { detached: true, stdio: 'ignore' }).once('exit', resolve),
+  );
+}
+
+switch (FAKE_START) {
+  case 'crash':
+    process.stderr.write(`${'x'.repeat(10_000)}\ncannot log in with ${FAKE_SECRET}, giving up\n`);
+    process.exitCode = 3;
+    process.stdin.destroy();
+    break;
+  case 'stubborn':
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(name, () => {});
+    setInterval(() => {}, 1000);
+    break;
+  case 'banner':
+    write('Welcome to the fake server\n{"not":"json-rpc"}\n\n[]\n');
+    break;
+}
+if (process.env.FAKE_DAEMON !== undefined) await daemonise(process.env.FAKE_DAEMON, process.env.FAKE_WIPED === '1');
+
+function own({ id, method, params }) {
+  const reply = (result) => send(JSON.stringify({ jsonrpc: '2.0', id, result }));
+  switch (method) {
+    case 'environment':
+      reply({ environment: process.env, folder: process.cwd() });
+      return true;
+    case 'daemonise':
+      void daemonise(params.marker, params.wiped).then(() => reply({}));
+      return true;
+    case 'die':
+      process.exit(params.code);
+      return true;
+    case 'flood':
+      for (let count = 0; count < params.lines; count += 1) process[params.to].write(`${'y'.repeat(params.size)}\n`);
+      reply({ flooded: true });
+      return true;
+    case 'drip':
+      write(params.text);
+      if (params.thenEnd) setTimeout(() => process.exit(0), 10);
+      return true;
+    case 'mute':
+      process.stdout.end();
+      return true;
+    case 'deaf':
+      process.stdin.pause();
+      if (params.resumeAfter !== undefined) setTimeout(() => process.stdin.resume(), params.resumeAfter);
+      for (let count = 0; count < params.questions; count += 1)
+        write(`{"jsonrpc":"2.0","id":"${'q'.repeat(200)}${count}","method":"ping"}\n`);
+      return true;
+    default:
+      return false;
+  }
+}
+
+let held = '';
+process.stdin.setEncoding('utf8');
+process.stdin.on('data', (text) => {
+  const lines = (held + text).split(/\n|\r|\u2028|\u2029|\u0085/); // as the widest of line readers does
+  held = lines.pop();
+  for (const line of lines) {
+    if (line.trim() === '') continue;
+    let message;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      session.received.push({ method: 'unparsable' });
+      continue;
+    }
+    if (!own(message)) behave(message, session, send);
+  }
+});

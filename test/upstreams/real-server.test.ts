@@ -1,0 +1,38 @@
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { createStdioOpener } from '../../src/adapters/upstreams/stdio-upstream.ts';
+import { connectorId, taskId } from '../../src/domain/ids.ts';
+import { NO_CREDENTIAL } from '../../src/seams/upstream.ts';
+import { CLIENT, contain, schedule } from '../support/fake-mcp-setup.ts';
+
+const SERVER = fileURLToPath(new URL('../../node_modules/.bin/mcp-server-filesystem', import.meta.url));
+
+it('talks to the reference filesystem server', async () => {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'remit-test-')));
+  await writeFile(join(folder, 'note.txt'), 'within its remit\n');
+  const containment = await contain();
+  try {
+    const opener = createStdioOpener({ command: [SERVER, folder], containment, clientInfo: CLIENT, schedule });
+    const one = { connector: connectorId('files'), task: taskId('tsk_a'), injection: NO_CREDENTIAL, timeoutMs: 15_000 };
+    const upstream = await opener.open(one);
+    const list = await upstream.request('tools/list', '{}', { timeoutMs: 10_000 });
+    expect(list).toMatchObject({
+      result: { tools: expect.arrayContaining([expect.objectContaining({ name: 'read_text_file' })]) },
+    });
+    const read = async (path: string) =>
+      await upstream.request('tools/call', JSON.stringify({ name: 'read_text_file', arguments: { path } }), {
+        timeoutMs: 10_000,
+      });
+    expect(await read(join(folder, 'note.txt'))).toMatchObject({
+      result: { content: [{ type: 'text', text: 'within its remit\n' }] },
+    });
+    expect(await read('/etc/hostname')).toMatchObject({ result: { isError: true } });
+    await upstream.close();
+  } finally {
+    await containment.close();
+    await rm(folder, { recursive: true });
+  }
+});
