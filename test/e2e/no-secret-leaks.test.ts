@@ -1,0 +1,142 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { commandLines, environmentOf } from '../../demo/processes.ts';
+import { type RunningProcess, runRemit, startRemitUp } from '../../demo/run-remit.ts';
+import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
+import { type FakeCrm, startFakeCrm } from '../support/fake-crm-server.ts';
+import { callTool, eventually, type GovernedShop, makeGovernedShop } from '../support/governed-shop.ts';
+import { createShop } from '../support/shop-database.ts';
+
+/** The canary scan: known secrets are used in every way there is, right and wrong, and then looked for everywhere. */
+
+const CANARY = `canary-${'x'.repeat(8)}-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
+const CRASHING = resolve('test/support/fake-mcp-stdio-server.mjs');
+
+let postgres: EmbeddedPostgres;
+let crm: FakeCrm;
+let shop: GovernedShop;
+let gateway: RunningProcess;
+
+beforeAll(async () => {
+  postgres = await startPostgres({ fsync: false });
+  await createShop(postgres);
+  crm = await startFakeCrm({ token: CANARY });
+  shop = await makeGovernedShop({ postgres });
+  const exception = '{ owner: erin@example.com, reason: test, expires: "2099-01-01T00:00:00Z" }';
+  const profile = '{ class: read, arguments: { id: string }, approvedBy: erin@example.com }';
+  const text = await readFile(shop.config, 'utf8');
+  await writeFile(
+    shop.config,
+    text
+      .replace(
+        'templates:',
+        `  crm:
+    owner: erin@example.com
+    transport: { http: { url: "${crm.url}" } }
+    credential: { static: { secret: crm_token, exception: ${exception} } }
+    tools: { get_customer: ${profile} }
+  wrong_crm:
+    owner: erin@example.com
+    transport: { http: { url: "${crm.url}" } }
+    credential: { static: { secret: wrong_token, exception: ${exception} } }
+    tools: { get_customer: ${profile} }
+  crashing:
+    owner: erin@example.com
+    transport: { stdio: { command: ["${process.execPath}", "${CRASHING}"], environment: { FAKE_START: crash } } }
+    credential: { static: { secret: crm_token, exception: ${exception} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
+    tools: { echo: ${profile} }
+templates:`,
+      )
+      .replace(
+        'tools: [shop_db/query]',
+        'tools: [shop_db/query, crm/get_customer, wrong_crm/get_customer, crashing/echo]',
+      ),
+  );
+  await runRemit(['secret', 'put', 'crm_token', '--config', shop.config], CANARY);
+  await runRemit(['secret', 'put', 'wrong_token', '--config', shop.config], `${CANARY}-wrong`);
+  process.env.REMIT_DEBUG = '1';
+  gateway = await startRemitUp(shop.config, ['--log-level', 'debug']);
+}, 90_000);
+afterAll(async () => {
+  delete process.env.REMIT_DEBUG;
+  await gateway?.stop();
+  await shop?.remove();
+  await crm?.close();
+  await postgres?.stop();
+});
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+it('L6 no secret reaches the agent, the logs, the errors, the store, the journal or any argument list', async () => {
+  const session = await shop.open(gateway.ready.url);
+  const seen: string[] = [];
+  const call = async (name: string, args: object): Promise<string> => {
+    const text = JSON.stringify(await callTool(session, name, args));
+    seen.push(text);
+    return text;
+  };
+  expect(await call('crm__get_customer', { id: '1' })).toContain('Amara');
+  expect(await call('shop_db__query', { sql: 'SELECT current_user' })).toContain('remit_');
+  const [server] = [...commandLines().keys()].filter((pid) => environmentOf(pid, 'PGPASSWORD') !== undefined);
+  const leased = environmentOf(server as number, 'PGPASSWORD') as string;
+  expect(leased.length).toBeGreaterThan(20);
+  // Errors are where secrets leak: a refused login that quotes them, SQL that asks for them, tools that do not exist.
+  await call('shop_db__query', { sql: "SELECT current_setting('password')" });
+  await call('shop_db__query', { sql: 'SELECT * FROM pg_authid' });
+  await call('wrong_crm__get_customer', { id: '1' });
+  await call('crashing__echo', { id: '1' });
+  await call('crm__get_customer', { id: 5 });
+  await call('nothing', {});
+  for (const command of [
+    ['lease', 'ls', '--all'],
+    ['task', 'ls', '--all'],
+    ['audit', 'tail', '-n', '1000'],
+    ['who-can'],
+    ['doctor'],
+    ['secret', 'ls'],
+    ['tool', 'ls'],
+  ]) {
+    for (const json of [[], ['--json']]) {
+      const { stdout, stderr } = await runRemit([...command, ...json, '--config', shop.config]);
+      seen.push(stdout, stderr);
+    }
+  }
+  const argumentLists = [...commandLines().values()].join('\n');
+  await session.end();
+  const output = gateway.output();
+  expect(output.length).toBeGreaterThan(100);
+
+  const agentKey = (JSON.parse(await readFile(join(shop.folder, 'helper.key.json'), 'utf8')) as { d: string }).d;
+  const vaultKey = (await readFile(join(shop.folder, '.remit', 'vault.key'), 'utf8')).trim();
+  const secrets = { CANARY, leased, adminPassword: postgres.password, agentKey, vaultKey };
+  const files = (await filesBelow(join(shop.folder, '.remit'))).filter((file) => !file.endsWith('vault.key'));
+  expect(files.length).toBeGreaterThan(3);
+  const places: Record<string, string> = { answers: seen.join('\n'), output, argumentLists };
+  for (const file of files) places[file] = await readFile(file, 'latin1');
+  const found = Object.entries(places).flatMap(([place, text]) =>
+    Object.entries(secrets).flatMap(([name, secret]) =>
+      [secret, Buffer.from(secret).toString('base64'), encodeURIComponent(secret)].some((form) => text.includes(form))
+        ? [`${name} in ${place}`]
+        : [],
+    ),
+  );
+  expect(found).toEqual([]);
+}, 120_000);
+
+it('L6 the scan would have found them: the same secrets are where they belong', async () => {
+  const session = await shop.open(gateway.ready.url);
+  await callTool(session, 'shop_db__query', { sql: 'SELECT 1' });
+  const holders = await eventually(
+    'the process that holds the credential',
+    () => [...commandLines().keys()].filter((pid) => environmentOf(pid, 'PGUSER')?.startsWith('remit_')),
+    (pids) => pids.length > 0,
+  );
+  expect(environmentOf(holders[0] as number, 'PGPASSWORD')).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(crm.accepted()).toBeGreaterThan(0);
+  expect(crm.refused()).toBeGreaterThan(0);
+  await session.end();
+}, 60_000);
