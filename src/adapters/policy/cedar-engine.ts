@@ -1,0 +1,246 @@
+import type { AuthorizationAnswer, EntityJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
+import type { AccessRequest } from '../../domain/decision.ts';
+import { messageOf } from '../../domain/errors.ts';
+import type { ToolProfile } from '../../domain/tool.ts';
+import type { Log } from '../../seams/clock.ts';
+import type { PolicyAnswer, PolicyEngine } from '../../seams/policy-engine.ts';
+import { type AnswerCache, createAnswerCache, shortenKey } from './answer-cache.ts';
+import { type CedarRuntime, cedar as realCedar } from './cedar.ts';
+import { DISCOVER, uid } from './cedar-names.ts';
+import { buildContext, findMisfit, fixedEntities, principalEntity, relevantGroups } from './cedar-request.ts';
+import { createSlicer, type Slice } from './cedar-slices.ts';
+import { emptySlot, fillSlot } from './cedar-slots.ts';
+import { versionOf } from './cedar-version.ts';
+import type { LoadedPolicies, LoadedPolicy } from './load-policies.ts';
+import { type Estate, indexInventory, type PolicyTool } from './policy-inventory.ts';
+
+export interface CedarEngineOptions extends LoadedPolicies {
+  /**
+   * Answers again from memory when all that the slice's policies can look at is the same. Sound because Cedar is a pure
+   * function of that, and because no field of the context is the time of the call. Default true.
+   */
+  readonly reuse?: boolean;
+  /** Most answers kept. Default 10,000. */
+  readonly reuseLimit?: number;
+  readonly log?: Log;
+}
+
+export interface CedarEngine extends PolicyEngine {
+  evaluate(request: AccessRequest): PolicyAnswer;
+  /** Gives the parsed policies back once another engine has taken over. From then on this one denies. Idempotent. */
+  release(): void;
+}
+
+interface Entry {
+  readonly slice: Slice;
+  readonly fixed: readonly EntityJson[];
+  readonly number: number;
+}
+
+interface ToolEntries {
+  readonly tool: PolicyTool;
+  /** By action and kind of subject. */
+  readonly choices: ReadonlyMap<string, { named: ReadonlyMap<string, Entry>; anyone: Entry }>;
+  /** Profiles of requests that have been compared with the tool's own and agree. */
+  readonly agreed: WeakSet<ToolProfile>;
+}
+
+interface Parts {
+  readonly cedar: CedarRuntime;
+  readonly estate: Estate;
+  readonly tools: ReadonlyMap<string, ToolEntries>;
+  /** By id, with the place in the order of loading. */
+  readonly policies: ReadonlyMap<string, { readonly policy: LoadedPolicy; readonly order: number }>;
+  readonly cache: AnswerCache | undefined;
+}
+
+/** Runtimes that have trapped. The state inside WebAssembly is undefined then: nothing it says later can be trusted. */
+const trapped = new WeakSet<CedarRuntime>();
+
+const isTrap = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError);
+
+/**
+ * Policy engine on Cedar, in process and synchronous. Policies are sliced per tool, action and principal when it is made.
+ * @throws `ERR_POLICY_INVALID` at construction only; `evaluate` denies instead of throwing (guarantee D1)
+ */
+export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRuntime = realCedar): CedarEngine {
+  const estate = indexInventory(options.inventory);
+  const slicer = createSlicer(options.policies, (set) => fillSlot(cedar, set));
+  let tools: ReadonlyMap<string, ToolEntries>;
+  try {
+    tools = sliceTools(estate, slicer);
+  } catch (error) {
+    for (const slot of slicer.slots) emptySlot(cedar, slot);
+    throw error;
+  }
+  const cache = options.reuse === false ? undefined : createAnswerCache(options.reuseLimit ?? 10_000);
+  const policies = new Map(options.policies.map((policy, order) => [policy.id, { policy, order }]));
+  const parts: Parts = { cedar, estate, tools, policies, cache };
+  let isReleased = false;
+
+  return {
+    version: versionOf(options),
+    evaluate(request) {
+      if (isReleased) return refuse('These policies have been replaced.', 'Try again: the new ones decide.');
+      if (trapped.has(cedar))
+        return refuse('The policy engine has failed and denies everything.', 'Restart the gateway.');
+      try {
+        return evaluate(parts, request);
+      } catch (error) {
+        report(options.log, error);
+        return refuse('The policy engine failed on this request.', 'Report it to the operator of the gateway.');
+      }
+    },
+    release() {
+      isReleased = true;
+      cache?.clear();
+      for (const slot of slicer.slots.splice(0)) emptySlot(cedar, slot);
+    },
+  };
+}
+
+function report(log: Log | undefined, error: unknown): void {
+  try {
+    log?.error({ error: messageOf(error) }, 'the policy engine failed: denied');
+  } catch {
+    // A log that fails changes nothing: the answer is a denial either way.
+  }
+}
+
+function sliceTools(estate: Estate, slicer: ReturnType<typeof createSlicer>): Map<string, ToolEntries> {
+  let number = 0;
+  const entries = new Map<string, ToolEntries>();
+  for (const tool of estate.tools.values()) {
+    const choices = new Map<string, { named: ReadonlyMap<string, Entry>; anyone: Entry }>();
+    for (const action of ['call', 'discover'] as const) {
+      const entry = (slice: Slice): Entry => ({
+        slice,
+        fixed: fixedEntities(estate, tool, action, slice),
+        number: number++,
+      });
+      for (const kind of ['user', 'agent'] as const) {
+        const { named, anyone } = slicer.slice(tool, action, kind);
+        const byName = new Map([...named].map(([name, slice]) => [name, entry(slice)]));
+        choices.set(`${action} ${kind}`, { named: byName, anyone: entry(anyone) });
+      }
+    }
+    entries.set(tool.ref, { tool, choices, agreed: new WeakSet() });
+  }
+  return entries;
+}
+
+function evaluate(parts: Parts, request: AccessRequest): PolicyAnswer {
+  const { subject, action, resource } = request;
+  const known = parts.tools.get(resource.tool);
+  const choice = known?.choices.get(`${action} ${subject.kind}`);
+  if (known === undefined || choice === undefined) {
+    return refuse(
+      `The policies do not know ${resource.tool}.`,
+      'Ask its owner to describe it, then reload the policies.',
+    );
+  }
+  if (!agrees(known, resource.profile)) {
+    return refuse(`${resource.tool} has another profile than the policies were read with.`, 'Reload the policies.');
+  }
+  if (subject.kind === 'agent' && !parts.estate.agents.has(subject.id)) {
+    return refuse(`The agent ${subject.id} is not registered.`, 'Register the agent, then reload the policies.');
+  }
+  const misfit = findMisfit(request, known.tool);
+  if (misfit !== undefined)
+    return refuse(`Policies cannot read this call: ${misfit}.`, 'Send the arguments as described.');
+
+  const { slice, fixed, number } = choice.named.get(subject.id) ?? choice.anyone;
+  if (slice.slot === undefined) return denyByDefault(request);
+  const groups = relevantGroups(subject, slice);
+  const context = buildContext(request, slice.references.context);
+  const key = parts.cache && shortenKey(JSON.stringify([number, subject.id, groups, context]));
+  const reused = key === undefined ? undefined : parts.cache?.get(key);
+  if (reused !== undefined) return reused;
+
+  const principal = principalEntity(parts.estate, subject, groups, slice);
+  const answer = ask(parts.cedar, {
+    principal: uid(subject.kind === 'user' ? 'User' : 'Agent', subject.id),
+    action: uid('Action', action === 'discover' ? DISCOVER : resource.tool),
+    resource: uid('Tool', resource.tool),
+    context,
+    entities: principal === undefined ? [...fixed] : [...fixed, principal],
+    preparsedPolicySetId: slice.slot,
+  });
+  const result = readAnswer(parts, request, answer);
+  if (key !== undefined && result.isClean) parts.cache?.put(key, result.answer);
+  return result.answer;
+}
+
+function ask(cedar: CedarRuntime, call: StatefulAuthorizationCall): AuthorizationAnswer {
+  try {
+    return cedar.statefulIsAuthorized(call);
+  } catch (error) {
+    if (isTrap(error)) trapped.add(cedar);
+    throw error;
+  }
+}
+
+/** Only an answer without any error counts: Cedar skips a `forbid` that errs, which would permit. */
+function readAnswer(
+  { policies }: Parts,
+  request: AccessRequest,
+  answer: AuthorizationAnswer,
+): { answer: PolicyAnswer; isClean: boolean } {
+  const nextStep = 'Report it to the owner of the policies.';
+  if (answer.type !== 'success') {
+    return { answer: refuse('The policies could not be evaluated on this request.', nextStep), isClean: false };
+  }
+  const { decision, diagnostics } = answer.response;
+  if (diagnostics.errors.length > 0) {
+    // Cedar's message would show argument values, which belong sealed in the record only.
+    const ids = diagnostics.errors.map(({ policyId }) => policyId).sort();
+    return { answer: refuse(`Policy ${ids.join(', ')} failed on this request.`, nextStep, ids), isClean: false };
+  }
+  const determining = diagnostics.reason
+    .flatMap((id) => policies.get(id) ?? [])
+    .sort((a, b) => a.order - b.order)
+    .map(({ policy }) => policy);
+  if (determining.length === 0) return { answer: denyByDefault(request), isClean: decision === 'deny' };
+  const isPermit = decision === 'allow';
+  const ids = determining.map(({ id }) => id);
+  const reason = determining.find((policy) => policy.reason !== undefined)?.reason;
+  return {
+    answer: Object.freeze({
+      verdict: isPermit ? 'permit' : 'deny',
+      policies: Object.freeze(ids),
+      reason: reason ?? `${isPermit ? 'Permitted' : 'Forbidden'} by policy ${ids.join(', ')}.`,
+      nextStep: determining.find((policy) => policy.nextStep !== undefined)?.nextStep,
+    }),
+    isClean: true,
+  };
+}
+
+function denyByDefault({ subject, action, resource }: AccessRequest): PolicyAnswer {
+  const verb = action === 'discover' ? 'list' : 'call';
+  return Object.freeze({
+    verdict: 'deny',
+    policies: [],
+    reason: `No policy permits the ${subject.kind} ${subject.id} to ${verb} ${resource.tool}.`,
+    nextStep: undefined,
+  });
+}
+
+function refuse(reason: string, nextStep: string, policies: readonly string[] = []): PolicyAnswer {
+  return { verdict: 'deny', policies, reason, nextStep };
+}
+
+/** Whether a request describes the tool as the policies knew it; the object itself usually is the same one. */
+function agrees({ tool, agreed }: ToolEntries, profile: ToolProfile): boolean {
+  if (profile === tool.profile || agreed.has(profile)) return true;
+  const facts = ({ actionClass, dataClasses, criticalArguments, reversible }: ToolProfile) =>
+    JSON.stringify([
+      actionClass,
+      dataClasses,
+      reversible,
+      criticalArguments.map(({ name, type, required }) => [name, type, required]),
+    ]);
+  if (facts(profile) !== facts(tool.profile)) return false;
+  agreed.add(profile);
+  return true;
+}

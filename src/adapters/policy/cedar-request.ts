@@ -1,0 +1,139 @@
+import type { CedarValueJson, Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
+import type { AccessRequest } from '../../domain/decision.ts';
+import { ACTION_CLASSES, type ArgumentType } from '../../domain/tool.ts';
+import { CALL, NAMESPACE, uid } from './cedar-names.ts';
+import type { ContextTree, References } from './cedar-references.ts';
+import type { Slice } from './cedar-slices.ts';
+import type { Estate, PolicyTool } from './policy-inventory.ts';
+
+/** The context that a slice can look at: fields it never names are left out, which no policy of it can notice. */
+export function buildContext(request: AccessRequest, tree: ContextTree): Context {
+  const { principal, task, environment } = request.context;
+  const whole: Record<string, unknown> = {
+    task: {
+      id: task.id,
+      template: task.template,
+      purpose: task.purpose,
+      startedAt: task.startedAt,
+      expiresAt: task.expiresAt,
+    },
+    environment,
+  };
+  if (principal.user !== undefined) whole.user = { issuer: principal.user.issuer, subject: principal.user.subject };
+  if (request.action === 'call') whole.args = request.context.arguments;
+  return prune(whole, tree) as Context;
+}
+
+function prune(value: unknown, tree: ContextTree): CedarValueJson {
+  if (tree.whole || typeof value !== 'object' || value === null || Array.isArray(value)) return value as CedarValueJson;
+  const kept: Record<string, CedarValueJson> = {};
+  for (const [name, field] of tree.fields) {
+    if (Object.hasOwn(value, name)) kept[name] = prune((value as Record<string, unknown>)[name], field);
+  }
+  return kept;
+}
+
+/** Why the arguments of a request do not fit the profile; undefined when they do. Cedar itself would not mind. */
+export function findMisfit(request: AccessRequest, tool: PolicyTool): string | undefined {
+  if (request.action === 'discover') return undefined;
+  const args = request.context.arguments;
+  let known = 0;
+  for (const { name, type, required } of tool.profile.criticalArguments) {
+    if (Object.hasOwn(args, name)) {
+      known += 1;
+      if (!fits(args[name], type)) return `argument ${JSON.stringify(name)} is not a ${type}`;
+    } else if (required) return `argument ${JSON.stringify(name)} is missing`;
+  }
+  return Object.keys(args).length === known ? undefined : 'there is an argument that the profile does not describe';
+}
+
+function fits(value: unknown, type: ArgumentType): boolean {
+  if (type === 'long') return Number.isSafeInteger(value);
+  if (type === 'boolean') return typeof value === 'boolean';
+  if (type === 'string[]') return Array.isArray(value) && value.every((item) => typeof item === 'string');
+  return typeof value === 'string';
+}
+
+/** Entities of a slice that do not depend on who asks: the tool, its connector, what conditions name. */
+export function fixedEntities(estate: Estate, tool: PolicyTool, action: AccessRequest['action'], slice: Slice) {
+  const { references } = slice;
+  if (references.attributes.size === 0 && !references.looksAtParents) return [];
+  const wanted = new Map<string, TypeAndId>();
+  const want = (entity: TypeAndId) => wanted.set(`${entity.type}::${entity.id}`, entity);
+  if (references.variables.has('resource')) {
+    want(uid('Tool', tool.ref));
+    if (references.attributes.has('connector')) want(uid('Connector', tool.connector));
+  }
+  if (references.variables.has('action') && action === 'call') want(uid('Action', tool.ref));
+  for (const literal of references.literals) want(literal);
+  for (const { type, id } of references.literals) {
+    const connector = type === uid('Tool', '').type ? estate.tools.get(id)?.connector : undefined;
+    if (connector !== undefined) want(uid('Connector', connector));
+  }
+  return [...wanted.values()]
+    .map((entity) => describeEntity(estate, entity, references))
+    .filter((entity) => entity !== undefined);
+}
+
+/** An entity with the attributes and parents that a slice can look at; undefined for one that has neither. */
+function describeEntity(estate: Estate, entity: TypeAndId, references: References): EntityJson | undefined {
+  const { id } = entity;
+  switch (entity.type.slice(NAMESPACE.length + 2)) {
+    case 'Agent': {
+      const agent = estate.agents.get(id);
+      if (agent === undefined) return undefined;
+      const { owner, environment, zone } = agent;
+      return { uid: entity, attrs: pick({ owner, environment, zone }, references), parents: [] };
+    }
+    case 'Connector': {
+      const connector = estate.connectors.get(id);
+      if (connector === undefined) return undefined;
+      const { owner, environment, zone } = connector;
+      return { uid: entity, attrs: pick({ owner, environment, zone }, references), parents: [] };
+    }
+    case 'Tool': {
+      const tool = estate.tools.get(id);
+      if (tool === undefined) return undefined;
+      const { actionClass, dataClasses, reversible } = tool.profile;
+      const connector = uid('Connector', tool.connector);
+      const attrs = { connector: { __entity: connector }, actionClass, dataClasses: [...dataClasses], reversible };
+      return { uid: entity, attrs: pick(attrs, references), parents: [connector] };
+    }
+    case 'Action': {
+      const actionClass = estate.tools.get(id)?.profile.actionClass;
+      if (actionClass !== undefined) {
+        return { uid: entity, attrs: {}, parents: [uid('Action', actionClass), uid('Action', CALL)] };
+      }
+      const isClass = (ACTION_CLASSES as readonly string[]).includes(id);
+      return isClass ? { uid: entity, attrs: {}, parents: [uid('Action', CALL)] } : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function pick(attributes: Record<string, CedarValueJson>, references: References): Record<string, CedarValueJson> {
+  return Object.fromEntries(Object.entries(attributes).filter(([name]) => references.attributes.has(name)));
+}
+
+/** Groups of the subject that a slice can look at. */
+export function relevantGroups(subject: AccessRequest['subject'], slice: Slice): readonly string[] {
+  if (subject.kind !== 'user' || slice.groups.size === 0) return [];
+  return subject.groups.filter((group) => slice.groups.has(group));
+}
+
+/** The asking principal as an entity, where a slice can look at more than its id. */
+export function principalEntity(
+  estate: Estate,
+  subject: AccessRequest['subject'],
+  groups: readonly string[],
+  slice: Slice,
+): EntityJson | undefined {
+  if (subject.kind === 'user') {
+    if (!slice.needsParents || groups.length === 0) return undefined;
+    return { uid: uid('User', subject.id), attrs: {}, parents: groups.map((group) => uid('Group', group)) };
+  }
+  const { references } = slice;
+  if (!references.variables.has('principal') || references.attributes.size === 0) return undefined;
+  return describeEntity(estate, uid('Agent', subject.id), references);
+}

@@ -1,0 +1,95 @@
+import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
+import type { AccessRequest } from '../../domain/decision.ts';
+import { joinReferences, type References } from './cedar-references.ts';
+import { matchesTool, type PrincipalScope, readPrincipalScope, reduceScope } from './cedar-scopes.ts';
+import type { LoadedPolicy } from './load-policies.ts';
+import type { PolicyTool } from './policy-inventory.ts';
+
+/** The policies that can match one tool, action and principal, as one set parsed inside Cedar. */
+export interface Slice {
+  /** Undefined when no policy can match: a default deny without asking. */
+  readonly slot: string | undefined;
+  readonly references: References;
+  /** Groups that a policy here names; others cannot matter. */
+  readonly groups: ReadonlySet<string>;
+  /** Whether the principal must be sent with its parents. */
+  readonly needsParents: boolean;
+}
+
+/** Slices of one tool and action for one kind of principal. */
+export interface SliceChoice {
+  readonly named: ReadonlyMap<string, Slice>;
+  readonly anyone: Slice;
+}
+
+interface Compiled {
+  readonly policy: LoadedPolicy;
+  readonly scope: PrincipalScope;
+  readonly reduced: PolicyJson;
+}
+
+export interface Slicer {
+  /** Chooses the policies for one tool, action and kind of principal; equal sets share one slot. */
+  slice(tool: PolicyTool, action: AccessRequest['action'], kind: AccessRequest['subject']['kind']): SliceChoice;
+  /** Slots taken so far; whoever returns them empties the list. */
+  readonly slots: string[];
+}
+
+/**
+ * Prepares slicing. A policy is left out only where its scope can never match, so that Cedar would have ignored it; the
+ * rest of its scope that the choice already decided is dropped. Every policy has one reduced form, whatever the slice.
+ * @param fill parses a set and returns its slot
+ */
+export function createSlicer(
+  policies: readonly LoadedPolicy[],
+  fill: (set: Readonly<Record<string, PolicyJson>>) => string,
+): Slicer {
+  const all: Compiled[] = policies.map((policy) => ({
+    policy,
+    scope: readPrincipalScope(policy.json),
+    reduced: reduceScope(policy.json),
+  }));
+  const made = new Map<string, Slice>();
+  const slots: string[] = [];
+
+  const make = (indexes: readonly number[]): Slice => {
+    const key = indexes.join(',');
+    let slice = made.get(key);
+    if (slice === undefined) {
+      const chosen = indexes.map((index) => all[index] as Compiled);
+      slice = describeSlice(chosen, chosen.length === 0 ? undefined : fill(toSet(chosen)));
+      if (slice.slot !== undefined) slots.push(slice.slot);
+      made.set(key, slice);
+    }
+    return slice;
+  };
+
+  return {
+    slots,
+    slice(tool, action, kind) {
+      const anyone: number[] = [];
+      const byName = new Map<string, number[]>();
+      all.forEach(({ policy, scope }, index) => {
+        if (!scope.kinds.has(kind) || !matchesTool(policy.json, action, tool)) return;
+        if (scope.named === undefined) anyone.push(index);
+        else byName.set(scope.named, [...(byName.get(scope.named) ?? []), index]);
+      });
+      const named = new Map<string, Slice>();
+      for (const [name, own] of byName) named.set(name, make([...anyone, ...own].sort((a, b) => a - b)));
+      return { named, anyone: make(anyone) };
+    },
+  };
+}
+
+function toSet(chosen: readonly Compiled[]): Record<string, PolicyJson> {
+  return Object.fromEntries(chosen.map(({ policy, reduced }) => [policy.id, reduced]));
+}
+
+function describeSlice(chosen: readonly Compiled[], slot: string | undefined): Slice {
+  const references = joinReferences(chosen.map(({ policy }) => policy.references));
+  const groups = new Set<string>();
+  for (const { scope } of chosen) if (scope.group !== undefined) groups.add(scope.group);
+  for (const { type, id } of references.literals) if (type === 'Remit::Group') groups.add(id);
+  const needsParents = chosen.some(({ scope }) => scope.group !== undefined) || references.looksAtParents;
+  return { slot, references, groups, needsParents };
+}

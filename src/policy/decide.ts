@@ -1,0 +1,212 @@
+import type { AccessRequest, Decision, Gate, PolicyArguments } from '../domain/decision.ts';
+import { messageOf } from '../domain/errors.ts';
+import { type Principal, userKey } from '../domain/principal.ts';
+import type { Task, TaskTemplate } from '../domain/task.ts';
+import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
+import type { Clock, Log } from '../seams/clock.ts';
+import type { PolicyAnswer, PolicyEngine } from '../seams/policy-engine.ts';
+import { type Denial, denial } from './denial.ts';
+import { readCriticalArguments } from './read-arguments.ts';
+import {
+  checkBudget,
+  checkClock,
+  checkTaskBounds,
+  checkTaskPrincipal,
+  checkTaskState,
+  checkTemplate,
+  checkTool,
+} from './task-gate.ts';
+
+export interface DiscoveryRequest {
+  readonly principal: Principal;
+  readonly task: Task;
+  /** The task's template as it is now; undefined when it exists no more. */
+  readonly template: TaskTemplate | undefined;
+  readonly tool: GovernedTool;
+}
+
+export interface CallRequest extends DiscoveryRequest {
+  /** `params.arguments` as parsed: exactly what will be forwarded. */
+  readonly args: unknown;
+  /** Calls that the task's own budget has left before this one. */
+  readonly callsLeft: number;
+}
+
+/**
+ * Decides by intersection: profile ∩ task ∩ template ∩ budget ∩ arguments ∩ policy of the user, of the agent and of every
+ * actor (guarantee D3). The first gate that denies decides. Any fault denies (D1). Nothing here throws or rejects.
+ */
+export interface Decider {
+  decideCall(request: CallRequest): Decision | Promise<Decision>;
+  /** Whether a tool is listed: a decision of its own, that neither implies a call nor follows from one (D2). */
+  decideDiscovery(request: DiscoveryRequest): Decision | Promise<Decision>;
+}
+
+export interface DeciderOptions {
+  /** The engine in force, asked for once a decision: all links are judged by the same version. */
+  readonly engine: () => PolicyEngine;
+  /** Environment of this gateway, as policies see it. */
+  readonly environment: string;
+  readonly clock: Clock;
+  readonly log?: Log;
+}
+
+/** One party whose right is asked for, and the gate that its answer stands for. */
+interface Link {
+  readonly gate: Gate;
+  readonly subject: AccessRequest['subject'];
+}
+
+export function createDecider(options: DeciderOptions): Decider {
+  return {
+    decideCall: (request) => decide(options, request, 'call'),
+    decideDiscovery: (request) => decide(options, request, 'discover'),
+  };
+}
+
+const FAULT = denial(
+  'fault',
+  'remit:fault',
+  'The decision could not be made.',
+  'Try again; if it stays so, tell the operator.',
+);
+const NO_VERSION = 'none';
+
+function decide(
+  options: DeciderOptions,
+  request: DiscoveryRequest & Partial<CallRequest>,
+  action: AccessRequest['action'],
+): Decision | Promise<Decision> {
+  let policyVersion = NO_VERSION;
+  try {
+    const engine = options.engine();
+    policyVersion = engine.version;
+    const gates = passGates(options, request, action);
+    if ('denied' in gates) return { ...gates.denied, policyVersion };
+    const asked = askAll(engine, options.environment, request, action, gates);
+    if (!isPromise(asked)) return { ...asked, policyVersion };
+    return asked.then(
+      // Asking took time: the task may have expired meanwhile.
+      (outcome) => ({ ...(lateDenial(options, request.task) ?? outcome), policyVersion }),
+      (error) => ({ ...faulted(options, error), policyVersion }),
+    );
+  } catch (error) {
+    return { ...faulted(options, error), policyVersion };
+  }
+}
+
+function faulted({ log }: DeciderOptions, error: unknown): Denial {
+  try {
+    log?.error({ error: messageOf(error) }, 'a decision could not be made: denied');
+  } catch {
+    // A log that fails changes nothing: the answer is a denial either way.
+  }
+  return FAULT;
+}
+
+/** The gates outside policy. */
+function passGates(
+  { clock }: DeciderOptions,
+  request: DiscoveryRequest & Partial<CallRequest>,
+  action: AccessRequest['action'],
+): { denied: Denial } | { profile: ToolProfile; values: PolicyArguments } {
+  const { principal, task, template, tool } = request;
+  const now = clock();
+  const { profile } = tool;
+  const unfit = checkClock(now, task) ?? checkTool(tool);
+  if (unfit !== undefined || profile === undefined) return { denied: unfit ?? FAULT };
+  const denied =
+    checkTaskPrincipal(principal, task) ??
+    checkTaskState(task, now) ??
+    checkTaskBounds(task, tool, profile) ??
+    checkTemplate(request, profile, now);
+  if (denied !== undefined) return { denied };
+  if (action === 'discover') return { profile, values: {} };
+
+  const spent = checkBudget(task, template, request.callsLeft ?? Number.NaN);
+  if (spent !== undefined) return { denied: spent };
+  const reading = readCriticalArguments(profile, request.args);
+  if ('values' in reading) return { profile, values: reading.values };
+  const { argument, reason } = reading.problem;
+  const what = argument === '' ? 'The call cannot be read' : `The argument ${JSON.stringify(argument)} cannot be read`;
+  return {
+    denied: denial('arguments', 'remit:arguments', `${what}: ${reason}.`, 'Correct the arguments and call again.'),
+  };
+}
+
+function lateDenial(options: DeciderOptions, task: Task): Denial | undefined {
+  try {
+    const now = options.clock();
+    return checkClock(now, task) ?? checkTaskState(task, now);
+  } catch (error) {
+    return faulted(options, error);
+  }
+}
+
+/** Links of the chain, each judged alone. A group belongs to its issuer: `issuer#group`, as users are `issuer#subject`. */
+function linksOf({ user, agent, actors }: Principal): Link[] {
+  const links: Link[] = [];
+  if (user !== undefined) {
+    const groups = user.groups.map((group) => `${user.issuer}#${group}`);
+    links.push({ gate: 'user_policy', subject: { kind: 'user', id: userKey(user), groups } });
+  }
+  links.push({ gate: 'agent_policy', subject: { kind: 'agent', id: agent, groups: [] } });
+  for (const actor of actors) links.push({ gate: 'actor_policy', subject: { kind: 'agent', id: actor, groups: [] } });
+  return links;
+}
+
+type Outcome = Omit<Decision, 'policyVersion'>;
+
+/** Asks the engine for every link, in turn, until one is denied. Stays synchronous while the engine is. */
+function askAll(
+  engine: PolicyEngine,
+  environment: string,
+  { principal, task, tool }: DiscoveryRequest,
+  action: AccessRequest['action'],
+  { profile, values }: { profile: ToolProfile; values: PolicyArguments },
+): Outcome | Promise<Outcome> {
+  const resource = { connector: tool.connector, tool: tool.ref, profile };
+  const context = { principal, task, environment, arguments: values };
+  const links = linksOf(principal);
+  const permits: PolicyAnswer[] = [];
+
+  const askFrom = (index: number): Outcome | Promise<Outcome> => {
+    for (let at = index; at < links.length; at += 1) {
+      const { gate, subject } = links[at] as Link;
+      const answer = engine.evaluate({ subject, action, resource, context });
+      if (isPromise(answer)) {
+        return answer.then((late) => takeIn(gate, late, permits) ?? askFrom(at + 1));
+      }
+      const denied = takeIn(gate, answer, permits);
+      if (denied !== undefined) return denied;
+    }
+    return permitted((links.at(-1) as Link).gate, permits);
+  };
+  return askFrom(0);
+}
+
+/** Notes a permit; anything else than a permit denies. */
+function takeIn(gate: Gate, answer: PolicyAnswer, permits: PolicyAnswer[]): Outcome | undefined {
+  if (answer.verdict === 'permit') {
+    permits.push(answer);
+    return undefined;
+  }
+  const { policies, reason } = answer;
+  return {
+    verdict: 'deny',
+    gate,
+    policies,
+    reason,
+    nextStep: answer.nextStep ?? 'Use another tool, or ask the owner of the policies.',
+  };
+}
+
+function permitted(gate: Gate, permits: readonly PolicyAnswer[]): Outcome {
+  const reason = [...new Set(permits.map((answer) => answer.reason))].join(' ');
+  const policies = [...new Set(permits.flatMap((answer) => answer.policies))];
+  return { verdict: 'permit', gate, policies, reason, nextStep: 'Go on.' };
+}
+
+function isPromise<T extends object>(value: T | Promise<T>): value is Promise<T> {
+  return 'then' in value && typeof value.then === 'function';
+}
