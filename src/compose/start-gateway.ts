@@ -21,6 +21,7 @@ import { createDecider } from '../policy/decide.ts';
 import type { Schedule } from '../seams/clock.ts';
 import { refuseTask } from '../tasks/task-refusal.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
+import { withinTemplate } from '../tasks/within-template.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { createToolLister } from './list-tools.ts';
@@ -234,7 +235,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recorder,
       recordLater,
       recordRefusal,
-      acquireLease: leases.acquire,
+      acquireLease: (task, connector) =>
+        leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector),
       connections,
       timeoutMs,
       newSpan: () => Buffer.from(random(8)).toString('hex'),

@@ -6,7 +6,7 @@ import { openPostgres } from '../adapters/store/open-postgres.ts';
 import { openSqlite } from '../adapters/store/open-sqlite.ts';
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
-import { RemitError } from '../domain/errors.ts';
+import { messageOf, RemitError } from '../domain/errors.ts';
 import type { KeyProvider } from '../seams/key-provider.ts';
 import type { Store } from '../seams/store.ts';
 import { createVault, type Vault } from '../secrets/vault.ts';
@@ -57,7 +57,13 @@ export async function openWorkspace(configPath: string, system: System): Promise
   const loaded = await loadConfig(configPath);
   const { config } = loaded;
   const places = placesOf(loaded);
-  await mkdir(places.data, { recursive: true, mode: 0o700 });
+  await mkdir(places.data, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new RemitError('ERR_STORE_UNREACHABLE', `the data folder cannot be made: ${messageOf(cause)}`, {
+      where: places.data,
+      hint: 'Name a folder that this user may write, with `data` in remit.yaml.',
+      cause,
+    });
+  });
   const keys =
     config.vaultKey.kind === 'file'
       ? createFileKeyProvider({ path: places.keyFile })

@@ -8,6 +8,7 @@ import { lease } from './stages/lease.ts';
 import { observe } from './stages/observe.ts';
 import { identityOf, recordIntent, recordUnknownTool } from './stages/record-intent.ts';
 import { resolve, type ToolCall } from './stages/resolve.ts';
+import { withholdSecrets } from './stages/withhold-secrets.ts';
 
 /** A call's reply, and the outcome still to be recorded once the reply is on its way. */
 export interface Governed {
@@ -46,7 +47,10 @@ export async function governCall(
 
   const startedAt = gateway.clock();
   const leased = await lease(gateway, caller, tool, call);
-  const reply = isRefused(leased) ? leased : await forward(gateway, caller, tool, call, leased, argumentsText, signal);
+  const held = isRefused(leased) ? undefined : leased.held;
+  const withhold = withholdSecrets(held);
+  const came = isRefused(leased) ? leased : await forward(gateway, caller, tool, call, leased, argumentsText, signal);
+  const { reply, withheld } = withhold(came);
   const outcome = observe(reply, gateway.clock() - startedAt);
   return {
     reply,
@@ -57,8 +61,8 @@ export async function governCall(
         span: call.span,
         connector: tool.connector,
         tool: tool.ref,
-        ...(!isRefused(leased) && leased.held && { lease: leased.held.lease.id }),
-        detail: outcome,
+        ...(held && { lease: held.lease.id }),
+        detail: withheld > 0 ? { ...outcome, credentialsWithheld: withheld } : outcome,
       }),
   };
 }

@@ -145,6 +145,29 @@ describe('one governed call', () => {
     expect(new Set(secrets)).toEqual(new Set(['tsk_a uses secret of tsk_a', 'tsk_b uses secret of tsk_b']));
   });
 
+  it('L6 a server that echoes its credential does not get it past the gateway, whole or without its scheme', async () => {
+    const [task] = [makeTask('tsk_echoing')];
+    const echoed = {
+      content: [{ type: 'text', text: 'I was called with "secret of tsk_echoing", and with tsk_echoing' }],
+    };
+    const fake = makeGateway({
+      tasks: [task as Task],
+      reply: async (params) =>
+        params.includes('"fail"')
+          ? { error: { code: -32000, message: 'bad login: secret of tsk_echoing' } }
+          : { result: echoed, resultText: JSON.stringify(echoed) },
+    });
+    const ok = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    ok.recordOutcome();
+    expect(JSON.stringify(ok.reply)).not.toContain('secret of tsk_echoing');
+    expect(JSON.stringify(ok.reply)).toContain('withheld by Remit');
+    expect(fake.records.at(-1)?.detail).toMatchObject({ status: 'ok', credentialsWithheld: 2 });
+    const failed = await governCall(fake.gateway, caller(fake), call('shop__orders', { mode: 'fail' }), SIGNAL);
+    expect(failed.reply).toMatchObject({
+      error: { code: -32000, message: expect.stringContaining('withheld by Remit') },
+    });
+  });
+
   it('I2 a call that does not come back is not sent again; its outcome is unknown', async () => {
     const fake = makeGateway({ reply: () => Promise.reject(new RemitError('ERR_CONNECTOR_TIMEOUT', 'late')) });
     const { reply, recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
