@@ -72,9 +72,9 @@ export async function readAgentKey(path: string): Promise<JWK> {
 
 /** Reads a JWKS file with public keys. @throws `ERR_AGENT_KEY`; private members are refused */
 export async function readPublicKeys(path: string): Promise<{ keys: JWK[] }> {
-  let jwks: { keys?: JWK[] };
+  let jwks: { keys?: unknown } | null;
   try {
-    jwks = JSON.parse(await readFile(path, 'utf8')) as { keys?: JWK[] };
+    jwks = JSON.parse(await readFile(path, 'utf8')) as { keys?: unknown } | null;
   } catch (cause) {
     throw new RemitError(
       'ERR_AGENT_KEY',
@@ -85,18 +85,18 @@ export async function readPublicKeys(path: string): Promise<{ keys: JWK[] }> {
       },
     );
   }
-  const keys = jwks.keys;
-  if (!Array.isArray(keys) || keys.length === 0) {
+  const keys = jwks?.keys;
+  if (!Array.isArray(keys) || keys.length === 0 || keys.some((key) => key === null || typeof key !== 'object')) {
     throw new RemitError('ERR_AGENT_KEY', 'the file holds no JWKS with at least one key', {
       where: path,
       hint: 'Make one with `remit agent keygen NAME`.',
     });
   }
-  if (keys.some((key) => key.d !== undefined || key.k !== undefined)) {
+  if ((keys as JWK[]).some((key) => key.d !== undefined || key.k !== undefined)) {
     throw new RemitError('ERR_AGENT_KEY', 'the file holds a private or symmetric key; only public keys belong there', {
       where: path,
       hint: 'Replace the file by the public half, and make a new key pair: this one has been copied around.',
     });
   }
-  return { keys };
+  return { keys: keys as JWK[] };
 }

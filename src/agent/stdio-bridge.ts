@@ -68,7 +68,8 @@ export async function bridgeStdio(options: {
       version = parsed.result.protocolVersion;
     // Errors before the id was read carry `null`: the client can only match them by the id it sent.
     if (parsed.id === null && message.id !== undefined) fail(message.id, parsed.error?.message ?? 'refused');
-    else output.write(`${reply}\n`);
+    // One line a message: a line break in JSON text stands between tokens, never inside a string.
+    else output.write(`${reply.replace(/[\r\n]+/g, ' ')}\n`);
   }
 
   function fail(id: unknown, message: string): void {

@@ -178,19 +178,27 @@ export const configSchema = z.strictObject({
     .describe('How clients reach the gateway, where that differs from `listen`.'),
   data: z.string().min(1).default('.remit').describe('Folder for the store, the journal and the vault key.'),
   store: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('sqlite') }),
-      z.strictObject({
-        kind: z.literal('postgres'),
-        urlVariable: variableName.describe('Environment variable with the URL.'),
-      }),
-    ], { error: 'kind is sqlite or postgres' })
+    .discriminatedUnion(
+      'kind',
+      [
+        z.strictObject({ kind: z.literal('sqlite') }),
+        z.strictObject({
+          kind: z.literal('postgres'),
+          urlVariable: variableName.describe('Environment variable with the URL.'),
+        }),
+      ],
+      { error: 'kind is sqlite or postgres' },
+    )
     .prefault({ kind: 'sqlite' }),
   vaultKey: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('file'), path: z.string().min(1).optional() }),
-      z.strictObject({ kind: z.literal('environment'), variable: variableName }),
-    ], { error: 'kind is file or environment' })
+    .discriminatedUnion(
+      'kind',
+      [
+        z.strictObject({ kind: z.literal('file'), path: z.string().min(1).optional() }),
+        z.strictObject({ kind: z.literal('environment'), variable: variableName }),
+      ],
+      { error: 'kind is file or environment' },
+    )
     .prefault({ kind: 'file' }),
   policies: z.string().min(1).default('policies').describe('Folder of *.cedar files.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),

@@ -47,6 +47,9 @@ export function addConnectCommands(program: Command): void {
             .finally(() => process.exit(0));
         });
       }
+      // Other commands leave at once when nobody reads them any more; this one has a task to end first.
+      process.stdout.removeAllListeners('error');
+      process.stdout.on('error', () => {});
       const session = await opening;
       output.note(`remit: task ${session.granted.task} started: ${session.granted.purpose}`);
       await bridgeStdio({

@@ -103,7 +103,13 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
   }
   // A running gateway lists the connector anew; without one, what earlier runs saw is used.
   await callAdmin(workspace.places.socket, 'refresh', { connector }).catch((error: unknown) => {
-    if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
+    if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return;
+    if (!isRemitError(error) || error.hint !== undefined) throw error;
+    throw new RemitError(error.code, error.message, {
+      where: error.where ?? `connectors.${connector}`,
+      hint: 'Check the command or URL of the connector; `remit doctor` says which do not answer.',
+      cause: error,
+    });
   });
   const seen = await seenTools(workspace, connector);
   const chosen = seen.filter((tool) => (isAll ? tool.status !== 'described' : tool.name === name));
