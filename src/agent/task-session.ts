@@ -96,6 +96,12 @@ export async function openTaskSession(options: TaskSessionOptions): Promise<Task
     if (answer.status === 200) return answer.body as unknown as TokenAnswer;
     const error = String(answer.body.error ?? `HTTP ${answer.status}`);
     const why = String(answer.body.error_description ?? 'no description');
+    if (error === 'temporarily_unavailable') {
+      throw new RemitError('ERR_GATEWAY_UNREACHABLE', `the gateway cannot serve at the moment: ${why}`, {
+        where: metadata.token_endpoint as string,
+        hint: 'Try again; if it persists, `remit doctor` on the gateway’s machine says which part of it is at fault.',
+      });
+    }
     const isAboutTask = error === 'invalid_authorization_details' || error === 'access_denied';
     throw new RemitError(
       isAboutTask ? 'ERR_TASK_REFUSED' : 'ERR_TOKEN_REFUSED',

@@ -1,36 +1,32 @@
-import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
 import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
-import { messageOf, RemitError } from '../domain/errors.ts';
-import { connectorId, type LeaseId, type TaskId } from '../domain/ids.ts';
-import { userKey } from '../domain/principal.ts';
-import type { Task } from '../domain/task.ts';
+import { messageOf } from '../domain/errors.ts';
 import { createConnections } from '../gateway/connections.ts';
 import { createMcpEndpoint } from '../gateway/edge/mcp-endpoint.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
-import { createAuthorizationServer } from '../http/authorization-server/authorization-server.ts';
 import { unauthorizedChallenge } from '../http/authorization-server/challenges.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
-import { loadOrCreateSigningKeys } from '../http/authorization-server/signing-keys.ts';
 import { openHttpServer } from '../http/server.ts';
-import { type Catalogue, createCatalogue } from '../inventory/catalogue.ts';
+import { createCatalogue } from '../inventory/catalogue.ts';
 import { createLeaseManager } from '../leases/lease-manager.ts';
 import { createDecider } from '../policy/decide.ts';
 import type { Schedule } from '../seams/clock.ts';
-import { refuseTask } from '../tasks/task-refusal.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
+import { adminOperations } from './admin-operations.ts';
+import { buildAuthorization } from './authorization.ts';
+import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { createToolLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
 import { buildEngine, readPolicies, writePolicySchema } from './policies.ts';
-import { type Administration, administrator } from './record-administration.ts';
 import { recover } from './recover.ts';
 import { createTaskKeys } from './task-keys.ts';
+import { detailOfTask, identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface RunningGateway {
@@ -47,7 +43,6 @@ export interface RunningGateway {
 
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const MAX_CONNECTIONS = 256;
-const DISCOVERY_WAIT_MS = 15_000;
 const OAUTH_SWEEP_MS = 600_000;
 
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. The only place where implementations meet. */
@@ -69,7 +64,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
   try {
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
     const policies = await readPolicies(places.policies, estate);
-    const clients = await Promise.all(
+    const agents = await Promise.all(
       [...estate.agents.values()].map(async (agent) => ({
         id: agent.id,
         jwks: await readPublicKeys(workspace.loaded.resolvePath(agent.publicKeys)),
@@ -101,7 +96,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       log,
       async onStarted(task) {
         await taskKeys.create(task.id);
-        await recorder.record({ type: 'task_started', ...identity(task), detail: taskDetail(task) });
+        await recorder.record({ type: 'task_started', ...identityOfTask(task), detail: detailOfTask(task) });
       },
     });
     closers.push(() => tasks.close());
@@ -138,9 +133,14 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       max: MAX_CONNECTIONS,
     });
     tasks.onEnd(async (task, reason) => {
-      await connections.closeTask(task.id);
-      await leases.revokeTask(task.id, reason);
-      await recorder.record({ type: 'task_ended', ...identity(task), detail: { reason, purpose: task.purpose } });
+      // Side by side, and neither waits for the other's success: a server that will not stop must not keep its credential.
+      const results = await Promise.allSettled([connections.closeTask(task.id), leases.revokeTask(task.id, reason)]);
+      for (const result of results) {
+        if (result.status === 'rejected') {
+          log.error({ task: task.id, error: messageOf(result.reason) }, 'the end of a task is not complete yet');
+        }
+      }
+      await recorder.record({ type: 'task_ended', ...identityOfTask(task), detail: { reason, purpose: task.purpose } });
       // The end of a task is where its story is complete: put it under a signature.
       await journal.checkpoint();
       taskKeys.forget(task.id);
@@ -158,54 +158,27 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
     await recover({ workspace, journal, recorder, tasks, leases, taskKeys });
 
+    // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
+    closers.push(async () => {
+      await connections.closeAll();
+      await leases.revokeAll('gateway stopped');
+      leases.close();
+    });
+    // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
     const http = await openHttpServer(config.listen.host, config.listen.port, schedule);
     closers.push(() => http.close());
     const url = (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '');
     const resource = `${url}/mcp`;
 
-    const signingKeys = await loadOrCreateSigningKeys({
-      repository: store.signingKeys,
-      seal: (name, bytes) => vault.seal(name, bytes),
-      open: (name, sealed) => vault.open(name, sealed),
-      clock,
-      log,
-      tokenSeconds: config.tokenSeconds,
-    });
-    const subjects = createSubjectTokenVerifier({
-      providers: config.identityProviders,
-      fetch: (address, init) => fetch(address, init),
-      clock,
-      log,
-    });
-    const authorizationServer = await createAuthorizationServer({
+    const { authorizationServer, signingKeys } = await buildAuthorization({
+      workspace,
       issuer: url,
       resource,
-      tokenSeconds: config.tokenSeconds,
-      agents: clients,
-      store: store.oauth,
-      signingKeys,
-      clock,
-      log,
-      startTask: (request) => tasks.start(request),
-      continueTask: ({ agent, task }) => {
-        const running = tasks.get(task);
-        return running?.agent === agent
-          ? running
-          : refuseTask('not_found', `'${task}' is not a running task of agent '${agent}'`);
-      },
-      verifySubjectToken: (token) => subjects.verify(token),
-      async onTokenIssued({ task, tokenId, expiresAt, clientThumbprint }) {
-        await recorder.record({
-          type: 'token_issued',
-          ...identity(task),
-          ...(clientThumbprint !== undefined && { workload: `private_key_jwt:${clientThumbprint}` }),
-          detail: { token: tokenId, expires: new Date(expiresAt).toISOString(), audience: resource },
-        });
-      },
-      onRefused: ({ agent, error, description }) =>
-        recordRefusal({ at: 'token endpoint', named: agent, error, reason: description }),
+      agents,
+      tasks,
+      recorder,
+      recordRefusal,
     });
-
     closers.push(
       repeat(schedule, OAUTH_SWEEP_MS, async () => {
         await store.oauth
@@ -246,46 +219,28 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const challenge = (error: string, reason: string): string =>
       unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
 
-    const administer = (change: Administration): Promise<number> =>
-      recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
-    const admin = await serveAdminSocket(places.socket, {
-      status: () => ({
-        url,
-        pid: process.pid,
-        tasks: tasks.active().length,
-        connections: connections.size,
-        containment: containment.mode,
-        problems: problemTexts(),
-      }),
-      'end-task': async ({ task = '' }) => {
-        const id = task as TaskId;
-        if ((await store.tasks.get(tenant, id)) === undefined) {
-          throw new RemitError('ERR_NOT_FOUND', `there is no task ${id}`, {
-            where: id,
-            hint: '`remit task ls --all` lists them.',
-          });
-        }
-        await administer({ action: 'task_end', task: id });
-        return { ended: await tasks.end(id, 'revoked') };
-      },
-      'revoke-lease': ({ lease = '' }) => revokeLease(lease as LeaseId),
-      refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
-      record: async ({ detail = '{}' }) => {
-        await recorder.record({ type: 'administration', detail: JSON.parse(detail) as Record<string, unknown> });
-      },
-      'rotate-keys': async () => {
-        await administer({ action: 'signing_keys_rotate' });
-        await signingKeys.rotate();
-        return { keys: signingKeys.publicJwks().keys.map((key) => key.kid) };
-      },
-    });
-    closers.push(() => admin.close());
-    const problemTexts = (): string[] =>
+    const problems = (): string[] =>
       [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
-    async function revokeLease(id: LeaseId): Promise<{ state: string }> {
-      await administer({ action: 'lease_revoke', lease: id });
-      return { state: (await leases.revoke(id, 'revoked by an administrator')).state };
-    }
+    const admin = await serveAdminSocket(
+      places.socket,
+      adminOperations({
+        workspace,
+        recorder,
+        tasks,
+        leases,
+        catalogue,
+        signingKeys,
+        status: () => ({
+          url,
+          pid: process.pid,
+          tasks: tasks.active().length,
+          connections: connections.size,
+          containment: containment.mode,
+          problems: problems(),
+        }),
+      }),
+    );
+    closers.push(() => admin.close());
 
     await recorder.record({
       type: 'gateway_started',
@@ -308,19 +263,12 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
       allowedHosts(url, http.host, http.port),
     );
-    // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
-    closers.push(async () => {
-      await connections.closeAll();
-      await leases.revokeAll('gateway stopped');
-      leases.close();
-    });
-
     const all = catalogue.tools();
     return {
       url,
       tools: all.filter((tool) => tool.status === 'described').length,
       undescribed: all.filter((tool) => tool.status !== 'described').length,
-      problems: problemTexts(),
+      problems: problems(),
       failed,
       close: closeAll,
     };
@@ -328,25 +276,6 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await closeAll();
     throw error;
   }
-}
-
-/**
- * Lists every connector, side by side. Only those never seen before are waited for, and not for long: what earlier runs saw of the
- * others serves meanwhile, and one that hangs or fails is reported and holds up nobody.
- */
-async function discoverAll({ estate, system }: Workspace, catalogue: Catalogue): Promise<void> {
-  const seen = new Set(catalogue.tools().map((tool) => tool.connector));
-  const unseen: Promise<unknown>[] = [];
-  for (const connector of estate.connectors.keys()) {
-    const listing = catalogue.refresh(connector).catch(() => undefined);
-    if (!seen.has(connector)) unseen.push(listing);
-  }
-  let cancel = (): void => {};
-  const timeout = new Promise<void>((resolve) => {
-    cancel = system.schedule(DISCOVERY_WAIT_MS, resolve);
-  });
-  await Promise.race([Promise.all(unseen), timeout]);
-  cancel();
 }
 
 /** Runs work again and again, each time `ms` after the last has finished; the returned function stops it. */
@@ -362,15 +291,6 @@ function repeat(schedule: Schedule, ms: number, work: () => Promise<void>): () =
     isStopped = true;
     cancel();
   };
-}
-
-function identity(task: Task) {
-  return { trace: task.trace, ...(task.user && { user: userKey(task.user) }), agent: task.agent, task: task.id };
-}
-
-function taskDetail(task: Task): Record<string, unknown> {
-  const { template, purpose, bounds, expiresAt } = task;
-  return { template, purpose, ...bounds, expires: new Date(expiresAt).toISOString() };
 }
 
 const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host);

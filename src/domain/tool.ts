@@ -4,7 +4,16 @@ import type { ConnectorId, ToolRef } from './ids.ts';
  * What a call can do to the world, in rising order of strictness (R36). `discover` is not an action class: listing and
  * calling are separate decisions (guarantee D2).
  */
-export const ACTION_CLASSES = ['read', 'write', 'ticket', 'code', 'financial', 'export', 'privilege', 'secret'] as const;
+export const ACTION_CLASSES = [
+  'read',
+  'write',
+  'ticket',
+  'code',
+  'financial',
+  'export',
+  'privilege',
+  'secret',
+] as const;
 export type ActionClass = (typeof ACTION_CLASSES)[number];
 
 /**

@@ -32,7 +32,7 @@ export interface HttpServer {
 
 /**
  * Opens the one port of the gateway. It listens before the routes exist, because the port is part of the issuer's name.
- * @throws `ERR_ALREADY_RUNNING` when the port is taken
+ * @throws `ERR_ALREADY_RUNNING` when the port is taken, `ERR_CONFIG_INVALID` when it cannot be opened at all
  */
 export async function openHttpServer(host: string, port: number, schedule: Schedule): Promise<HttpServer> {
   let routes: Routes | undefined;
@@ -50,15 +50,7 @@ export async function openHttpServer(host: string, port: number, schedule: Sched
   server.keepAliveTimeout = 30_000;
   server.maxConnections = 2_000;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      reject(
-        new RemitError('ERR_ALREADY_RUNNING', `cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`, {
-          where: `${host}:${port}`,
-          hint: 'Another program, perhaps another gateway, has the port: stop it, or set listen.port in remit.yaml.',
-          cause,
-        }),
-      );
-    });
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFault(host, port, cause)));
     server.listen(port, host, resolve);
   });
   return {
@@ -70,6 +62,21 @@ export async function openHttpServer(host: string, port: number, schedule: Sched
     },
     close: () => closeServer(server, schedule),
   };
+}
+
+function listenFault(host: string, port: number, cause: NodeJS.ErrnoException): RemitError {
+  const isTaken = cause.code === 'EADDRINUSE';
+  return new RemitError(
+    isTaken ? 'ERR_ALREADY_RUNNING' : 'ERR_CONFIG_INVALID',
+    `cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`,
+    {
+      where: 'listen',
+      hint: isTaken
+        ? 'Another program, perhaps another gateway, has the port: stop it, or set listen.port in remit.yaml.'
+        : 'Set listen.host to an address of this machine and listen.port to one that this user may open.',
+      cause,
+    },
+  );
 }
 
 async function dispatch(

@@ -239,7 +239,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       }
       const lease = await repository.get(tenant, id);
       if (lease === undefined) {
-        throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id, hint: 'See `remit leases ls`.' });
+        throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id, hint: 'See `remit lease ls`.' });
       }
       if (lease.state === 'ended' || lease.state === 'lapsing') return lease;
       return revocations.start(lease, reason, { isIssued: lease.state === 'active' });

@@ -96,7 +96,11 @@ export interface SigningKeyRepository {
 /** Rows of the authorization server's adapter (oidc-provider `Adapter`); times in seconds as it gives them. */
 export interface OAuthRepository {
   upsert(model: string, id: string, payload: object, expiresAt: number | undefined): Promise<void>;
-  find(model: string, id: string, now: number): Promise<{ payload: object; consumedAt: number | undefined } | undefined>;
+  find(
+    model: string,
+    id: string,
+    now: number,
+  ): Promise<{ payload: object; consumedAt: number | undefined } | undefined>;
   findByUid(model: string, uid: string, now: number): Promise<{ id: string; payload: object } | undefined>;
   /** Marks as used; false when it had been used before (single use). */
   consume(model: string, id: string, at: number): Promise<boolean>;

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parseDocument } from 'yaml';
 import { createSystem } from '../../compose/system.ts';
@@ -172,7 +172,10 @@ async function approve(workspace: Workspace, proposals: readonly Proposal[], by:
   }
   const text = document.toString({ lineWidth: 0 });
   parseConfig(text, path);
-  await writeFile(path, text);
+  // By rename: whoever reads it meanwhile, and whoever pulls the plug, finds the old one or the new one whole.
+  const draft = `${path}.new`;
+  await writeFile(draft, text);
+  await rename(draft, path);
 }
 
 async function seenTools(workspace: Workspace, connector: string | undefined): Promise<InventoryTool[]> {

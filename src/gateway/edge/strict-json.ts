@@ -72,15 +72,19 @@ class FoldedKeys {
     if (key === '__proto__') return 'key "__proto__"';
     const folded = key.toLowerCase();
     if (this.#many !== undefined) {
-      if (this.#many.has(folded)) return 'duplicate key (keys are compared without case)';
+      if (this.#many.has(folded)) return duplicate(key);
       this.#many.add(folded);
       return this.#many.size > MAX_KEYS_PER_OBJECT ? `more than ${MAX_KEYS_PER_OBJECT} keys in one object` : undefined;
     }
-    if (this.#few.includes(folded)) return 'duplicate key (keys are compared without case)';
+    if (this.#few.includes(folded)) return duplicate(key);
     this.#few.push(folded);
     if (this.#few.length === 16) this.#many = new Set(this.#few);
     return undefined;
   }
+}
+
+function duplicate(key: string): string {
+  return `duplicate key ${JSON.stringify(key.slice(0, 40))} (keys are compared without case)`;
 }
 
 function endOfString(text: string, start: number): number {

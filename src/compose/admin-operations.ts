@@ -1,0 +1,55 @@
+import type { Recorder } from '../audit/recorder.ts';
+import { RemitError } from '../domain/errors.ts';
+import { connectorId, leaseId, taskId } from '../domain/ids.ts';
+import type { AdminOperation } from '../http/admin-socket.ts';
+import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
+import type { Catalogue } from '../inventory/catalogue.ts';
+import type { LeaseManager } from '../leases/lease-manager.ts';
+import type { TaskRegistry } from '../tasks/task-registry.ts';
+import { type Administration, administrator } from './record-administration.ts';
+import type { Workspace } from './workspace.ts';
+
+/** What the administration socket offers. A change is on the trail before it is made. */
+export function adminOperations(parts: {
+  workspace: Workspace;
+  recorder: Recorder;
+  tasks: TaskRegistry;
+  leases: LeaseManager;
+  catalogue: Catalogue;
+  signingKeys: SigningKeys;
+  status: () => Readonly<Record<string, unknown>>;
+}): Readonly<Record<string, AdminOperation>> {
+  const { workspace, recorder, tasks, leases, catalogue, signingKeys, status } = parts;
+  const { store, estate } = workspace;
+  const administer = (change: Administration): Promise<number> =>
+    recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
+
+  return {
+    status,
+    async 'end-task'({ task = '' }) {
+      const id = taskId(task);
+      if ((await store.tasks.get(estate.tenant, id)) === undefined) {
+        throw new RemitError('ERR_NOT_FOUND', `there is no task ${id}`, {
+          where: id,
+          hint: '`remit task ls --all` lists them.',
+        });
+      }
+      await administer({ action: 'task_end', task });
+      return { ended: await tasks.end(id, 'revoked') };
+    },
+    async 'revoke-lease'({ lease = '' }) {
+      await administer({ action: 'lease_revoke', lease });
+      return { state: (await leases.revoke(leaseId(lease), 'revoked by an administrator')).state };
+    },
+    refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
+    /** A change that the command line makes itself, in a store or file that it can open. */
+    async record({ detail = '{}' }) {
+      await recorder.record({ type: 'administration', detail: JSON.parse(detail) as Record<string, unknown> });
+    },
+    async 'rotate-keys'() {
+      await administer({ action: 'signing_keys_rotate' });
+      await signingKeys.rotate();
+      return { keys: signingKeys.publicJwks().keys.map((key) => key.kid) };
+    },
+  };
+}

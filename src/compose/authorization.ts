@@ -1,0 +1,71 @@
+import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
+import type { Recorder } from '../audit/recorder.ts';
+import type { AgentClient } from '../http/authorization-server/agent-clients.ts';
+import {
+  type AuthorizationServer,
+  createAuthorizationServer,
+} from '../http/authorization-server/authorization-server.ts';
+import { loadOrCreateSigningKeys, type SigningKeys } from '../http/authorization-server/signing-keys.ts';
+import { refuseTask } from '../tasks/task-refusal.ts';
+import type { TaskRegistry } from '../tasks/task-registry.ts';
+import { identityOfTask } from './task-records.ts';
+import type { Workspace } from './workspace.ts';
+
+/** The authorization server over the task registry, the vault and the configured identity providers. */
+export async function buildAuthorization(parts: {
+  workspace: Workspace;
+  /** The gateway's own URL. */
+  issuer: string;
+  /** The MCP endpoint: the only audience of task tokens. */
+  resource: string;
+  agents: readonly AgentClient[];
+  tasks: TaskRegistry;
+  recorder: Recorder;
+  recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
+}): Promise<{ authorizationServer: AuthorizationServer; signingKeys: SigningKeys }> {
+  const { workspace, issuer, resource, agents, tasks, recorder, recordRefusal } = parts;
+  const { config, store, vault, system } = workspace;
+  const { clock, log } = system;
+  const signingKeys = await loadOrCreateSigningKeys({
+    repository: store.signingKeys,
+    seal: (name, bytes) => vault.seal(name, bytes),
+    open: (name, sealed) => vault.open(name, sealed),
+    clock,
+    log,
+    tokenSeconds: config.tokenSeconds,
+  });
+  const subjects = createSubjectTokenVerifier({
+    providers: config.identityProviders,
+    fetch: (address, init) => fetch(address, init),
+    clock,
+    log,
+  });
+  const authorizationServer = await createAuthorizationServer({
+    issuer,
+    resource,
+    tokenSeconds: config.tokenSeconds,
+    agents,
+    store: store.oauth,
+    signingKeys,
+    clock,
+    log,
+    startTask: (request) => tasks.start(request),
+    continueTask: ({ agent, task }) => {
+      const running = tasks.get(task);
+      if (running?.agent === agent) return running;
+      return refuseTask('not_found', `'${task}' is not a running task of agent '${agent}'`);
+    },
+    verifySubjectToken: (token) => subjects.verify(token),
+    async onTokenIssued({ task, tokenId, expiresAt, clientThumbprint }) {
+      await recorder.record({
+        type: 'token_issued',
+        ...identityOfTask(task),
+        ...(clientThumbprint !== undefined && { workload: `private_key_jwt:${clientThumbprint}` }),
+        detail: { token: tokenId, expires: new Date(expiresAt).toISOString(), audience: resource },
+      });
+    },
+    onRefused: ({ agent, error, description }) =>
+      recordRefusal({ at: 'token endpoint', named: agent, error, reason: description }),
+  });
+  return { authorizationServer, signingKeys };
+}

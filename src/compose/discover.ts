@@ -1,0 +1,23 @@
+import type { Catalogue } from '../inventory/catalogue.ts';
+import type { Workspace } from './workspace.ts';
+
+const WAIT_MS = 15_000;
+
+/**
+ * Lists every connector, side by side. Only those never seen before are waited for, and not for long: what earlier runs saw of the
+ * others serves meanwhile, and one that hangs or fails is reported and holds up nobody.
+ */
+export async function discoverAll({ estate, system }: Workspace, catalogue: Catalogue): Promise<void> {
+  const seen = new Set(catalogue.tools().map((tool) => tool.connector));
+  const unseen: Promise<unknown>[] = [];
+  for (const connector of estate.connectors.keys()) {
+    const listing = catalogue.refresh(connector).catch(() => undefined);
+    if (!seen.has(connector)) unseen.push(listing);
+  }
+  let cancel = (): void => {};
+  const timeout = new Promise<void>((resolve) => {
+    cancel = system.schedule(WAIT_MS, resolve);
+  });
+  await Promise.race([Promise.all(unseen), timeout]);
+  cancel();
+}
