@@ -1,12 +1,11 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Client } from '@modelcontextprotocol/client';
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { Access } from '../src/inventory/who-can.ts';
-import { type DemoAgent, startAgent, type ToolResult, textOf } from './agent.ts';
+import { type DemoAgent, startAgent, textOf } from './agent.ts';
 import { buildEstate, type DemoEstate, USER } from './estate.ts';
 import { ConsoleNarrator, type Narrator } from './narrate.ts';
+import { callDirectly, failure, leasedRoles } from './probes.ts';
 import { commandLines, environmentOf, isAlive } from './processes.ts';
 import { type RunningProcess, runRemit, startRemitUp } from './run-remit.ts';
 
@@ -364,32 +363,6 @@ async function askWhoCan({ narrator, estate, gateway, userToken }: Story): Promi
     'one standing grant behind it, approved by dana',
     answer.filter((access) => access.kind === 'standing' && access.approvedBy === 'dana@shop.example').length === 1,
   );
-}
-
-async function leasedRoles(estate: DemoEstate): Promise<{ name: string; until: string }[]> {
-  const roles = await estate.admin.query(
-    "SELECT rolname AS name, rolvaliduntil::text AS until FROM pg_roles WHERE rolname LIKE 'remit\\_%' AND rolname <> 'remit_admin'",
-  );
-  return roles.rows as { name: string; until: string }[];
-}
-
-/** The same server without Remit, as it is usually run: with an account of its own in its arguments. */
-async function callDirectly(estate: DemoEstate, sql: string): Promise<void> {
-  const transport = new StdioClientTransport({
-    command: process.execPath,
-    args: [`${estate.modules}/@modelcontextprotocol/server-postgres/dist/index.js`, estate.postgres.url('shop')],
-    stderr: 'ignore',
-  });
-  const client = new Client({ name: 'direct', version: '1.0.0' });
-  await client.connect(transport);
-  // Two statements give a reply without text, which the SDK does not accept; what counts is what the database now holds.
-  await client.callTool({ name: 'query', arguments: { sql } }).catch(() => {});
-  await client.close();
-}
-
-/** The SDK throws JSON-RPC errors of the server: they are part of the story here. */
-function failure(error: Error): ToolResult {
-  return { isError: true, content: [{ type: 'text', text: error.message }] };
 }
 
 main().then(

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { importJWK, type JWK, SignJWT } from 'jose';
 import { request } from 'undici';
 import { messageOf, RemitError } from '../domain/errors.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
 
 /** What an agent declares; everything but the template may be left to the template. */
 export interface Declaration {
@@ -189,10 +190,10 @@ async function send(url: string, method: 'GET' | 'POST', body: string | undefine
   }
 }
 
-function parseObject(text: string): Record<string, unknown> {
+function parseObject(text: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text);
-    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};
+    return isJsonObject(value) ? value : {};
   } catch {
     return {};
   }

@@ -16,7 +16,7 @@ export interface RecordFilter {
 }
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a payload that is not a record */
-export function decodeRecord(position: number, payload: Buffer): AuditRecord {
+function decodeRecord(position: number, payload: Buffer): AuditRecord {
   try {
     const event: unknown = JSON.parse(payload.toString('utf8'));
     if (isEvent(event)) return { ...event, seq: position };

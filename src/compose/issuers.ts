@@ -9,15 +9,15 @@ import type { Workspace } from './workspace.ts';
 
 /** One issuer for each connector that needs a credential. */
 export function buildIssuers(workspace: Workspace): ReadonlyMap<ConnectorId, IssuerBinding> {
-  const sources = new Map<ConnectorId, IssuerBinding>();
+  const bindings = new Map<ConnectorId, IssuerBinding>();
   for (const connector of workspace.estate.connectors.values()) {
-    const source = buildSource(workspace, connector);
-    if (source !== undefined) sources.set(connector.id, source);
+    const binding = bindIssuer(workspace, connector);
+    if (binding !== undefined) bindings.set(connector.id, binding);
   }
-  return sources;
+  return bindings;
 }
 
-function buildSource({ vault, system }: Workspace, connector: EstateConnector): IssuerBinding | undefined {
+function bindIssuer({ vault, system }: Workspace, connector: EstateConnector): IssuerBinding | undefined {
   const { credential, transport } = connector.config;
   if (credential === undefined) return undefined;
   const { inject, ttlSeconds } = credential;

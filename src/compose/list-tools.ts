@@ -1,7 +1,10 @@
 import type { Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
 import { agentId, type ConnectorId, newTaskId, newTraceId, templateId } from '../domain/ids.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { isRefused } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
+import { withholdSecrets } from '../gateway/stages/withhold-secrets.ts';
 import type { ListTools } from '../inventory/catalogue.ts';
 import type { IssuerBinding } from '../leases/lease-context.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
@@ -10,6 +13,8 @@ import type { Workspace } from './workspace.ts';
 
 const MAX_PAGES = 100;
 const MAX_TOOLS = 5_000;
+/** Characters of all definitions of one connector: they are kept in memory and in the store. */
+const MAX_LISTING = 16 * 1024 * 1024;
 const DISCOVERY_SECONDS = 120;
 
 /**
@@ -20,16 +25,16 @@ export function createToolLister(parts: {
   workspace: Workspace;
   openers: ReadonlyMap<ConnectorId, UpstreamOpener>;
   leases: LeaseManager;
-  credentials: ReadonlyMap<ConnectorId, IssuerBinding>;
+  issuers: ReadonlyMap<ConnectorId, IssuerBinding>;
   recorder: Recorder;
   timeoutMs: (connector: ConnectorId) => number;
 }): ListTools {
-  const { workspace, openers, leases, credentials, recorder, timeoutMs } = parts;
+  const { workspace, openers, leases, issuers, recorder, timeoutMs } = parts;
   const { store, system, estate } = workspace;
 
   return async (connector) => {
     const task = discoveryTask(workspace, connector);
-    const needsLease = credentials.get(connector)?.issuer.kind === 'static';
+    const needsLease = issuers.get(connector)?.issuer.kind === 'static';
     await store.tasks.insert(task);
     let upstream: Upstream | undefined;
     let release: (() => void) | undefined;
@@ -43,7 +48,7 @@ export function createToolLister(parts: {
         timeoutMs: timeoutMs(connector),
       });
       if (upstream === undefined) throw new RemitError('ERR_NOT_FOUND', `no connector is called ${connector}`);
-      const tools = await readPages(upstream, connector, timeoutMs(connector));
+      const tools = await readPages(upstream, connector, timeoutMs(connector), withholdSecrets(held));
       await recorder.record({
         type: 'discovery',
         trace: task.trace,
@@ -83,18 +88,23 @@ function discoveryTask({ estate, system }: Workspace, connector: ConnectorId): T
   };
 }
 
-/** Follows pagination, bounded: a cursor that never ends is the server's fault. */
-async function readPages(
-  upstream: Upstream,
+/**
+ * Follows pagination, bounded: a cursor that never ends is the server's fault. What it says reaches people's logs and, as definitions,
+ * agents: a credential in it is taken out (guarantee L6).
+ */
+export async function readPages(
+  upstream: Pick<Upstream, 'request'>,
   connector: ConnectorId,
   timeoutMs: number,
-): Promise<Readonly<Record<string, unknown>>[]> {
-  const tools: Readonly<Record<string, unknown>>[] = [];
+  withhold: ReturnType<typeof withholdSecrets>,
+): Promise<JsonObject[]> {
+  const tools: JsonObject[] = [];
+  let size = 0;
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
-    const reply = await upstream.request('tools/list', cursor === undefined ? '{}' : JSON.stringify({ cursor }), {
-      timeoutMs,
-    });
+    const params = cursor === undefined ? '{}' : JSON.stringify({ cursor });
+    const { reply } = withhold(await upstream.request('tools/list', params, { timeoutMs }));
+    if (isRefused(reply)) throw unusable(connector, 'replied to tools/list with what cannot be read');
     if ('error' in reply) {
       throw new RemitError(
         'ERR_CONNECTOR_PROTOCOL',
@@ -105,13 +115,21 @@ async function readPages(
         },
       );
     }
+    size += reply.resultText.length;
+    if (size > MAX_LISTING) throw unusable(connector, `lists tools of more than ${MAX_LISTING} characters`);
     const { tools: listed, nextCursor } = reply.result;
     if (!Array.isArray(listed)) break;
-    for (const tool of listed)
-      if (tool !== null && typeof tool === 'object') tools.push(tool as Readonly<Record<string, unknown>>);
+    tools.push(...listed.filter(isJsonObject));
     if (typeof nextCursor !== 'string' || nextCursor === cursor || tools.length > MAX_TOOLS)
       return tools.slice(0, MAX_TOOLS);
     cursor = nextCursor;
   }
   return tools.slice(0, MAX_TOOLS);
+}
+
+function unusable(connector: ConnectorId, what: string): RemitError {
+  return new RemitError('ERR_CONNECTOR_PROTOCOL', `${connector} ${what}`, {
+    where: `connectors.${connector}`,
+    hint: 'Run the server by hand to see what it lists.',
+  });
 }

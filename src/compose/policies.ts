@@ -9,7 +9,7 @@ import type { PolicyEngine } from '../seams/policy-engine.ts';
 import type { Estate } from './estate.ts';
 
 /** Name of the schema file that `remit policy schema` and `remit up` write beside the policies. */
-export const SCHEMA_FILE = 'schema.cedarschema';
+const SCHEMA_FILE = 'schema.cedarschema';
 
 /** Reads and strictly validates every `*.cedar` below a folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
 export async function readPolicies(folder: string, estate: Estate): Promise<LoadedPolicies> {

@@ -45,7 +45,7 @@ const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const MAX_CONNECTIONS = 256;
 const OAUTH_SWEEP_MS = 600_000;
 
-/** Builds a gateway out of its parts, recovers what an earlier one left, and serves. The only place where implementations meet. */
+/** Builds a gateway out of its parts, recovers what an earlier one left, and serves. Only this folder knows implementations. */
 export async function startGateway(workspace: Workspace, version: string): Promise<RunningGateway> {
   const { config, estate, places, system, store, vault } = workspace;
   const { tenant } = estate;
@@ -71,8 +71,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       })),
     );
     const engine = buildEngine(policies);
-    const credentials = buildIssuers(workspace);
-    closers.push(() => Promise.all([...credentials.values()].map(({ issuer }) => issuer.close())));
+    const issuers = buildIssuers(workspace);
+    closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
 
     const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock });
     const { recorder, recordLater, journal, failed } = await openJournal(workspace, taskKeys.seal);
@@ -104,7 +104,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const leases = createLeaseManager({
       tenant,
       repository: store.leases,
-      issuerOf: (connector) => credentials.get(connector),
+      issuerOf: (connector) => issuers.get(connector),
       clock,
       schedule,
       random,
@@ -131,6 +131,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
       timeoutMs,
       max: MAX_CONNECTIONS,
+      // Half: an agent that is greedy, or talked into it, leaves room for the others.
+      share: { of: (task) => tasks.get(task)?.agent, max: MAX_CONNECTIONS / 2 },
     });
     tasks.onEnd(async (task, reason) => {
       // Side by side, and neither waits for the other's success: a server that will not stop must not keep its credential.
@@ -150,7 +152,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       tenant,
       connectors: [...estate.connectors.values()],
       inventory: store.inventory,
-      listTools: createToolLister({ workspace, openers, leases, credentials, recorder, timeoutMs }),
+      listTools: createToolLister({ workspace, openers, leases, issuers, recorder, timeoutMs }),
       clock,
       log,
     });
@@ -160,8 +162,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {
-      await connections.closeAll();
-      await leases.revokeAll('gateway stopped');
+      // Side by side: a server that will not stop must not keep its credential.
+      await Promise.all([connections.closeAll(), leases.revokeAll('gateway stopped')]);
       leases.close();
     });
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.

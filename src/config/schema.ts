@@ -88,7 +88,7 @@ const argumentType = z
     'one of string, long, boolean, path, string[]; a trailing ? makes it optional',
   );
 
-export const toolProfileSchema = z.strictObject({
+const toolProfileSchema = z.strictObject({
   class: z.enum(ACTION_CLASSES),
   dataClasses: z.array(z.string().min(1)).default([]),
   arguments: z.record(z.string().min(1), argumentType).default({}).describe('The arguments that policies may read.'),
@@ -210,8 +210,4 @@ export const configSchema = z.strictObject({
 
 export type Config = z.output<typeof configSchema>;
 export type ConnectorConfig = Config['connectors'][string];
-export type AgentConfig = Config['agents'][string];
-export type TemplateConfig = Config['templates'][string];
-export type CredentialConfig = NonNullable<ConnectorConfig['credential']>;
 export type ToolProfileConfig = z.output<typeof toolProfileSchema>;
-export type IdentityProviderConfig = Config['identityProviders'][number];

@@ -21,14 +21,9 @@ export const taskId = (value: string): TaskId => value as TaskId;
 export const leaseId = (value: string): LeaseId => value as LeaseId;
 export const traceId = (value: string): TraceId => value as TraceId;
 
+/** Connector ids hold no slash, tool names may. */
 export function toolRef(connector: ConnectorId, tool: string): ToolRef {
   return `${connector}/${tool}` as ToolRef;
-}
-
-/** Splits `connector/tool` at the first slash: connector ids hold none, tool names may. */
-export function splitToolRef(ref: ToolRef): { connector: ConnectorId; tool: string } {
-  const slash = ref.indexOf('/');
-  return { connector: ref.slice(0, slash) as ConnectorId, tool: ref.slice(slash + 1) };
 }
 
 /** Source of random bytes; injected, so that the domain stays deterministic. */

@@ -1,13 +1,12 @@
 import type { Decision } from './decision.ts';
 
 /**
- * An expected refusal of one request: a value, not an exception. The edge renders it:
- * `unauthenticated` → HTTP 401, `insufficient_scope` → 403, `malformed` → HTTP 400 + JSON-RPC error,
- * `denied` → a tool result with `isError: true`, the others → JSON-RPC errors or tool results as the method allows.
+ * An expected refusal of one request: a value, not an exception. The edge renders it: `unauthenticated` → HTTP 401,
+ * `malformed` → HTTP 400 + JSON-RPC error, `denied` and `unavailable` → a tool result with `isError: true`.
  */
 export type Refusal =
   | { readonly kind: 'unauthenticated'; readonly reason: string; readonly error: 'invalid_token' | 'missing_token' }
-  | { readonly kind: 'malformed'; readonly reason: string; readonly rpcCode: number; readonly status: 400 | 404 | 413 }
+  | { readonly kind: 'malformed'; readonly reason: string; readonly rpcCode: number }
   | { readonly kind: 'denied'; readonly decision: Decision }
   | { readonly kind: 'unavailable'; readonly reason: string; readonly nextStep: string; readonly code: string };
 

@@ -27,8 +27,7 @@ export interface TaskTemplate {
   readonly requiresUser: boolean;
 }
 
-export const TASK_END_REASONS = ['completed', 'expired', 'revoked', 'gateway_restarted', 'agent_disabled'] as const;
-export type TaskEndReason = (typeof TASK_END_REASONS)[number];
+export type TaskEndReason = 'completed' | 'expired' | 'revoked' | 'agent_disabled';
 
 /** Bounded piece of work that access is granted for. Times are milliseconds since the epoch. */
 export interface Task {

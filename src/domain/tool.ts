@@ -1,7 +1,7 @@
 import type { ConnectorId, ToolRef } from './ids.ts';
 
 /**
- * What a call can do to the world, in rising order of strictness (R36). `discover` is not an action class: listing and
+ * What a call can do to the world, in rising order of strictness. `discover` is not an action class: listing and
  * calling are separate decisions (guarantee D2).
  */
 export const ACTION_CLASSES = [
@@ -20,8 +20,7 @@ export type ActionClass = (typeof ACTION_CLASSES)[number];
  * Type of an argument that policies may read. `path` is an absolute, already normalised POSIX path: anything with `..`,
  * `//` or NUL is refused before a policy sees it. A trailing `?` on the type marks an optional argument.
  */
-export const ARGUMENT_TYPES = ['string', 'long', 'boolean', 'path', 'string[]'] as const;
-export type ArgumentType = (typeof ARGUMENT_TYPES)[number];
+export type ArgumentType = 'string' | 'long' | 'boolean' | 'path' | 'string[]';
 
 export interface CriticalArgument {
   readonly name: string;

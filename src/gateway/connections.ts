@@ -24,12 +24,16 @@ export interface ConnectionsOptions {
   readonly timeoutMs: (connector: ConnectorId) => number;
   /** Bound on connections, and so on children, of the whole gateway (guarantee I3). */
   readonly max: number;
+  /** Bound on those of one party, so that it cannot take them all; `of` names the party that a task belongs to. */
+  readonly share?: { readonly of: (task: TaskId) => string | undefined; readonly max: number };
 }
 
 interface Entry {
   readonly task: TaskId;
   readonly lease: LeaseId | undefined;
+  readonly party: string | undefined;
   readonly opening: Promise<Upstream>;
+  readonly callOff: AbortController;
   live: Upstream | undefined;
   underWay: number;
   isRetired: boolean;
@@ -46,17 +50,48 @@ export function createConnections(options: ConnectionsOptions): Connections {
         hint: 'End tasks that are done with, or try again when one has ended.',
       });
     }
+    const { share } = options;
+    const party = share?.of(task);
+    if (
+      share !== undefined &&
+      [...entries.values(), ...retired].filter((one) => one.party === party).length >= share.max
+    ) {
+      throw new RemitError(
+        'ERR_CONNECTOR_UNREACHABLE',
+        `${party} has all of its ${share.max} upstream connections in use`,
+        {
+          where: connector,
+          hint: 'End tasks that are done with, or try again when one has ended.',
+        },
+      );
+    }
+    const callOff = new AbortController();
     // The lease is in use for as long as the connection that carries it is open, not only while a call is under way.
     const release = held?.retain();
     const opening = options
       .opener(connector)
-      .open({ connector, task, injection: held?.injection ?? NO_CREDENTIAL, timeoutMs: options.timeoutMs(connector) })
+      .open({
+        connector,
+        task,
+        injection: held?.injection ?? NO_CREDENTIAL,
+        timeoutMs: options.timeoutMs(connector),
+        signal: callOff.signal,
+      })
       .then((upstream) => {
         void upstream.closed.then(drop);
         entry.live = counted(entry, upstream);
         return entry.live;
       });
-    const entry: Entry = { task, lease: held?.lease.id, opening, live: undefined, underWay: 0, isRetired: false };
+    const entry: Entry = {
+      task,
+      lease: held?.lease.id,
+      party,
+      opening,
+      callOff,
+      live: undefined,
+      underWay: 0,
+      isRetired: false,
+    };
     entries.set(key, entry);
     const drop = (): void => {
       if (entries.get(key) === entry) entries.delete(key);
@@ -86,6 +121,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   }
 
   async function close(entry: Entry): Promise<void> {
+    // One that is still being opened, perhaps by a server that never answers, is not waited for.
+    if (entry.live === undefined) entry.callOff.abort();
     const upstream = await entry.opening.catch(() => undefined);
     await upstream?.close();
   }
@@ -107,7 +144,11 @@ export function createConnections(options: ConnectionsOptions): Connections {
         entries.delete(key);
         retired.add(entry);
         entry.isRetired = true;
-        if (entry.underWay === 0) void close(entry);
+        // After the opening: whoever waits for it has the first call under way by then.
+        entry.opening.then(
+          () => entry.underWay === 0 && void close(entry),
+          () => {},
+        );
       }
     },
     closeLease: (lease) => closeWhere((entry) => entry.lease === lease),

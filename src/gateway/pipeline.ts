@@ -21,7 +21,7 @@ const NOTHING_TO_RECORD = (): void => {};
 /**
  * One governed call, top to bottom. The caller is already authenticated (the edge does it for every message):
  *
- *   authenticate → resolve → decide → record intent → lease → forward → observe → record outcome
+ *   authenticate → resolve → decide → record intent → lease → forward → withhold secrets → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.

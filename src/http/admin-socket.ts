@@ -13,7 +13,7 @@ export interface AdminSocket {
 /**
  * Serves administration over a Unix socket with mode 0600 in the data folder: who may open the file may administer. It is never on the port
  * that agents reach, and no credential of an agent is accepted here (guarantee A6).
- * @throws `ERR_ALREADY_RUNNING` when a live gateway answers on the socket
+ * @throws `ERR_INTERNAL` when it cannot be opened
  */
 export async function serveAdminSocket(
   path: string,

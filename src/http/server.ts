@@ -15,7 +15,7 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 export interface Routes {
   /** `/mcp` */
   readonly mcp: Handler;
-  /** Everything of the authorization server: `/token`, `/jwks`, its metadata. */
+  /** Everything of the authorization server: `/oauth/…` and its metadata. */
   readonly authorizationServer: Handler;
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
@@ -70,7 +70,7 @@ function listenFault(host: string, port: number, cause: NodeJS.ErrnoException): 
     isTaken ? 'ERR_ALREADY_RUNNING' : 'ERR_CONFIG_INVALID',
     `cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`,
     {
-      where: 'listen',
+      where: `${host}:${port}`,
       hint: isTaken
         ? 'Another program, perhaps another gateway, has the port: stop it, or set listen.port in remit.yaml.'
         : 'Set listen.host to an address of this machine and listen.port to one that this user may open.',
@@ -110,10 +110,9 @@ async function endTask(gateway: Gateway, request: IncomingMessage, response: Ser
   if (request.method !== 'POST') return respond(response, 405, { error: 'method_not_allowed' });
   const caller = await authenticate(gateway, request.headers.authorization);
   if (isRefused(caller)) {
-    return respond(response, 401, {
-      error: 'invalid_token',
-      error_description: 'reason' in caller.refusal ? caller.refusal.reason : 'refused',
-    });
+    const reason = 'reason' in caller.refusal ? caller.refusal.reason : 'refused';
+    gateway.recordRefusal({ at: 'task end', reason });
+    return respond(response, 401, { error: 'invalid_token', error_description: reason });
   }
   await gateway.tasks.end(caller.task.id, 'completed');
   respond(response, 200, { task: caller.task.id, state: 'ended' });

@@ -8,7 +8,7 @@ export function fingerprint(definition: unknown): string {
   return `sha256:${createHash('sha256').update(canonicalJson(definition)).digest('hex')}`;
 }
 
-export function canonicalJson(value: unknown): string {
+function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
   if (value !== null && typeof value === 'object') {
     const members = Object.entries(value)

@@ -1,10 +1,10 @@
+import { isJsonObject } from '../domain/json.ts';
 import type { ActionClass, ArgumentType, ToolDefinition } from '../domain/tool.ts';
 import { CURATED_PROFILES } from './curated-profiles.ts';
 
 /** A profile proposed for a person to approve; never in force by itself. */
 export interface ProposedProfile {
   readonly class: ActionClass;
-  readonly dataClasses: readonly string[];
   readonly arguments: Readonly<Record<string, string>>;
   readonly reversible: boolean;
   readonly fingerprint: string;
@@ -46,7 +46,6 @@ export function proposeProfile(definition: ToolDefinition): ProposedProfile {
   return {
     // Nothing known means the worst that is still common: a person will look at it.
     class: curated?.class ?? byName?.[0] ?? 'write',
-    dataClasses: [],
     arguments: proposeArguments(definition),
     reversible: curated?.reversible ?? false,
     fingerprint: definition.fingerprint,
@@ -56,13 +55,13 @@ export function proposeProfile(definition: ToolDefinition): ProposedProfile {
 
 function propertiesOf(definition: ToolDefinition): Readonly<Record<string, unknown>> {
   const schema = definition.raw.inputSchema;
-  const properties = isObject(schema) ? schema.properties : undefined;
-  return isObject(properties) ? properties : {};
+  const properties = isJsonObject(schema) ? schema.properties : undefined;
+  return isJsonObject(properties) ? properties : {};
 }
 
 function proposeArguments(definition: ToolDefinition): Record<string, string> {
   const schema = definition.raw.inputSchema;
-  const required = isObject(schema) && Array.isArray(schema.required) ? schema.required : [];
+  const required = isJsonObject(schema) && Array.isArray(schema.required) ? schema.required : [];
   const proposed: Record<string, string> = {};
   for (const [name, property] of Object.entries(propertiesOf(definition))) {
     const type = argumentType(name, property);
@@ -72,7 +71,7 @@ function proposeArguments(definition: ToolDefinition): Record<string, string> {
 }
 
 function argumentType(name: string, property: unknown): ArgumentType | undefined {
-  if (!isObject(property)) return undefined;
+  if (!isJsonObject(property)) return undefined;
   switch (property.type) {
     case 'string':
       return /(^|_)(path|file|directory|dir|folder|source|destination)$/i.test(name) ? 'path' : 'string';
@@ -81,12 +80,8 @@ function argumentType(name: string, property: unknown): ArgumentType | undefined
     case 'boolean':
       return 'boolean';
     case 'array':
-      return isObject(property.items) && property.items.type === 'string' ? 'string[]' : undefined;
+      return isJsonObject(property.items) && property.items.type === 'string' ? 'string[]' : undefined;
     default:
       return undefined;
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }

@@ -4,7 +4,7 @@ import { userKey } from '../domain/principal.ts';
 import { coversTool } from '../domain/task.ts';
 import type { Store } from '../seams/store.ts';
 
-/** One line of the answer to "who can do what, for how long, under which business intent" (R98). Times are RFC 3339. */
+/** One line of the answer to "who can do what, for how long, under which business intent". Times are RFC 3339. */
 export interface Access {
   /** `live`: a task holds it now. `standing`: nobody holds it; the agent may start a task that does. */
   readonly kind: 'live' | 'standing';

@@ -1,4 +1,5 @@
 import type { PolicyArguments } from '../domain/decision.ts';
+import { foldName, isJsonObject } from '../domain/json.ts';
 import type { ArgumentType, ToolProfile } from '../domain/tool.ts';
 
 /** Why a call's arguments cannot be decided on. Never holds a value: arguments belong sealed in the record. */
@@ -21,14 +22,19 @@ const MAX_ENTRIES = 1_024;
  */
 export function readCriticalArguments(profile: ToolProfile, args: unknown): ArgumentsReading {
   const given = args === undefined ? {} : args;
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!isJsonObject(given)) {
     return { problem: { argument: '', reason: 'the arguments are not an object' } };
   }
   const read: [string, PolicyArguments[string]][] = [];
   for (const { name, type, required } of profile.criticalArguments) {
-    const value: unknown = Object.hasOwn(given, name) ? (given as Record<string, unknown>)[name] : undefined;
+    const value: unknown = Object.hasOwn(given, name) ? given[name] : undefined;
     if (value === undefined) {
       if (required) return { problem: { argument: name, reason: 'it is required' } };
+      // A server that compares names without case would read this one as the argument that no policy has seen.
+      const folded = foldName(name);
+      if (Object.keys(given).some((key) => foldName(key) === folded)) {
+        return { problem: { argument: name, reason: 'it is written with other letters' } };
+      }
       continue;
     }
     const reason = findProblem(value, type);

@@ -35,6 +35,8 @@ export interface OpenUpstream {
   readonly task: TaskId;
   readonly injection: CredentialInjection;
   readonly timeoutMs: number;
+  /** Calls the opening off, handshake included: whatever it has started is ended, and `open` rejects. */
+  readonly signal?: AbortSignal;
 }
 
 /** Opens connections to one connector, MCP handshake included. Cardinality: one per connector. */

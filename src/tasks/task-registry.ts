@@ -90,6 +90,8 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
   const counts = new Map<AgentId, number>();
   const endings = new Map<TaskId, Promise<boolean>>();
   const listeners: TaskEndListener[] = [];
+  /** Tasks that are durable but not admitted yet, with whether they were ended meanwhile. */
+  const starting = new Map<TaskId, { hasEnded: boolean }>();
   let isClosed = false;
 
   function count(agent: AgentId, change: 1 | -1): void {
@@ -157,6 +159,8 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
       );
     }
     count(agent, 1);
+    const state = { hasEnded: false };
+    starting.set(task.id, state);
     try {
       await repository.insert(task);
       await options.onStarted?.(task).catch(async (error: unknown) => {
@@ -172,6 +176,12 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     } catch (error) {
       count(agent, -1);
       throw error;
+    } finally {
+      starting.delete(task.id);
+    }
+    if (state.hasEnded) {
+      count(agent, -1);
+      return refuseTask('ended', `task '${task.id}' was ended while it was started`);
     }
     admit(task);
     return task;
@@ -186,6 +196,8 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
   }
 
   async function finish(id: TaskId, reason: TaskEndReason): Promise<boolean> {
+    const begun = starting.get(id);
+    if (begun !== undefined) begun.hasEnded = true;
     const entry = entries.get(id);
     if (entry !== undefined) {
       entry.isClosing = true;

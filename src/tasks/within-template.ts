@@ -4,8 +4,8 @@ import { coversResource } from './covers-resource.ts';
 const narrowed = new WeakMap<Task, { template: TaskTemplate | undefined; task: Task }>();
 
 /**
- * The task with the resources that its template holds *now*: one that was taken out of the template since the task began is not
- * leased any more (guarantee D3). The very same object when nothing was taken out, so that the hot path allocates nothing.
+ * The task with the resources and action classes that its template holds *now*: what was taken out of the template since the task
+ * began is not leased any more (guarantee D3). The very same object when nothing was taken out, so that the hot path allocates nothing.
  */
 export function withinTemplate(task: Task, template: TaskTemplate | undefined): Task {
   const known = narrowed.get(task);
@@ -14,8 +14,10 @@ export function withinTemplate(task: Task, template: TaskTemplate | undefined): 
   const resources = task.bounds.resources.filter((resource) =>
     allowed.some((pattern) => coversResource(pattern, resource)),
   );
-  const result =
-    resources.length === task.bounds.resources.length ? task : { ...task, bounds: { ...task.bounds, resources } };
+  const actionClasses = task.bounds.actionClasses.filter((one) => template?.bounds.actionClasses.includes(one));
+  const isWhole =
+    resources.length === task.bounds.resources.length && actionClasses.length === task.bounds.actionClasses.length;
+  const result = isWhole ? task : { ...task, bounds: { ...task.bounds, resources, actionClasses } };
   narrowed.set(task, { template, task: result });
   return result;
 }

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { discoverAuthorizationServerMetadata } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { insufficientScopeChallenge, unauthorizedChallenge } from '../../src/http/authorization-server/challenges.ts';
+import { unauthorizedChallenge } from '../../src/http/authorization-server/challenges.ts';
 import {
   protectedResourceMetadata,
   protectedResourceMetadataPath,
@@ -136,15 +136,12 @@ describe('protected resource', () => {
     expect(protectedResourceMetadataPath('https://g.example/')).toBe('/.well-known/oauth-protected-resource');
   });
 
-  it('challenges a request without a token, with a bad one, and with too narrow a one', () => {
+  it('challenges a request without a token, and one with a bad token', () => {
     const where = 'resource_metadata="https://g.example/.well-known/oauth-protected-resource/mcp"';
     const resource = 'https://g.example/mcp';
     expect(unauthorizedChallenge(resource, { error: 'missing_token', reason: 'none' })).toBe(`Bearer ${where}`);
     expect(unauthorizedChallenge(resource, { error: 'invalid_token', reason: 'not "Bearer"\r\nX: y \\' })).toBe(
       `Bearer error="invalid_token", error_description="not 'Bearer'??X: y /", ${where}`,
-    );
-    expect(insufficientScopeChallenge(resource, { reason: 'the task does not cover crm/x', scope: 'a b' })).toBe(
-      `Bearer error="insufficient_scope", error_description="the task does not cover crm/x", scope="a b", ${where}`,
     );
   });
 });

@@ -429,6 +429,29 @@ describe('a leased PostgreSQL role', () => {
     expect(await roleExists(lease.tag)).toBe(false);
   });
 
+  it.each([
+    ['goes through', 'COMMIT'],
+    ['does not', 'ROLLBACK'],
+  ])('L4 a revoke waits for an issue that was cut off at its COMMIT, which then %s', async (_, end) => {
+    const { lease } = await issue();
+    await issuer.revoke(lease);
+    const { host, port, superuser: user, password } = server;
+    const cutOff = new Client({ host, port, database: 'shop', user, password });
+    clients.push(cutOff);
+    await cutOff.connect();
+    await cutOff.query(`BEGIN; CREATE ROLE ${lease.tag} LOGIN`);
+    let isOver = false;
+    const revoked = issuer.revoke(lease).finally(() => {
+      isOver = true;
+    });
+    const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${lease.tag}%'`;
+    while (!isOver && (await runSql(server, waiting)).length === 0) await delay(5);
+    expect(isOver).toBe(false);
+    await cutOff.query(end);
+    await revoked;
+    expect(await roleExists(lease.tag)).toBe(false);
+  });
+
   it.each(['owner', 'holder of grant options'] as const)(
     'made by an admin that is %s is revoked by one that is superuser',
     async (admin) => {

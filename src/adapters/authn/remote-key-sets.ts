@@ -1,4 +1,5 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../seams/clock.ts';
 
 /** `fetch`, injected: the composition gives one that is guarded against internal addresses where that is wanted. */
@@ -79,7 +80,7 @@ export function createRemoteKeySets(options: { fetch: Fetch; clock: Clock }): Re
     throw fault;
   }
 
-  async function fetchJson(url: string): Promise<Record<string, unknown>> {
+  async function fetchJson(url: string): Promise<JsonObject> {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const response = await options.fetch(url, { headers: { Accept: 'application/json' }, redirect: 'error', signal });
     if (response.status !== 200) {
@@ -87,8 +88,8 @@ export function createRemoteKeySets(options: { fetch: Fetch; clock: Clock }): Re
       throw new Error(`${url} answered ${response.status}`);
     }
     const value: unknown = JSON.parse(await readBounded(response, url));
-    if (typeof value !== 'object' || value === null) throw new Error(`${url} is not a JSON object`);
-    return value as Record<string, unknown>;
+    if (!isJsonObject(value)) throw new Error(`${url} is not a JSON object`);
+    return value;
   }
 
   return {

@@ -1,6 +1,7 @@
 import * as crypto from 'node:crypto';
 import { type CryptoKey, errors, type JWTPayload, jwtVerify } from 'jose';
 import { agentId, taskId, tenantId } from '../../domain/ids.ts';
+import { isJsonObject } from '../../domain/json.ts';
 import type { Principal, User } from '../../domain/principal.ts';
 import { type Refused, refuse } from '../../domain/refusal.ts';
 import type { Authenticator } from '../../seams/authenticator.ts';
@@ -118,8 +119,8 @@ function toPrincipal(claims: JWTPayload, audience: string, latestIssue: number):
   if (user === undefined && act === undefined) {
     if (sub !== client) return MALFORMED_CLAIMS;
   } else {
-    if (!isObject(act) || act.sub !== client || act.act !== undefined) return MALFORMED_CLAIMS;
-    if (!isObject(user) || !isText(user.iss) || !isTexts(user.groups)) return MALFORMED_CLAIMS;
+    if (!isJsonObject(act) || act.sub !== client || act.act !== undefined) return MALFORMED_CLAIMS;
+    if (!isJsonObject(user) || !isText(user.iss) || !isTexts(user.groups)) return MALFORMED_CLAIMS;
     person = Object.freeze({ issuer: user.iss, subject: sub, groups: Object.freeze([...user.groups]) });
   }
   return Object.freeze({
@@ -156,4 +157,3 @@ function reasonOf(error: unknown): string {
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;

@@ -12,8 +12,6 @@ export interface PostgresAddress {
   /** Asked at every new connection, so that a changed secret needs no restart. Undefined for trust or peer. */
   readonly adminPassword: () => Promise<Secret | undefined>;
   readonly tls: boolean;
-  /** PEM, for a server whose certificate no public authority signed. */
-  readonly certificateAuthority?: string;
 }
 
 export type AdminClient = pg.ClientBase;
@@ -55,7 +53,7 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
     user: address.adminUser,
     // A function even where there is no password: otherwise `pg` looks into PGPASSWORD and ~/.pgpass.
     password: (async () => (await address.adminPassword())?.reveal()) as () => Promise<string>,
-    ssl: address.tls ? { rejectUnauthorized: true, ...authority(address.certificateAuthority) } : false,
+    ssl: address.tls ? { rejectUnauthorized: true } : false,
     application_name: 'remit',
     keepAlive: true,
     query_timeout: STATEMENT_MS + 2_000,
@@ -120,10 +118,6 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
     },
     close: () => (pool.ending ? Promise.resolve() : pool.end()),
   };
-}
-
-function authority(pem: string | undefined): { ca?: string } {
-  return pem === undefined ? {} : { ca: pem };
 }
 
 /** An error of one statement leaves the connection usable; anything else might not. */

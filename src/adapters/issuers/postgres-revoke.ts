@@ -31,7 +31,7 @@ interface FoundRole {
  */
 export async function revokeRole(admin: PostgresAdmin, tag: string, signal: AbortSignal): Promise<void> {
   await admin.run(async (client) => {
-    const role = await findRole(client, tag);
+    const role = (await findRole(client, tag)) ?? (await findLateRole(client, tag));
     if (role === undefined) return;
     if (role.superuser) throw new Error(`${tag} is a superuser: that is none of ours`);
     try {
@@ -54,6 +54,28 @@ async function findRole(client: AdminClient, tag: string): Promise<FoundRole | u
     [tag],
   );
   return rows[0];
+}
+
+/**
+ * An issue that was cut off may have its COMMIT on the way, and until that is done its role cannot be seen. Names are
+ * unique: making a role of that name waits for the other transaction and fails if it went through. Never committed.
+ */
+async function findLateRole(client: AdminClient, tag: string): Promise<FoundRole | undefined> {
+  await client.query('BEGIN');
+  try {
+    await client.query(`CREATE ROLE ${quoteName(tag)} NOLOGIN`);
+    return undefined;
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+  } finally {
+    await client.query('ROLLBACK');
+  }
+  return findRole(client, tag);
+}
+
+/** Duplicate object, or a violation of the unique index on names. */
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === '42710' || error.code === '23505');
 }
 
 /**

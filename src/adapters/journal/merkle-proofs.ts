@@ -3,7 +3,7 @@ import { hashNode, MerkleTree, type TreeHash } from './merkle-tree.ts';
 /** Inclusion and consistency proofs of RFC 6962 §2.1.1–2.1.2, and their verification after RFC 9162 §2.1.3.2, §2.1.4.2. */
 
 /** MTH over a list of leaf hashes. */
-export function treeRoot(leaves: readonly TreeHash[]): TreeHash {
+function treeRoot(leaves: readonly TreeHash[]): TreeHash {
   const tree = new MerkleTree();
   for (const leaf of leaves) tree.append(leaf);
   return tree.root();

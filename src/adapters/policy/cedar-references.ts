@@ -26,7 +26,7 @@ export interface References {
 
 type Node = Readonly<Record<string, unknown>>;
 
-export function emptyReferences(): References {
+function emptyReferences(): References {
   return {
     context: { whole: false, fields: new Map() },
     attributes: new Set(),

@@ -68,6 +68,6 @@ function byId<T>(entries: readonly T[], idOf: (entry: T) => string, noun: string
 }
 
 /** Order by code unit: the same on every machine, unlike a locale's. */
-export function compareText(a: string, b: string): number {
+function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

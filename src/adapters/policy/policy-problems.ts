@@ -10,7 +10,7 @@ export interface PolicyProblem {
   readonly hint: string | undefined;
 }
 
-export function describeProblem({ file, line, column, policy, message, hint }: PolicyProblem): string {
+function describeProblem({ file, line, column, policy, message, hint }: PolicyProblem): string {
   return `${file}:${line}:${column}: policy ${policy}: ${message}${hint === undefined ? '' : ` (${hint})`}`;
 }
 

@@ -6,7 +6,7 @@
 const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
 
 /** Carried by every descendant that does not wipe its environment: how left-overs are found. */
-export const TAG_VARIABLE = 'REMIT_INSTANCE';
+const TAG_VARIABLE = 'REMIT_INSTANCE';
 
 export interface ChildEnvironment {
   readonly inherited: Readonly<Record<string, string | undefined>>;

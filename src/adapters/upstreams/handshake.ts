@@ -10,7 +10,7 @@ export interface ClientInfo {
 }
 
 /** Offered first; a server may answer with any revision of the list. */
-export const OFFERED_VERSION = '2025-11-25';
+const OFFERED_VERSION = '2025-11-25';
 const ACCEPTED_VERSIONS: readonly unknown[] = ['2024-10-07', '2024-11-05', '2025-03-26', '2025-06-18', OFFERED_VERSION];
 
 export const INITIALIZED = notificationText('notifications/initialized');

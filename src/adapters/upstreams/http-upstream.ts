@@ -38,7 +38,7 @@ export function createHttpOpener(options: HttpOpenerOptions): HttpOpener {
   const connections = new Set<HttpConnection>();
   let closing: Promise<void> | undefined;
 
-  async function open({ connector, injection, timeoutMs }: OpenUpstream): Promise<Upstream> {
+  async function open({ connector, injection, timeoutMs, signal }: OpenUpstream): Promise<Upstream> {
     const where = `connectors.${connector}`;
     if (closing !== undefined) throw unreachable('The gateway is stopping', { where });
     const headers = connectionHeaders(injection, where);
@@ -47,6 +47,9 @@ export function createHttpOpener(options: HttpOpenerOptions): HttpOpener {
     const connection = new HttpConnection({ pool, path, headers, hasCredential, schedule, maxReplyBytes, where });
     connections.add(connection);
     void connection.closed.then(() => connections.delete(connection));
+    const callOff = (): void => void connection.close();
+    signal?.addEventListener('abort', callOff, { once: true });
+    if (signal?.aborted) callOff();
     try {
       const reply = await connection.request('initialize', initializeParams(clientInfo), { timeoutMs });
       connection.useVersion(negotiatedVersion(reply, where, createRedactor(injection).redact));
@@ -54,6 +57,8 @@ export function createHttpOpener(options: HttpOpenerOptions): HttpOpener {
     } catch (error) {
       await connection.close();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', callOff);
     }
     return connection;
   }

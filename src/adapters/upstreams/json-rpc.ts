@@ -1,3 +1,4 @@
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { UpstreamReply } from '../../seams/upstream.ts';
 
 /** JSON-RPC 2.0 at the wire level: what we write, and what we make of what a server writes. Pure. */
@@ -61,12 +62,6 @@ export type Incoming =
   | { readonly kind: 'notification' }
   | { readonly kind: 'garbage' };
 
-type JsonObject = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 const HEAD = /^\{"jsonrpc":"2\.0","id":(\d{1,15}),"result":(?=\{)/;
 const TAIL = /,"jsonrpc":"2\.0","id":(\d{1,15})\}$/;
 const LEAD = '{"result":';
@@ -97,10 +92,10 @@ export function readMessage(text: string): Incoming {
   const guess = guessResult(text);
   if (guess !== undefined) {
     const result = parseOrUndefined(guess.resultText);
-    if (isObject(result)) return { kind: 'reply', id: guess.id, reply: { result, resultText: guess.resultText } };
+    if (isJsonObject(result)) return { kind: 'reply', id: guess.id, reply: { result, resultText: guess.resultText } };
   }
   const message = parseOrUndefined(text);
-  return isObject(message) && message.jsonrpc === '2.0' ? classify(message) : { kind: 'garbage' };
+  return isJsonObject(message) && message.jsonrpc === '2.0' ? classify(message) : { kind: 'garbage' };
 }
 
 function classify(message: JsonObject): Incoming {
@@ -116,14 +111,14 @@ function classify(message: JsonObject): Incoming {
 }
 
 function replyOf({ result, error }: JsonObject): UpstreamReply | undefined {
-  if (isObject(result) && error === undefined) {
+  if (isJsonObject(result) && error === undefined) {
     try {
       return { result, resultText: JSON.stringify(result) };
     } catch {
       return undefined; // nested too deep to be written again
     }
   }
-  if (result !== undefined || !isObject(error)) return undefined;
+  if (result !== undefined || !isJsonObject(error)) return undefined;
   const { code, message, data } = error;
   if (typeof code !== 'number' || typeof message !== 'string') return undefined;
   return { error: { code, message, ...(data === undefined ? {} : { data }) } };

@@ -36,7 +36,7 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
   const connections = new Set<StdioConnection>();
   let isClosed = false;
 
-  async function open({ connector, injection, timeoutMs }: OpenUpstream): Promise<Upstream> {
+  async function open({ connector, injection, timeoutMs, signal }: OpenUpstream): Promise<Upstream> {
     const where = `connectors.${connector}`;
     if (isClosed) throw unreachable('The gateway is stopping', { where });
     refuseSecretInCommand(options.command, injection, where);
@@ -53,13 +53,17 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
     const connection = new StdioConnection({ child, schedule, maxLineBytes, where });
     connections.add(connection);
     void connection.closed.then(() => connections.delete(connection));
-    if (isClosed) void connection.close();
+    const callOff = (): void => void connection.close();
+    signal?.addEventListener('abort', callOff, { once: true });
+    if (isClosed || signal?.aborted) callOff();
     try {
       const reply = await connection.request('initialize', initializeParams(clientInfo), { timeoutMs });
       negotiatedVersion(reply, where, redactor.redact);
     } catch (error) {
       await connection.close();
       throw withLastWords(error, stderr.read());
+    } finally {
+      signal?.removeEventListener('abort', callOff);
     }
     connection.notify(INITIALIZED);
     // What it says from now on may be about data: nobody shows it, so nobody keeps it.

@@ -1,14 +1,17 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { followRecords, readRecords } from '../../audit/read-records.ts';
+import { followRecords, readRecords, toJsonl } from '../../audit/read-records.ts';
 import { createJournalAccess } from '../../compose/journal-access.ts';
 import { createSystem } from '../../compose/system.ts';
-import { openWorkspace, placesOf } from '../../compose/workspace.ts';
+import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type TaskId, taskId, traceId } from '../../domain/ids.ts';
 import { type AuditRecord, RECORD_TYPES, type RecordType } from '../../domain/record.ts';
 import { type Common, command, readCount } from '../program.ts';
 import { recordChange } from '../record-change.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 interface TailOptions extends Common {
   readonly follow: boolean;
@@ -70,8 +73,7 @@ export function addAuditCommands(program: Command): void {
     'show every record of one call; with --content also its sealed arguments',
     (c) => c.option('--content', 'open the sealed arguments with the vault key', false),
     async (output, options, [span = '']) => {
-      const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-      try {
+      await withWorkspace(options, async (workspace) => {
         const access = createJournalAccess(workspace.places.journal);
         const records: (AuditRecord & { content?: string })[] = [];
         for await (const record of readRecords(access.read(0))) {
@@ -84,9 +86,7 @@ export function addAuditCommands(program: Command): void {
             hint: '`remit audit tail` shows spans.',
           });
         output.result(records, () => records.map((record) => JSON.stringify(record, null, 2)).join('\n'));
-      } finally {
-        await workspace.close();
-      }
+      });
     },
   );
 
@@ -133,7 +133,8 @@ export function addAuditCommands(program: Command): void {
       if (options.format !== 'jsonl')
         throw new RemitError('ERR_USAGE', `format ${options.format} is not known`, { hint: 'Use jsonl.' });
       const journal = createJournalAccess(placesOf(await loadConfig(options.config)).journal);
-      for await (const record of readRecords(journal.read(0))) process.stdout.write(`${JSON.stringify(record)}\n`);
+      // A journal may be larger than memory: written only as fast as it is read.
+      await pipeline(Readable.from(toJsonl(readRecords(journal.read(0)))), process.stdout, { end: false });
     },
   );
 
@@ -143,8 +144,7 @@ export function addAuditCommands(program: Command): void {
     'erase the key of an ended task: its sealed arguments can never be read again; the trail still verifies',
     (c) => c,
     async (output, options, [task = '']) => {
-      const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-      try {
+      await withWorkspace(options, async (workspace) => {
         const { tenant } = workspace.estate;
         const known = await workspace.store.tasks.get(tenant, task as TaskId);
         if (known !== undefined && known.state !== 'ended') {
@@ -157,9 +157,7 @@ export function addAuditCommands(program: Command): void {
             hint: 'It may have been erased before.',
           });
         output.result({ task, erased }, () => `the key of ${task} is erased`);
-      } finally {
-        await workspace.close();
-      }
+      });
     },
   );
 }

@@ -1,22 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { readAgentKey } from '../../agent/agent-key.ts';
 import { reuseSession } from '../../agent/reuse-session.ts';
 import { bridgeStdio } from '../../agent/stdio-bridge.ts';
 import { type Declaration, openTaskSession } from '../../agent/task-session.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { findGateway } from '../admin-client.ts';
 import { type Common, command } from '../program.ts';
+import { type AgentOptions, readSessionOptions } from '../session-options.ts';
 
-interface SessionOptions extends Common {
-  readonly agent: string;
+interface SessionOptions extends Common, AgentOptions {
   readonly template?: string;
   readonly purpose?: string;
-  readonly url?: string;
-  readonly key?: string;
-  readonly userTokenFile?: string;
 }
 
 const sessionOptions = (c: Command): Command =>
@@ -103,14 +97,8 @@ async function sessionFrom(
     );
   }
   return {
-    gateway: await findGateway(loaded, options.url),
-    agent: options.agent,
-    key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
+    ...(await readSessionOptions(loaded, options)),
     task: { declare: { template, ...(options.purpose !== undefined && { purpose: options.purpose }) } },
-    ...(options.userTokenFile !== undefined && {
-      subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim(),
-    }),
-    clock: Date.now,
   };
 }
 

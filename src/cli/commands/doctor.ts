@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { diagnose } from '../../compose/diagnose.ts';
-import { createSystem } from '../../compose/system.ts';
-import { openWorkspace } from '../../compose/workspace.ts';
 import { isRemitError, messageOf } from '../../domain/errors.ts';
 import { callAdmin } from '../admin-client.ts';
 import { type Common, command } from '../program.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 interface Status {
   readonly url: string;
@@ -21,8 +20,7 @@ export function addDoctorCommand(program: Command): void {
     'look at everything and say what is wrong and what to do about it',
     (c) => c,
     async (output, options) => {
-      const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-      try {
+      await withWorkspace(options, async (workspace) => {
         const checks = [...(await diagnose(workspace)), await gatewayCheck(workspace.places.socket)];
         output.result(checks, () =>
           checks
@@ -33,9 +31,7 @@ export function addDoctorCommand(program: Command): void {
             .join('\n'),
         );
         if (checks.some(({ state }) => state === 'fail')) process.exitCode = 1;
-      } finally {
-        await workspace.close();
-      }
+      });
     },
   );
 }

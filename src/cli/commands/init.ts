@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { writeAgentKey } from '../../agent/agent-key.ts';
 import { buildEstate } from '../../compose/estate.ts';
 import { writePolicySchema } from '../../compose/policies.ts';
-import { createVaultKey } from '../../compose/vault-key.ts';
+import { ensureVaultKey } from '../../compose/vault-key.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { configJsonSchema } from '../../config/json-schema.ts';
 import { loadConfig } from '../../config/load-config.ts';
@@ -52,7 +52,7 @@ export function addInitCommand(program: Command): void {
       const places = placesOf(loaded);
       await mkdir(places.data, { recursive: true, mode: 0o700 });
       await writeIgnoreFile(places.data);
-      if (!(await exists(places.keyFile))) await createVaultKey(places.keyFile);
+      await ensureVaultKey(places.keyFile);
       if (!(await exists(places.agentKey('my-agent')))) {
         await writeAgentKey('my-agent', {
           privateKey: places.agentKey('my-agent'),

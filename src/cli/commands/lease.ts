@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { reapLeases } from '../../compose/reap-leases.ts';
-import { createSystem } from '../../compose/system.ts';
-import { openWorkspace, placesOf } from '../../compose/workspace.ts';
+import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { Lease } from '../../domain/lease.ts';
 import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
 import { type Common, command } from '../program.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 export function addLeaseCommands(program: Command): void {
   const group = program.command('lease').description('downstream credentials that tasks hold');
@@ -17,8 +17,7 @@ export function addLeaseCommands(program: Command): void {
     'list leases',
     (c) => c.option('--all', 'ended ones too', false),
     async (output, options) => {
-      const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-      try {
+      await withWorkspace(options, async (workspace) => {
         const leases = await workspace.store.leases.list(
           workspace.estate.tenant,
           options.all ? {} : { states: ['intended', 'active', 'revoking', 'lapsing'] },
@@ -39,9 +38,7 @@ export function addLeaseCommands(program: Command): void {
             'No lease is alive. (`--all` shows ended ones.)',
           ),
         );
-      } finally {
-        await workspace.close();
-      }
+      });
     },
   );
 
@@ -63,14 +60,15 @@ export function addLeaseCommands(program: Command): void {
     'revoke expired leases without a gateway: the independent second line, for a timer on another machine',
     (c) => c.option('--all', 'every lease, expired or not (no gateway may be running)', false),
     async (output, options) => {
-      const workspace = await openWorkspace(options.config, createSystem({ log: output.isJson ? 'json' : 'pretty' }));
-      try {
-        const reaped = await reapLeases(workspace, options.all);
-        output.result(reaped, () => `${reaped.revoked} leases revoked, ${reaped.failed} failed`);
-        if (reaped.failed > 0) process.exitCode = 9;
-      } finally {
-        await workspace.close();
-      }
+      await withWorkspace(
+        options,
+        async (workspace) => {
+          const reaped = await reapLeases(workspace, options.all);
+          output.result(reaped, () => `${reaped.revoked} leases revoked, ${reaped.failed} failed`);
+          if (reaped.failed > 0) process.exitCode = 9;
+        },
+        output.isJson ? 'json' : 'pretty',
+      );
     },
   );
 }

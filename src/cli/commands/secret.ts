@@ -1,9 +1,6 @@
-import { access, mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { Command } from 'commander';
-import { createSystem } from '../../compose/system.ts';
-import { createVaultKey } from '../../compose/vault-key.ts';
-import { openWorkspace, placesOf, type Workspace } from '../../compose/workspace.ts';
+import { ensureVaultKey } from '../../compose/vault-key.ts';
+import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { SECRET_NAME } from '../../config/schema.ts';
 import { RemitError } from '../../domain/errors.ts';
@@ -11,6 +8,7 @@ import { Secret } from '../../domain/secret.ts';
 import { table } from '../output.ts';
 import { type Common, command, readStandardInput } from '../program.ts';
 import { recordChange } from '../record-change.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 export function addSecretCommands(program: Command): void {
   const group = program.command('secret').description('the vault: static secrets, sealed at rest');
@@ -22,16 +20,11 @@ export function addSecretCommands(program: Command): void {
     (c) => c,
     async (output, options) => {
       const { keyFile } = placesOf(await loadConfig(options.config));
-      const isThere = await access(keyFile).then(
-        () => true,
-        () => false,
-      );
-      await mkdir(dirname(keyFile), { recursive: true, mode: 0o700 });
-      if (!isThere) await createVaultKey(keyFile);
-      output.result({ keyFile, created: !isThere }, () =>
-        isThere
-          ? `${keyFile} is there already`
-          : `written: ${keyFile} (0600). Without it nothing that is sealed can be opened: back it up apart.`,
+      const created = await ensureVaultKey(keyFile);
+      output.result({ keyFile, created }, () =>
+        created
+          ? `written: ${keyFile} (0600). Without it nothing that is sealed can be opened: back it up apart.`
+          : `${keyFile} is there already`,
       );
     },
   );
@@ -104,13 +97,4 @@ export function addSecretCommands(program: Command): void {
       output.result({ name, removed }, () => `${name} is removed`);
     },
   );
-}
-
-async function withWorkspace<T>(options: Common, work: (workspace: Workspace) => Promise<T>): Promise<T> {
-  const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-  try {
-    return await work(workspace);
-  } finally {
-    await workspace.close();
-  }
 }

@@ -1,32 +1,28 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { readAgentKey } from '../../agent/agent-key.ts';
 import { openTaskSession } from '../../agent/task-session.ts';
-import { createSystem } from '../../compose/system.ts';
-import { openWorkspace, placesOf } from '../../compose/workspace.ts';
+import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { userKey } from '../../domain/principal.ts';
-import { callAdmin, findGateway } from '../admin-client.ts';
+import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
 import { type Common, command, readCount } from '../program.ts';
+import { type AgentOptions, readSessionOptions } from '../session-options.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 export function addTaskCommands(program: Command): void {
   const group = program.command('task').description('pieces of work that access is granted for');
 
   command<
-    Common & {
-      agent: string;
-      template: string;
-      purpose?: string;
-      tools?: string;
-      resources?: string;
-      classes?: string;
-      calls?: string;
-      seconds?: string;
-      key?: string;
-      url?: string;
-      userTokenFile?: string;
-    }
+    Common &
+      AgentOptions & {
+        template: string;
+        purpose?: string;
+        tools?: string;
+        resources?: string;
+        classes?: string;
+        calls?: string;
+        seconds?: string;
+      }
   >(
     group,
     'start',
@@ -48,12 +44,7 @@ export function addTaskCommands(program: Command): void {
       const loaded = await loadConfig(options.config);
       const list = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
       const session = await openTaskSession({
-        gateway: await findGateway(loaded, options.url),
-        agent: options.agent,
-        key: await readAgentKey(options.key ?? placesOf(loaded).agentKey(options.agent)),
-        ...(options.userTokenFile !== undefined && {
-          subjectToken: (await readFile(options.userTokenFile, 'utf8')).trim(),
-        }),
+        ...(await readSessionOptions(loaded, options)),
         task: {
           declare: {
             template: options.template,
@@ -67,7 +58,6 @@ export function addTaskCommands(program: Command): void {
             }),
           },
         },
-        clock: Date.now,
       });
       const token = await session.token();
       output.result(
@@ -83,8 +73,7 @@ export function addTaskCommands(program: Command): void {
     'list tasks',
     (c) => c.option('--all', 'ended ones too', false),
     async (output, options) => {
-      const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-      try {
+      await withWorkspace(options, async (workspace) => {
         const tasks = await workspace.store.tasks.list(workspace.estate.tenant, options.all ? {} : { state: 'active' });
         output.result(tasks, () =>
           table(
@@ -101,9 +90,7 @@ export function addTaskCommands(program: Command): void {
             'No active task. (`--all` shows ended ones.)',
           ),
         );
-      } finally {
-        await workspace.close();
-      }
+      });
     },
   );
 

@@ -1,8 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parseDocument } from 'yaml';
-import { createSystem } from '../../compose/system.ts';
-import { openWorkspace, type Workspace } from '../../compose/workspace.ts';
+import type { Workspace } from '../../compose/workspace.ts';
 import { parseConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import type { ConnectorId } from '../../domain/ids.ts';
@@ -12,6 +11,7 @@ import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
 import { type Common, command } from '../program.ts';
 import { recordChange } from '../record-change.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 export function addToolCommands(program: Command): void {
   const group = program.command('tool').description('tools of connectors, and their profiles');
@@ -180,13 +180,4 @@ async function approve(workspace: Workspace, proposals: readonly Proposal[], by:
 
 async function seenTools(workspace: Workspace, connector: string | undefined): Promise<InventoryTool[]> {
   return workspace.store.inventory.tools(workspace.estate.tenant, connector);
-}
-
-async function withWorkspace(options: Common, work: (workspace: Workspace) => Promise<void>): Promise<void> {
-  const workspace = await openWorkspace(options.config, createSystem({ log: 'silent' }));
-  try {
-    await work(workspace);
-  } finally {
-    await workspace.close();
-  }
 }

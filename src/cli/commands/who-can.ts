@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { createSystem } from '../../compose/system.ts';
-import { openWorkspace } from '../../compose/workspace.ts';
 import { type Access, whoCan } from '../../inventory/who-can.ts';
 import { type Common, command } from '../program.ts';
+import { withWorkspace } from '../with-workspace.ts';
 
 export function addWhoCanCommand(program: Command): void {
   command<Common & { agent?: string; tool?: string; resource?: string }>(
@@ -15,15 +14,11 @@ export function addWhoCanCommand(program: Command): void {
         .option('-t, --tool <tool>', 'only this connector/tool, or connector')
         .option('-r, --resource <name>', 'only this resource, for example shop_db:public.orders'),
     async (output, { config, agent, tool, resource }) => {
-      const system = createSystem({ log: 'silent' });
-      const workspace = await openWorkspace(config, system);
-      try {
+      await withWorkspace({ config }, async ({ store, estate, system }) => {
         const filter = { ...(agent && { agent }), ...(tool && { tool }), ...(resource && { resource }) };
-        const answer = await whoCan(workspace.store, workspace.estate.tenant, filter, system.clock());
+        const answer = await whoCan(store, estate.tenant, filter, system.clock());
         output.result(answer, () => (answer.length === 0 ? 'Nobody.' : answer.map(describe).join('\n')));
-      } finally {
-        await workspace.close();
-      }
+      });
     },
   );
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRemitError, messageOf } from '../../domain/errors.ts';
 import { isRefused } from '../../domain/refusal.ts';
 import type { Gateway } from '../gateway.ts';
-import { governCall } from '../pipeline.ts';
+import { type Governed, governCall } from '../pipeline.ts';
 import { authenticate, type Caller } from '../stages/authenticate.ts';
 import { listTools } from '../stages/list-tools.ts';
 import { identityOf } from '../stages/record-intent.ts';
@@ -54,8 +54,18 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
       },
       signal,
     );
-    const answer = isRefused(reply) ? refusalAnswer(id, reply.refusal, challenge) : replyAnswer(id, reply);
-    return { answer, afterwards: recordOutcome };
+    return { answer: answerOf(id, reply), afterwards: recordOutcome };
+  }
+
+  /** The call is over: whatever cannot be written out must not read as if nothing had been forwarded, nor lose its outcome. */
+  function answerOf(id: Request['id'], reply: Governed['reply']): HttpAnswer {
+    try {
+      return isRefused(reply) ? refusalAnswer(id, reply.refusal, challenge) : replyAnswer(id, reply);
+    } catch (error) {
+      gateway.log.warn({ error: messageOf(error) }, 'a reply of a connector cannot be written out');
+      const next = 'The call may have had its effect: check before calling again.';
+      return errorAnswer(200, id, -31000, `The connector replied with what cannot be passed on. ${next}`);
+    }
   }
 
   async function answerPost(request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
@@ -71,6 +81,11 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
       return { answer: errorAnswer(415, null, -32600, 'Content-Type must be application/json') };
     }
     const body = await readBody(request, options.maxBodyBytes);
+    // A body may take its time: what the task may do is asked when it is there.
+    if (gateway.tasks.get(caller.task.id) === undefined) {
+      const reason = `task ${caller.task.id} has ended`;
+      return { answer: refusalAnswer(null, { kind: 'unauthenticated', error: 'invalid_token', reason }, challenge) };
+    }
     if ('problem' in body) return { answer: errorAnswer(body.status, null, -32700, body.problem) };
     const message = readMessage(body.text, request.headers);
     if ('problem' in message) {

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isJsonObject } from '../../domain/json.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** One JSON-RPC message from a client. */
@@ -29,13 +30,13 @@ export function readMessage(text: string, headers: IncomingHttpHeaders): ClientM
   const message = parsed.value;
   if (Array.isArray(message))
     return problem(-32600, 'JSON-RPC batches are not supported; send one message a request', null);
-  if (!isObject(message) || message.jsonrpc !== '2.0') {
+  if (!isJsonObject(message) || message.jsonrpc !== '2.0') {
     return problem(-32600, 'not a JSON-RPC 2.0 message: an object with "jsonrpc": "2.0" is expected', null);
   }
   const id = typeof message.id === 'string' || typeof message.id === 'number' ? message.id : null;
   if (message.method === undefined && ('result' in message || 'error' in message)) return { kind: 'response' };
   if (typeof message.method !== 'string') return problem(-32600, '"method" must be a string', id);
-  if (message.params !== undefined && !isObject(message.params))
+  if (message.params !== undefined && !isJsonObject(message.params))
     return problem(-32602, '"params" must be an object', id);
   const params = message.params ?? {};
 
@@ -81,8 +82,4 @@ function problem(
   data?: object,
 ): { problem: MessageProblem } {
   return { problem: { rpcCode, reason, id, ...(data && { data }) } };
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }

@@ -44,7 +44,7 @@ export function refusalAnswer(
         headers: { 'WWW-Authenticate': challenge(refusal.error, refusal.reason) },
       };
     case 'malformed':
-      return errorAnswer(refusal.status === 413 ? 413 : refusal.status, id, refusal.rpcCode, refusal.reason);
+      return errorAnswer(400, id, refusal.rpcCode, refusal.reason);
     case 'denied':
       return resultAnswer(id, JSON.stringify(denialResult(refusal.decision)));
     case 'unavailable':

@@ -1,3 +1,5 @@
+import { foldName } from '../../domain/json.ts';
+
 /**
  * JSON that has one reading only (guarantee D4). Two parsers may differ on duplicate keys (first or last wins), on keys that
  * differ in case (Go's decoder folds them), on integers beyond 2^53 and on deep nesting: a decision made on one reading
@@ -70,7 +72,7 @@ class FoldedKeys {
     let key = text.slice(start + 1, end);
     if (key.includes('\\')) key = JSON.parse(text.slice(start, end + 1)) as string;
     if (key === '__proto__') return 'key "__proto__"';
-    const folded = key.toLowerCase();
+    const folded = foldName(key);
     if (this.#many !== undefined) {
       if (this.#many.has(folded)) return duplicate(key);
       this.#many.add(folded);

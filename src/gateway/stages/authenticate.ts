@@ -3,7 +3,7 @@ import { isRefused, type Refused, refuse } from '../../domain/refusal.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Gateway } from '../gateway.ts';
 
-/** Who calls, and on which live task: proven anew at each request (R09). */
+/** Who calls, and on which live task: proven anew at each request. */
 export interface Caller {
   readonly principal: Principal;
   readonly task: Task;

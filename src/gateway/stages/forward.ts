@@ -31,6 +31,8 @@ export async function forward(
     const connection = gateway.connections.get(task.id, tool.connector, leased.held);
     const upstream = connection instanceof Promise ? await connection : connection;
     if (gateway.tasks.get(task.id) === undefined) return ended(task.id);
+    // Opening it may have taken a while too: a lease that was revoked meanwhile carries nothing (guarantee V2).
+    if (leased.held?.isLive === false) return revoked(tool);
     return await upstream.request('tools/call', params, { signal, timeoutMs });
   } catch (error) {
     const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
@@ -48,6 +50,15 @@ export async function forward(
       nextStep: 'The call may or may not have had its effect: check before calling again.',
     });
   }
+}
+
+function revoked(tool: GovernedTool): Refused {
+  return refuse({
+    kind: 'unavailable',
+    code: 'ERR_CREDENTIAL_REVOKE',
+    reason: `the credential for ${tool.connector} was revoked before the call was sent`,
+    nextStep: 'Nothing was sent. Try again; if the task goes on, it gets a new credential.',
+  });
 }
 
 function ended(task: string): Refused {

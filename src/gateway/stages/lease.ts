@@ -7,7 +7,7 @@ import type { Caller } from './authenticate.ts';
 import { identityOf } from './record-intent.ts';
 import type { ToolCall } from './resolve.ts';
 
-/** The credential for the call, or `none` where the connector needs none. The agent never sees it (guarantee L6). */
+/** The credential for the call; undefined where the connector needs none. The agent never sees it (guarantee L6). */
 export interface Leased {
   readonly held: HeldLease | undefined;
 }

@@ -55,7 +55,7 @@ export async function recordIntent(
   });
 }
 
-/** Probing for names is worth as much on the record as a denied call (R102). */
+/** Probing for names is worth as much on the record as a denied call. */
 export async function recordUnknownTool(gateway: Gateway, caller: Caller, call: ToolCall): Promise<void> {
   await gateway.recorder.record({
     type: 'decision',

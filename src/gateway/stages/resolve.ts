@@ -19,7 +19,6 @@ export function resolve(gateway: Gateway, call: ToolCall): GovernedTool | Refuse
   if (tool !== undefined) return tool;
   return refuse({
     kind: 'malformed',
-    status: 400,
     rpcCode: -32602,
     reason: `Unknown tool: ${call.exposedName.slice(0, 80)}. Ask tools/list for the names.`,
   });

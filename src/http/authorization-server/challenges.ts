@@ -14,15 +14,6 @@ export function unauthorizedChallenge(
   });
 }
 
-/** `WWW-Authenticate` of a 403: the agent can obtain a token that would do. Never for a policy's denial, or it loops. */
-export function insufficientScopeChallenge(resource: string, options: { reason: string; scope?: string }): string {
-  return challenge(resource, {
-    error: 'insufficient_scope',
-    error_description: options.reason,
-    ...(options.scope !== undefined && { scope: options.scope }),
-  });
-}
-
 function challenge(resource: string, parameters: Readonly<Record<string, string>>): string {
   const all = {
     ...parameters,
