@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { ERROR_EXIT_CODES, messageOf, RemitError } from '../domain/errors.ts';
+import { printable, printableJson } from '../domain/visible-text.ts';
 
 /** How commands speak: tables and sentences for people, one JSON document with `--json`. */
 export interface Output {
@@ -14,25 +15,49 @@ export function createOutput(isJson: boolean): Output {
   return {
     isJson,
     result(value, human) {
-      process.stdout.write(isJson ? `${JSON.stringify(value, null, 2)}\n` : `${human()}\n`);
+      process.stdout.write(`${isJson ? jsonText(value, 2) : forTerminal(human())}\n`);
     },
     note(text) {
-      if (!isJson) process.stderr.write(`${text}\n`);
+      if (!isJson) process.stderr.write(`${forTerminal(text)}\n`);
     },
   };
+}
+
+/** What of a text may reach a terminal as it is: its lines, and the colours that we write ourselves. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const OURS = /(\n|\u001b\[(?:[12]|22|3[1236]|39)m)/;
+
+/**
+ * Text of several lines for people: nothing in it can command the terminal or hide. A single value that somebody else wrote goes through
+ * `lineText` first, so that it cannot pass for a line of ours either.
+ */
+function forTerminal(text: string): string {
+  return text
+    .split(OURS)
+    .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+    .join('');
+}
+
+/** Values of others for people, on one line. */
+export const lineText = printable;
+
+/** JSON that a terminal may show as it is. */
+export function jsonText(value: unknown, indent?: number): string {
+  return printableJson(JSON.stringify(value, null, indent));
 }
 
 /** Aligned columns; empty rows are said, not shown as nothing. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], empty: string): string {
   if (rows.length === 0) return empty;
-  const all = [headings, ...rows];
+  const clean = rows.map((row) => row.map(lineText));
+  const all = [headings, ...clean];
   const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join('  ')
       .trimEnd();
-  return [pc.dim(line(headings)), ...rows.map(line)].join('\n');
+  return [pc.dim(line(headings)), ...clean.map(line)].join('\n');
 }
 
 /** Prints an error with its place and next step and gives the exit code. */
@@ -41,12 +66,12 @@ export function reportError(error: unknown, isJson: boolean): number {
     error instanceof RemitError ? error : new RemitError('ERR_INTERNAL', messageOf(error), { cause: error });
   if (isJson) {
     const { code, message, where, hint } = known;
-    process.stderr.write(`${JSON.stringify({ error: { code, message, where, hint } })}\n`);
+    process.stderr.write(`${jsonText({ error: { code, message, where, hint } })}\n`);
   } else {
     const lines = [`${pc.red('error')} ${known.code}: ${known.message}`];
     if (known.where !== undefined && !known.message.includes(known.where)) lines.push(`  where: ${known.where}`);
     if (known.hint !== undefined) lines.push(`  next:  ${known.hint}`);
-    process.stderr.write(`${lines.join('\n')}\n`);
+    process.stderr.write(`${forTerminal(lines.join('\n'))}\n`);
     if (known.code === 'ERR_INTERNAL' && process.env.REMIT_DEBUG)
       process.stderr.write(`${String((error as Error).stack)}\n`);
   }

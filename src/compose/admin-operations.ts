@@ -1,6 +1,7 @@
 import type { Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
 import { connectorId, leaseId, taskId } from '../domain/ids.ts';
+import { isJsonObject } from '../domain/json.ts';
 import type { AdminOperation } from '../http/admin-socket.ts';
 import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
@@ -44,7 +45,10 @@ export function adminOperations(parts: {
     refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
     /** A change that the command line makes itself, in a store or file that it can open. */
     async record({ detail = '{}' }) {
-      await recorder.record({ type: 'administration', detail: JSON.parse(detail) as Record<string, unknown> });
+      const change: unknown = JSON.parse(detail);
+      // Anything else would be a record that nobody can read back, and the next start refuses a log with one.
+      if (!isJsonObject(change)) throw new RemitError('ERR_USAGE', 'a record of a change is a JSON object');
+      await recorder.record({ type: 'administration', detail: change });
     },
     async 'rotate-keys'() {
       await administer({ action: 'signing_keys_rotate' });

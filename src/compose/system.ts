@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { RandomBytes } from '../domain/ids.ts';
+import { printable } from '../domain/visible-text.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 
 /** The real clock, randomness, timers and log: everything that tests replace. */
@@ -69,7 +70,9 @@ function createLog(kind: 'pretty' | 'json' | 'silent', level: string): Log {
   const say =
     (mark: string) =>
     (fields: object, message: string): void => {
-      process.stderr.write(`${mark} ${message}${Object.keys(fields).length > 0 ? `  ${describe(fields)}` : ''}\n`);
+      const more = Object.keys(fields).length > 0 ? `  ${describe(fields)}` : '';
+      // Servers and callers have their say in messages: it must not command the operator's terminal, nor forge a line.
+      process.stderr.write(`${printable(`${mark} ${message}${more}`)}\n`);
     };
   return { debug: level === 'debug' ? say('debug') : () => {}, info: say(' '), warn: say('warn'), error: say('error') };
 }

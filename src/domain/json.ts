@@ -12,3 +12,37 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** Shorter texts cannot hold enough levels to matter. */
+const SCANNED_FROM = 65_536;
+
+/**
+ * Whether a large JSON text is nested deeper than `levels`. Looked at before it is parsed: a parser needs seconds for some million brackets,
+ * and nothing else is served meanwhile (guarantee I3). For text that is no JSON the answer means nothing; parsing it then fails.
+ */
+export function isLargeAndDeep(text: string, levels: number): boolean {
+  if (text.length < SCANNED_FROM) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 34) {
+      at = endOfString(text, at);
+      if (at === -1) return false;
+    } else if (code === 91 || code === 123) {
+      depth += 1;
+      if (depth > levels) return true;
+    } else if (code === 93 || code === 125) depth -= 1;
+  }
+  return false;
+}
+
+/** Where the string that opens at `start` closes; −1 when it does not. */
+export function endOfString(text: string, start: number): number {
+  let at = text.indexOf('"', start + 1);
+  for (;;) {
+    let slashes = 0;
+    while (text.charCodeAt(at - 1 - slashes) === 92) slashes++;
+    if (slashes % 2 === 0) return at;
+    at = text.indexOf('"', at + 1);
+  }
+}

@@ -58,12 +58,12 @@ async function answer(
   response: ServerResponse,
   operations: Readonly<Record<string, AdminOperation>>,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://admin');
-  const name = url.pathname.slice(1);
-  const operation = Object.hasOwn(operations, name) ? operations[name] : undefined;
   let status = 200;
   let body: unknown;
   try {
+    const url = new URL(request.url ?? '/', 'http://admin');
+    const name = url.pathname.slice(1);
+    const operation = Object.hasOwn(operations, name) ? operations[name] : undefined;
     if (request.method !== 'POST' || operation === undefined)
       throw new RemitError('ERR_NOT_FOUND', `no operation ${name}`);
     body = (await operation(Object.fromEntries(url.searchParams))) ?? {};

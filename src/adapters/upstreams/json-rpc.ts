@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import { isJsonObject, isLargeAndDeep, type JsonObject } from '../../domain/json.ts';
 import type { UpstreamReply } from '../../seams/upstream.ts';
 
 /** JSON-RPC 2.0 at the wire level: what we write, and what we make of what a server writes. Pure. */
@@ -66,6 +66,8 @@ const HEAD = /^\{"jsonrpc":"2\.0","id":(\d{1,15}),"result":(?=\{)/;
 const TAIL = /,"jsonrpc":"2\.0","id":(\d{1,15})\}$/;
 const LEAD = '{"result":';
 const LONGEST_TAIL = 48;
+/** Levels of a large message; no server that means well comes near. */
+const DEEPEST = 1_000;
 
 /**
  * Where `result` stands in a reply that is written in one of the two usual orders. Only a guess: it holds if and only if
@@ -89,6 +91,7 @@ function parseOrUndefined(text: string): unknown {
 
 /** Reads one message. Usually one `JSON.parse`, of the result alone; its text is then cut out of what was received. */
 export function readMessage(text: string): Incoming {
+  if (isLargeAndDeep(text, DEEPEST)) return { kind: 'garbage' };
   const guess = guessResult(text);
   if (guess !== undefined) {
     const result = parseOrUndefined(guess.resultText);

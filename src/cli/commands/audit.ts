@@ -9,6 +9,7 @@ import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type TaskId, taskId, traceId } from '../../domain/ids.ts';
 import { type AuditRecord, RECORD_TYPES, type RecordType } from '../../domain/record.ts';
+import { jsonText, lineText } from '../output.ts';
 import { type Common, command, readCount } from '../program.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
@@ -43,7 +44,7 @@ export function addAuditCommands(program: Command): void {
         ...(options.type !== undefined && { types: readTypes(options.type) }),
       };
       const print = (record: AuditRecord): void => {
-        process.stdout.write(`${output.isJson ? JSON.stringify(record) : describe(record)}\n`);
+        process.stdout.write(`${output.isJson ? jsonText(record) : lineText(describe(record))}\n`);
       };
       const newest: AuditRecord[] = [];
       const wanted = readCount('--last', options.last);
@@ -85,7 +86,7 @@ export function addAuditCommands(program: Command): void {
           throw new RemitError('ERR_NOT_FOUND', `no record has span ${span}`, {
             hint: '`remit audit tail` shows spans.',
           });
-        output.result(records, () => records.map((record) => JSON.stringify(record, null, 2)).join('\n'));
+        output.result(records, () => records.map((record) => jsonText(record, 2)).join('\n'));
       });
     },
   );

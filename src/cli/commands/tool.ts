@@ -86,6 +86,8 @@ export function addToolCommands(program: Command): void {
 interface Proposal extends ProposedProfile {
   readonly connector: string;
   readonly tool: string;
+  /** What the server says of it: for the approver to read, and not to be believed. */
+  readonly description: string;
 }
 
 async function propose(workspace: Workspace, target: string, isAll: boolean): Promise<Proposal[]> {
@@ -125,6 +127,7 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
   return chosen.map((tool) => ({
     connector,
     tool: tool.name,
+    description: String((tool.definition as Record<string, unknown>).description ?? ''),
     ...proposeProfile({
       connector: connector as ConnectorId,
       name: tool.name,
@@ -145,6 +148,7 @@ function proposalText(proposals: readonly Proposal[]): string {
     );
     lines.push(
       `${JSON.stringify(proposal.tool)}:  # class from: ${proposal.basis}`,
+      `  # the server says: ${proposal.description.replace(/\s+/g, ' ').slice(0, 300)}`,
       `  class: ${proposal.class}`,
       `  arguments: { ${args.join(', ')} }`,
       `  reversible: ${proposal.reversible}`,

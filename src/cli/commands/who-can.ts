@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type Access, whoCan } from '../../inventory/who-can.ts';
+import { lineText } from '../output.ts';
 import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
@@ -36,5 +37,5 @@ function describe(access: Access): string {
   for (const { lease, scope, until } of access.credentials) {
     lines.push(`         holding ${lease}: ${scope}${until ? `, valid until ${until}` : ''}`);
   }
-  return lines.join('\n');
+  return lines.map(lineText).join('\n');
 }

@@ -1,4 +1,4 @@
-import { foldName } from '../../domain/json.ts';
+import { endOfString, foldName, isLargeAndDeep } from '../../domain/json.ts';
 
 /**
  * JSON that has one reading only (guarantee D4). Two parsers may differ on duplicate keys (first or last wins), on keys that
@@ -13,6 +13,7 @@ export type StrictJson = { readonly value: unknown } | { readonly problem: strin
 
 /** Parses JSON text; `problem` says what is wrong and at which character. */
 export function parseStrictJson(text: string): StrictJson {
+  if (isLargeAndDeep(text, MAX_JSON_DEPTH)) return { problem: `nested deeper than ${MAX_JSON_DEPTH} levels` };
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -24,7 +25,6 @@ export function parseStrictJson(text: string): StrictJson {
 }
 
 const QUOTE = 34;
-const BACKSLASH = 92;
 const COLON = 58;
 const MINUS = 45;
 
@@ -87,16 +87,6 @@ class FoldedKeys {
 
 function duplicate(key: string): string {
   return `duplicate key ${JSON.stringify(key.slice(0, 40))} (keys are compared without case)`;
-}
-
-function endOfString(text: string, start: number): number {
-  let at = text.indexOf('"', start + 1);
-  for (;;) {
-    let slashes = 0;
-    while (text.charCodeAt(at - 1 - slashes) === BACKSLASH) slashes++;
-    if (slashes % 2 === 0) return at;
-    at = text.indexOf('"', at + 1);
-  }
 }
 
 function isFollowedByColon(text: string, from: number): boolean {

@@ -1,5 +1,6 @@
 import { messageOf } from '../../domain/errors.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
+import { renderDefinition } from '../../inventory/render-definition.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Caller } from './authenticate.ts';
 import { identityOf } from './record-intent.ts';
@@ -13,6 +14,7 @@ export async function listTools(gateway: Gateway, caller: Caller, span: string):
   const { principal, task } = caller;
   const template = gateway.template(task.template);
   const shown: GovernedTool[] = [];
+  const texts: string[] = [];
   const counts = { undescribed: 0, quarantined: 0, withheld: 0 };
   for (const tool of gateway.catalogue.tools()) {
     if (tool.status !== 'described') {
@@ -20,8 +22,13 @@ export async function listTools(gateway: Gateway, caller: Caller, span: string):
       continue;
     }
     const decision = await gateway.decider.decideDiscovery({ principal, task, template, tool });
-    if (decision.verdict === 'permit') shown.push(tool);
-    else counts.withheld += 1;
+    const text = decision.verdict === 'permit' ? render(gateway, tool) : undefined;
+    if (text === undefined) {
+      counts.withheld += 1;
+      continue;
+    }
+    shown.push(tool);
+    texts.push(text);
   }
   await gateway.recorder.record({
     type: 'discovery',
@@ -29,18 +36,21 @@ export async function listTools(gateway: Gateway, caller: Caller, span: string):
     span,
     detail: { effect: 'list', shown: shown.map((tool) => tool.ref), ...counts, purpose: task.purpose },
   });
-  return JSON.stringify({
-    tools: shown.map(asClientSees),
-    _meta: { 'io.remit/withheld': counts },
-  });
+  return `{"tools":[${texts.join(',')}],"_meta":${JSON.stringify({ 'io.remit/withheld': counts })}}`;
 }
 
-/** The definition under the gateway's own name. A definition that cannot be written out is a fault of the server's. */
-function asClientSees(tool: GovernedTool): object {
+const rendered = new WeakMap<GovernedTool, string>();
+
+/** Once a definition. One that cannot be written out is its server's fault, and must not cost the others their place in the list. */
+function render(gateway: Gateway, tool: GovernedTool): string | undefined {
+  const known = rendered.get(tool);
+  if (known !== undefined) return known;
   try {
-    const { _meta: _dropped, ...definition } = tool.definition.raw;
-    return { ...definition, name: tool.exposedName };
+    const text = renderDefinition(tool);
+    rendered.set(tool, text);
+    return text;
   } catch (error) {
-    throw new Error(`definition of ${tool.ref}: ${messageOf(error)}`);
+    gateway.log.warn({ tool: tool.ref, error: messageOf(error) }, 'a tool definition cannot be written out');
+    return undefined;
   }
 }
