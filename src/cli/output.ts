@@ -1,6 +1,13 @@
-import pc from 'picocolors';
+import picocolors from 'picocolors';
 import { ERROR_EXIT_CODES, messageOf, RemitError } from '../domain/errors.ts';
 import { printable, printableJson } from '../domain/visible-text.ts';
+
+/**
+ * Colours on a terminal only: what goes into a file, a pipe or a CI log is plain. The library would also colour wherever `CI` is set.
+ */
+export const colours = picocolors.createColors(
+  process.stdout.isTTY === true && process.stderr.isTTY === true && picocolors.isColorSupported,
+);
 
 /** How commands speak: tables and sentences for people, one JSON document with `--json`. */
 export interface Output {
@@ -57,7 +64,7 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join('  ')
       .trimEnd();
-  return [pc.dim(line(headings)), ...clean.map(line)].join('\n');
+  return [colours.dim(line(headings)), ...clean.map(line)].join('\n');
 }
 
 /** Prints an error with its place and next step and gives the exit code. */
@@ -68,7 +75,7 @@ export function reportError(error: unknown, isJson: boolean): number {
     const { code, message, where, hint } = known;
     process.stderr.write(`${jsonText({ error: { code, message, where, hint } })}\n`);
   } else {
-    const lines = [`${pc.red('error')} ${known.code}: ${known.message}`];
+    const lines = [`${colours.red('error')} ${known.code}: ${known.message}`];
     if (known.where !== undefined && !known.message.includes(known.where)) lines.push(`  where: ${known.where}`);
     if (known.hint !== undefined) lines.push(`  next:  ${known.hint}`);
     process.stderr.write(`${forTerminal(lines.join('\n'))}\n`);

@@ -35,8 +35,7 @@ export function start(
   const child = spawn(process.execPath, [BIN, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     ...(options.cwd !== undefined && { cwd: options.cwd }),
-    // A CI server's environment would turn colours on, terminal or not.
-    env: { ...process.env, NO_COLOR: '1', ...options.env },
+    ...(options.env !== undefined && { env: { ...process.env, ...options.env } }),
   });
   processes.add(child);
   let stdout = '';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import pc from 'picocolors';
 import { diagnose } from '../../compose/diagnose.ts';
 import { isRemitError, messageOf } from '../../domain/errors.ts';
 import { callAdmin } from '../admin-client.ts';
+import { colours } from '../output.ts';
 import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
@@ -25,7 +25,12 @@ export function addDoctorCommand(program: Command): void {
         output.result(checks, () =>
           checks
             .map(({ name, state, what, hint }) => {
-              const mark = state === 'ok' ? pc.green('ok  ') : state === 'warn' ? pc.yellow('warn') : pc.red('FAIL');
+              const mark =
+                state === 'ok'
+                  ? colours.green('ok  ')
+                  : state === 'warn'
+                    ? colours.yellow('warn')
+                    : colours.red('FAIL');
               return `${mark}  ${name}: ${what}${hint === undefined || state === 'ok' ? '' : `\n      next: ${hint}`}`;
             })
             .join('\n'),
