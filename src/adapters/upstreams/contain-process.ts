@@ -54,6 +54,7 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
   const instance = Buffer.from(random(16)).toString('hex');
   const folder = await mkdtemp(join(options.temporaryFolder, 'remit-')); // mode 0700
   const watcher = new ProcessWatcher({ instance, folder, schedule, ...(log === undefined ? {} : { log }) });
+  await watcher.ready;
   const children = new Set<ContainedChild>();
   let started = 0;
   let closing: Promise<void> | undefined;

@@ -12,6 +12,7 @@ import { WATCHER_SCRIPT } from './watcher-script.ts';
  */
 
 const MOST_RESTARTS = 5;
+const START_TIMEOUT_MS = 5_000;
 const END_TIMEOUT_MS = 5_000;
 const SWEEP_TIMEOUT_MS = 5_000;
 
@@ -30,10 +31,20 @@ export class ProcessWatcher {
   readonly #sweeps = new Map<string, { group: number; done: () => void }>();
   #process: ChildProcess | undefined;
   #restarts = 0;
+  #isReady = (): void => {};
+  /** Resolves once the watcher does its work and a signal no longer stops it; also when that takes too long. */
+  readonly ready: Promise<void>;
   #isClosing = false;
 
   constructor(options: ProcessWatcherOptions) {
     this.#options = options;
+    this.ready = new Promise((resolve) => {
+      const cancel = options.schedule(START_TIMEOUT_MS, resolve);
+      this.#isReady = () => {
+        cancel();
+        resolve();
+      };
+    });
     this.#start();
   }
 
@@ -95,7 +106,8 @@ export class ProcessWatcher {
   #start(): void {
     // Detached: a session of its own, which no Ctrl-C and no kill of the gateway's group reaches. No inherited
     // environment: it needs nothing, and must not carry the tag that it looks for.
-    const child = spawn(process.execPath, ['--max-old-space-size=32', '-e', WATCHER_SCRIPT], {
+    const { instance, folder } = this.#options;
+    const child = spawn(process.execPath, ['--max-old-space-size=32', '-e', WATCHER_SCRIPT, instance, folder], {
       detached: true,
       env: {},
       cwd: '/',
@@ -116,7 +128,6 @@ export class ProcessWatcher {
     child.unref();
     unref(child.stdin);
     unref(child.stdout);
-    this.#tell(`instance ${this.#options.instance} ${this.#options.folder}`);
     for (const group of this.#groups) this.#tell(`add ${group}`);
     for (const [name, { group }] of this.#sweeps) this.#tell(`sweep ${name} ${group}`);
   }
@@ -139,6 +150,7 @@ export class ProcessWatcher {
 
   #hear(line: string): void {
     const [verb, child] = line.split(' ');
+    if (verb === 'ready') this.#isReady();
     if (verb === 'swept' && child !== undefined) this.#sweeps.get(child)?.done();
   }
 }

@@ -2,8 +2,9 @@
  * Program of the watcher process (process-watcher.ts), given to `node -e`: as text, so that it needs no file of its own
  * and starts alike from sources and from a build. CommonJS, no dependencies.
  *
- * Standard input, a line each: `instance <tag> <folder>`, `add <group>`, `drop <group>`, `sweep <child> <group>`; the
- * last one is answered by `swept <child>` once nothing of that child is left. At the end of input the gateway is gone,
+ * Arguments: the gateway's tag and its temporary folder. It says `ready` once no signal but SIGKILL ends it any more.
+ * Standard input, a line each: `add <group>`, `drop <group>`, `sweep <child> <group>`; the last one is answered by
+ * `swept <child>` once nothing of that child is left. At the end of input the gateway is gone,
  * however it went: everything that carries its tag, is in a group or session that it made, or descends from such a
  * process, is killed until nothing is found, and the gateway's temporary folder is removed.
  *
@@ -13,8 +14,8 @@ export const WATCHER_SCRIPT = String.raw`'use strict';
 const fs = require('node:fs');
 const groups = new Set();
 const sweeps = new Map();
-let instance;
-let folder;
+// Known from the first instruction on: a gateway that dies before it has said a word is cleaned up after too.
+const [, instance, folder] = process.argv;
 let isOver = false;
 let isSweeping = false;
 
@@ -71,7 +72,7 @@ function sweepOnce() {
 function endAll(rounds, clean) {
   for (const group of groups) kill(-group);
   const isOurs = (one) =>
-    (instance !== undefined && one.tag.startsWith(instance + '.')) || groups.has(one.group) || groups.has(one.session);
+    one.tag.startsWith(instance + '.') || groups.has(one.group) || groups.has(one.session);
   const cleanRounds = killMatching(readProcesses(), isOurs) === 0 ? clean + 1 : 0;
   // Several clean rounds: a child caught between fork and exec does not carry the tag yet.
   if (rounds < 400 && cleanRounds < 5) return void setTimeout(endAll, 25, rounds + 1, cleanRounds);
@@ -81,7 +82,6 @@ function endAll(rounds, clean) {
 
 function obey(line) {
   const [verb, first, ...rest] = line.split(' ');
-  if (verb === 'instance') { instance = first; folder = rest.join(' '); }
   if (verb === 'add') groups.add(Number(first));
   if (verb === 'drop') groups.delete(Number(first));
   if (verb !== 'sweep') return;
@@ -106,4 +106,5 @@ process.stdin.on('error', end);
 process.stdout.on('error', () => {});
 // A terminal's Ctrl-C and a service manager's stop reach every process: this one outlives the gateway on purpose.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGPIPE']) process.on(signal, () => {});
+process.stdout.write('ready\n');
 `;
