@@ -56,5 +56,7 @@ export function percentile(sorted: Float64Array, share: number): number {
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+  const middle = sorted.length / 2;
+  // Of an even number, the mean of the middle two: the lower one would flatter.
+  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 }
