@@ -1,11 +1,9 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
 import { buildSchema } from '../adapters/policy/cedar-schema.ts';
 import { type LoadedPolicies, loadPolicies } from '../adapters/policy/load-policies.ts';
 import type { PolicyInventory } from '../adapters/policy/policy-inventory.ts';
 import { RemitError } from '../domain/errors.ts';
-import type { PolicyEngine } from '../seams/policy-engine.ts';
 import type { Estate } from './estate.ts';
 
 /** Name of the schema file that `remit policy schema` and `remit up` write beside the policies. */
@@ -28,10 +26,6 @@ export async function readPolicies(folder: string, estate: Estate): Promise<Load
     })),
   );
   return loadPolicies(files, policyInventory(estate));
-}
-
-export function buildEngine(policies: LoadedPolicies): PolicyEngine {
-  return createCedarEngine(policies);
 }
 
 /** Writes the Cedar schema of the estate beside the policies; gives its path. */

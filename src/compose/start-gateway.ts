@@ -1,4 +1,5 @@
 import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
+import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf } from '../domain/errors.ts';
@@ -23,7 +24,7 @@ import { buildIssuers } from './issuers.ts';
 import { createToolLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
-import { buildEngine, readPolicies, writePolicySchema } from './policies.ts';
+import { readPolicies, writePolicySchema } from './policies.ts';
 import { recover } from './recover.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
@@ -70,7 +71,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         jwks: await readPublicKeys(workspace.loaded.resolvePath(agent.publicKeys)),
       })),
     );
-    const engine = buildEngine(policies);
+    const engine = createCedarEngine({ ...policies, log });
     const issuers = buildIssuers(workspace);
     closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
 
