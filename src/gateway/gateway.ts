@@ -6,7 +6,13 @@ import type { HeldLease } from '../leases/held-lease.ts';
 import type { Decider } from '../policy/decide.ts';
 import type { Authenticator } from '../seams/authenticator.ts';
 import type { Clock, Log } from '../seams/clock.ts';
+import type { Rounds } from './bridge/rounds.ts';
+import type { Sealer } from './bridge/sealer.ts';
 import type { Connections } from './connections.ts';
+import type { Hub } from './events/hub.ts';
+
+/** What a server may ask of a client. */
+export type ClientFeature = 'elicitation' | 'sampling' | 'roots';
 
 /** Everything that the pipeline's stages may use. Built once by `compose`; each stage takes what it needs of it. */
 export interface Gateway {
@@ -33,6 +39,16 @@ export interface Gateway {
   /** The task's lease for a connector; undefined when the connector needs no credential. */
   readonly acquireLease: (task: Task, connector: ConnectorId) => HeldLease | undefined | Promise<HeldLease | undefined>;
   readonly connections: Connections;
+  readonly hub: Hub;
+  readonly sealer: Sealer;
+  readonly rounds: Rounds;
+  /** What a connector's server may ask the client for: the owner's choice. */
+  readonly clientFeatures: (connector: ConnectorId) => readonly ClientFeature[];
+  /** Every registered connector, in the order of the configuration. */
+  readonly connectors: readonly ConnectorId[];
+  /** Takes a place among the calls that an agent may have under way; false when it has none left (guarantee I3). */
+  readonly enter: (agent: AgentId) => boolean;
+  readonly leave: (agent: AgentId) => void;
   readonly timeoutMs: (connector: ConnectorId) => number;
   readonly newSpan: () => string;
   readonly clock: Clock;

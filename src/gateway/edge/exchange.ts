@@ -1,0 +1,25 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ConnectorId } from '../../domain/ids.ts';
+import type { Caller } from '../stages/authenticate.ts';
+
+/** One authenticated HTTP exchange at the MCP endpoint, its body read and parsed strictly. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly caller: Caller;
+  /** The connector whose own path was called; undefined: the endpoint of all. */
+  readonly scope: ConnectorId | undefined;
+  /** Parsed body of a POST; undefined for GET and DELETE. */
+  readonly body: unknown;
+}
+
+/** What one era makes of an exchange. Never rejects: a fault is answered, as a refusal. */
+export interface EraEdge {
+  post(exchange: Exchange): Promise<void>;
+  get(exchange: Exchange): Promise<void> | void;
+  delete(exchange: Exchange): Promise<void> | void;
+  /** A task has ended: its streams and sessions go (guarantee V2). */
+  endTask(task: string): void;
+  /** The gateway stops: long-lived streams are closed so that calls under way can finish; nothing new is begun. */
+  drain(): void;
+}
