@@ -139,6 +139,16 @@ export interface InventoryTool {
   readonly lastSeenAt: number;
 }
 
+/** The definition of an item that its owner approved, or that was first seen under an approval which names none. */
+export interface InventoryPin {
+  readonly tenant: TenantId;
+  readonly connector: string;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly definition: object;
+  readonly pinnedAt: number;
+}
+
 /** A standing grant: this agent may start tasks under this template. */
 export interface InventoryGrant {
   readonly tenant: TenantId;
@@ -171,4 +181,7 @@ export interface InventoryRepository {
   connectors(tenant: TenantId): Promise<InventoryConnector[]>;
   tools(tenant: TenantId, connector?: string): Promise<InventoryTool[]>;
   grants(tenant: TenantId): Promise<InventoryGrant[]>;
+  pins(tenant: TenantId, connector?: string): Promise<InventoryPin[]>;
+  /** Sets or replaces pins; those of other items stay. */
+  pin(tenant: TenantId, pins: readonly InventoryPin[]): Promise<void>;
 }

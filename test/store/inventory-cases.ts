@@ -54,6 +54,25 @@ export function testInventory(current: () => StoreFixture): void {
     expect(await inventory.grants(ACME)).toEqual([grant]);
   });
 
+  test('pins are kept by item, replaced by a new approval, and belong to their tenant', async () => {
+    const { inventory } = current().store;
+    const pin = (name: string, fingerprint: string) => ({
+      tenant: ACME,
+      connector: 'shop_db',
+      name,
+      fingerprint,
+      definition: { name, description: fingerprint },
+      pinnedAt: NOW,
+    });
+    await inventory.pin(ACME, [pin('query', 'sha256:1'), pin('write', 'sha256:2')]);
+    await inventory.pin(ACME, [pin('query', 'sha256:3')]);
+    expect(await inventory.pins(ACME)).toEqual([pin('query', 'sha256:3'), pin('write', 'sha256:2')]);
+    expect(await inventory.pins(ACME, 'other')).toEqual([]);
+    expect(await inventory.pins(RIVAL)).toEqual([]);
+    await inventory.pin(ACME, []);
+    expect(await inventory.pins(ACME)).toHaveLength(2);
+  });
+
   test('a listing refreshes known tools, keeps when they were first seen, and removes the rest', async () => {
     const { inventory } = current().store;
     const bare = sampleTool('bare', { status: 'undescribed', actionClass: undefined, approvedBy: undefined });

@@ -4,6 +4,7 @@ import type {
   InventoryAgent,
   InventoryConnector,
   InventoryGrant,
+  InventoryPin,
   InventoryRepository,
   InventoryTool,
 } from '../../seams/store.ts';
@@ -12,6 +13,7 @@ import type {
   Atomically,
   InventoryConnectorTable,
   InventoryGrantTable,
+  InventoryPinTable,
   InventoryToolTable,
   Queries,
 } from './schema.ts';
@@ -75,6 +77,30 @@ export function makeInventoryRepository(queries: Queries, atomically: Atomically
         .orderBy('template')
         .execute();
       return rows.map(grantOf);
+    },
+
+    async pins(tenant, connector) {
+      let query = queries.selectFrom('inventory_pins').selectAll().where('tenant', '=', tenant);
+      if (connector !== undefined) query = query.where('connector', '=', connector);
+      return (await query.orderBy('connector').orderBy('name').execute()).map(pinOf);
+    },
+
+    async pin(tenant, pins) {
+      await atomically(async (step) => {
+        for (const rows of inPieces(pins.map((pin) => pinRow(tenant, pin)))) {
+          await step
+            .insertInto('inventory_pins')
+            .values(rows)
+            .onConflict((conflict) =>
+              conflict.columns(['tenant', 'connector', 'name']).doUpdateSet((column) => ({
+                fingerprint: column.ref('excluded.fingerprint'),
+                definition: column.ref('excluded.definition'),
+                pinned_at: column.ref('excluded.pinned_at'),
+              })),
+            )
+            .execute();
+        }
+      });
     },
   };
 }
@@ -176,6 +202,28 @@ function toolOf(row: Selectable<InventoryToolTable>): InventoryTool {
     approvedBy: orUndefined(row.approved_by),
     firstSeenAt: row.first_seen_at,
     lastSeenAt: row.last_seen_at,
+  };
+}
+
+function pinRow(tenant: TenantId, pin: InventoryPin): InventoryPinTable {
+  return {
+    tenant,
+    connector: pin.connector,
+    name: pin.name,
+    fingerprint: pin.fingerprint,
+    definition: JSON.stringify(pin.definition),
+    pinned_at: pin.pinnedAt,
+  };
+}
+
+function pinOf(row: Selectable<InventoryPinTable>): InventoryPin {
+  return {
+    tenant: tenantId(row.tenant),
+    connector: row.connector,
+    name: row.name,
+    fingerprint: row.fingerprint,
+    definition: objectOf(row.definition),
+    pinnedAt: row.pinned_at,
   };
 }
 

@@ -10,7 +10,7 @@ export interface Dialect {
 type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
 
 /** In order; the position + 1 is the schema version. A published one is never changed: append. */
-const MIGRATIONS: readonly Migration[] = [createTables];
+const MIGRATIONS: readonly Migration[] = [createTables, createPins];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
 const MIGRATION_LOCK = 0x52656d69;
@@ -199,5 +199,19 @@ async function createTables(db: Kysely<unknown>, { bytes }: Dialect): Promise<vo
     .addColumn('max_duration_seconds', 'bigint', (column) => column.notNull())
     .addColumn('requires_user', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('inventory_grants_key', ['tenant', 'agent', 'template'])
+    .execute();
+}
+
+/** The definitions that owners approved, whole: what a change is compared with. */
+async function createPins(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('inventory_pins')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('connector', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('fingerprint', 'text', (column) => column.notNull())
+    .addColumn('definition', 'text', (column) => column.notNull())
+    .addColumn('pinned_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('inventory_pins_key', ['tenant', 'connector', 'name'])
     .execute();
 }

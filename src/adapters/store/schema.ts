@@ -14,6 +14,7 @@ export interface Schema {
   inventory_agents: InventoryAgentTable;
   inventory_connectors: InventoryConnectorTable;
   inventory_tools: InventoryToolTable;
+  inventory_pins: InventoryPinTable;
   inventory_grants: InventoryGrantTable;
 }
 
@@ -129,6 +130,15 @@ export interface InventoryToolTable {
   approved_by: string | null;
   first_seen_at: number;
   last_seen_at: number;
+}
+
+export interface InventoryPinTable {
+  tenant: string;
+  connector: string;
+  name: string;
+  fingerprint: string;
+  definition: string;
+  pinned_at: number;
 }
 
 export interface InventoryGrantTable {
