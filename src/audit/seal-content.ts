@@ -30,12 +30,22 @@ export function sealContent(
   key: ContentKey,
   random: RandomBytes,
 ): SealedContent {
-  const iv = Buffer.from(random(12));
+  const iv = random(12);
   const cipher = createCipheriv('aes-256-gcm', key.bytes, iv);
   cipher.setAAD(contextBytes(context));
-  const ciphertext = cipher.update(text, 'utf8', 'base64') + cipher.final('base64');
-  return { key: key.name, iv: iv.toString('base64'), ciphertext, tag: cipher.getAuthTag().toString('base64') };
+  // GCM gives all of its output at once: `final` only makes the tag, and text decoders of the cipher's own cost more than they give.
+  const ciphertext = cipher.update(text, 'utf8');
+  cipher.final();
+  return {
+    key: key.name,
+    iv: base64(iv),
+    ciphertext: ciphertext.toString('base64'),
+    tag: cipher.getAuthTag().toString('base64'),
+  };
 }
+
+const base64 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 
 /** @throws `ERR_VAULT_KEY_WRONG` (another key, another record's content, or changed content) */
 export function openContent(sealed: SealedContent, context: ContentContext, key: ContentKey): string {

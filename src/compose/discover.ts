@@ -8,7 +8,8 @@ const WAIT_MS = 15_000;
  * others serves meanwhile, and one that hangs or fails is reported and holds up nobody.
  */
 export async function discoverAll({ estate, system }: Workspace, catalogue: Catalogue): Promise<void> {
-  const seen = new Set(catalogue.tools().map((tool) => tool.connector));
+  const known = [...catalogue.tools(), ...catalogue.prompts(), ...catalogue.templates()];
+  const seen = new Set(known.map(({ connector }) => connector));
   const unseen: Promise<unknown>[] = [];
   for (const connector of estate.connectors.keys()) {
     const listing = catalogue.refresh(connector).catch(() => undefined);

@@ -36,7 +36,13 @@ export interface EstateConnector {
   readonly owner: string;
   readonly environment: string;
   readonly zone: string;
+  /** Of tools, by the server's own name. */
   readonly profiles: ReadonlyMap<string, ToolProfile>;
+  /** By URI pattern. */
+  readonly resources: ReadonlyMap<string, ToolProfile>;
+  readonly prompts: ReadonlyMap<string, ToolProfile>;
+  /** What the server may ask clients for. */
+  readonly clientFeatures: ConnectorConfig['clientFeatures'];
   readonly config: ConnectorConfig;
 }
 
@@ -65,7 +71,15 @@ export function buildEstate(config: Config): Estate {
           owner: connector.owner,
           environment: connector.environment ?? environment,
           zone: connector.zone,
-          profiles: new Map(Object.entries(connector.tools).map(([name, profile]) => [name, toProfile(profile)])),
+          profiles: toProfiles(connector.tools),
+          resources: new Map(
+            [...toProfiles(connector.resources)].map(([pattern, profile]) => [
+              pattern,
+              { ...profile, criticalArguments: URI },
+            ]),
+          ),
+          prompts: toProfiles(connector.prompts),
+          clientFeatures: connector.clientFeatures,
           config: connector,
         },
       ]),
@@ -91,6 +105,12 @@ export function buildEstate(config: Config): Estate {
     ),
   };
 }
+
+/** What policies may read of a call on a resource, always. */
+const URI: readonly CriticalArgument[] = [{ name: 'uri', type: 'string', required: true }];
+
+const toProfiles = (profiles: Readonly<Record<string, ToolProfileConfig>>): ReadonlyMap<string, ToolProfile> =>
+  new Map(Object.entries(profiles).map(([name, profile]) => [name, toProfile(profile)]));
 
 function toProfile(profile: ToolProfileConfig): ToolProfile {
   return {
@@ -129,7 +149,7 @@ export function inventoryRows(estate: Estate): {
       owner,
       environment,
       zone,
-      transport: 'stdio' in config.transport ? 'stdio' : 'http',
+      transport: 'stdio' in config.transport ? 'stdio' : 'sse' in config.transport ? 'sse' : 'http',
       credential: config.credential?.postgres ? 'postgres' : config.credential?.static ? 'static' : 'none',
       exception: config.credential?.static?.exception,
     })),

@@ -32,19 +32,16 @@ export async function openJournal({ places, vault, system, estate }: Workspace, 
   const failed = new Promise<string>((resolve) => {
     fail = resolve;
   });
+  // One function for all records: the journal tells each of them once.
+  const stop = (error: unknown): void => {
+    system.log.error({ error: messageOf(error) }, 'a record could not be written: the gateway stops');
+    fail('journal failed');
+  };
   return {
     journal,
     recorder,
     failed,
-    recordLater(entry) {
-      recorder.record(entry).catch((error: unknown) => {
-        system.log.error(
-          { type: entry.type, error: messageOf(error) },
-          'a record could not be written: the gateway stops',
-        );
-        fail('journal failed');
-      });
-    },
+    recordLater: (entry) => recorder.recordLater(entry, stop),
   };
 
   async function signingKey(): Promise<Buffer> {

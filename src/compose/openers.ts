@@ -1,7 +1,9 @@
 import { tmpdir } from 'node:os';
 import { type Containment, createContainment } from '../adapters/upstreams/contain-process.ts';
 import { createHttpOpener } from '../adapters/upstreams/http-upstream.ts';
+import { createSseOpener } from '../adapters/upstreams/sse-upstream.ts';
 import { createStdioOpener } from '../adapters/upstreams/stdio-upstream.ts';
+import type { ConnectorConfig } from '../config/schema.ts';
 import type { ConnectorId } from '../domain/ids.ts';
 import type { UpstreamOpener } from '../seams/upstream.ts';
 import type { Workspace } from './workspace.ts';
@@ -10,7 +12,7 @@ export type ClosableOpener = UpstreamOpener & { close(): Promise<void> };
 
 /** One opener for each connector, and the containment that their processes share. */
 export async function buildOpeners(
-  { estate, loaded, system }: Workspace,
+  { estate, loaded, places, system }: Workspace,
   version: string,
 ): Promise<{ openers: ReadonlyMap<ConnectorId, ClosableOpener>; containment: Containment }> {
   const containment = await createContainment({
@@ -20,25 +22,31 @@ export async function buildOpeners(
     temporaryFolder: tmpdir(),
     log: system.log,
   });
-  const clientInfo = { name: 'remit', version };
+  const common = { clientInfo: { name: 'remit', version }, schedule: system.schedule };
   const openers = new Map<ConnectorId, ClosableOpener>();
   for (const { id, config } of estate.connectors.values()) {
-    if ('stdio' in config.transport) {
-      const { command, environment, workingDirectory } = config.transport.stdio;
-      openers.set(
-        id,
-        createStdioOpener({
-          command,
-          environment,
-          workingDirectory: loaded.resolvePath(workingDirectory ?? '.'),
-          containment,
-          clientInfo,
-          schedule: system.schedule,
-        }),
-      );
-    } else {
-      openers.set(id, createHttpOpener({ url: config.transport.http.url, clientInfo, schedule: system.schedule }));
-    }
+    openers.set(id, openerOf(config));
   }
   return { openers, containment };
+
+  function openerOf({ transport, protocol }: ConnectorConfig): ClosableOpener {
+    if ('http' in transport) return createHttpOpener({ ...transport.http, protocol, ...common });
+    if ('sse' in transport) return createSseOpener({ ...transport.sse, ...common });
+    const { command, environment, workingDirectory, sandbox, allowInlineCode } = transport.stdio;
+    return createStdioOpener({
+      command,
+      environment,
+      workingDirectory: loaded.resolvePath(workingDirectory ?? '.'),
+      containment,
+      protocol,
+      allowInlineCode,
+      sandbox: sandbox && {
+        network: sandbox.network,
+        readOnly: sandbox.readOnly.map(loaded.resolvePath),
+        readWrite: sandbox.readWrite.map(loaded.resolvePath),
+        hidden: [places.data],
+      },
+      ...common,
+    });
+  }
 }

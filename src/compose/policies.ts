@@ -4,6 +4,7 @@ import { buildSchema } from '../adapters/policy/cedar-schema.ts';
 import { type LoadedPolicies, loadPolicies } from '../adapters/policy/load-policies.ts';
 import type { PolicyInventory } from '../adapters/policy/policy-inventory.ts';
 import { RemitError } from '../domain/errors.ts';
+import { type ItemKind, itemName, type ToolProfile } from '../domain/tool.ts';
 import type { Estate } from './estate.ts';
 
 /** Name of the schema file that `remit policy schema` and `remit up` write beside the policies. */
@@ -38,12 +39,17 @@ export async function writePolicySchema(folder: string, estate: Estate): Promise
 function policyInventory(estate: Estate): PolicyInventory {
   return {
     agents: [...estate.agents.values()],
-    connectors: [...estate.connectors.values()].map(({ id, owner, environment, zone, profiles }) => ({
-      id,
-      owner,
-      environment,
-      zone,
-      tools: [...profiles].map(([name, profile]) => ({ name, profile })),
-    })),
+    connectors: [...estate.connectors.values()].map(
+      ({ id, owner, environment, zone, profiles, resources, prompts }) => ({
+        id,
+        owner,
+        environment,
+        zone,
+        tools: [...entries('tool', profiles), ...entries('resource', resources), ...entries('prompt', prompts)],
+      }),
+    ),
   };
 }
+
+const entries = (kind: ItemKind, profiles: ReadonlyMap<string, ToolProfile>) =>
+  [...profiles].map(([name, profile]) => ({ name: itemName(kind, name), profile }));

@@ -3,11 +3,9 @@ import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf } from '../domain/errors.ts';
-import { createConnections } from '../gateway/connections.ts';
-import { createMcpEndpoint } from '../gateway/edge/mcp-endpoint.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
-import { unauthorizedChallenge } from '../http/authorization-server/challenges.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
 import { openHttpServer } from '../http/server.ts';
 import { createCatalogue } from '../inventory/catalogue.ts';
@@ -18,10 +16,12 @@ import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { adminOperations } from './admin-operations.ts';
 import { buildAuthorization } from './authorization.ts';
+import { buildEndpoint } from './build-endpoint.ts';
+import { buildWire } from './build-wire.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
-import { createToolLister } from './list-tools.ts';
+import { createItemLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
@@ -42,8 +42,6 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
-const MAX_CONNECTIONS = 256;
 const OAUTH_SWEEP_MS = 600_000;
 
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. Only this folder knows implementations. */
@@ -124,20 +122,34 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       await containment.close();
     });
     const timeoutMs: Gateway['timeoutMs'] = (connector) => (config.connectors[connector]?.timeoutSeconds ?? 60) * 1000;
-    const connections = createConnections({
-      opener: (connector) => {
-        const opener = openers.get(connector);
-        if (opener === undefined) throw new Error(`no connector ${connector}`);
-        return opener;
-      },
+    const wire = await buildWire({
+      workspace,
+      openers,
       timeoutMs,
-      max: MAX_CONNECTIONS,
-      // Half: an agent that is greedy, or talked into it, leaves room for the others.
-      share: { of: (task) => tasks.get(task)?.agent, max: MAX_CONNECTIONS / 2 },
+      agentOf: (task) => tasks.get(task)?.agent,
+      connectorOf: (uri) => {
+        const item = catalogue.routeUri(uri, undefined);
+        return item === undefined || 'ambiguous' in item ? undefined : item.connector;
+      },
+      question: (...asked) => questionOutside(gateway)(...asked),
+      async onListChanged(connector, kind) {
+        await catalogue.refresh(connector);
+        // What resources there are is asked for live: the catalogue does not know whether they changed.
+        if (kind === 'resources') wire.hub.listChanged(connector, kind);
+      },
+      async rewatch(id, connector, wish) {
+        const task = tasks.get(id);
+        if (task === undefined) return;
+        await connections.get(id, connector, await acquireLease(task, connector), wish);
+      },
     });
+    const { connections } = wire;
+    const acquireLease: Gateway['acquireLease'] = (task, connector) =>
+      leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector);
     tasks.onEnd(async (task, reason) => {
+      endpoint?.endTask(task.id);
       // Side by side, and neither waits for the other's success: a server that will not stop must not keep its credential.
-      const results = await Promise.allSettled([connections.closeTask(task.id), leases.revokeTask(task.id, reason)]);
+      const results = await Promise.allSettled([wire.endTask(task.id), leases.revokeTask(task.id, reason)]);
       for (const result of results) {
         if (result.status === 'rejected') {
           log.error({ task: task.id, error: messageOf(result.reason) }, 'the end of a task is not complete yet');
@@ -153,9 +165,12 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       tenant,
       connectors: [...estate.connectors.values()],
       inventory: store.inventory,
-      listTools: createToolLister({ workspace, openers, leases, issuers, recorder, timeoutMs }),
+      listItems: createItemLister({ workspace, openers, leases, issuers, recorder, timeoutMs }),
       clock,
       log,
+      onChanged: (connector, kinds) => {
+        for (const kind of kinds) wire.hub.listChanged(connector, kind);
+      },
     });
     await catalogue.load();
 
@@ -164,7 +179,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {
       // Side by side: a server that will not stop must not keep its credential.
-      await Promise.all([connections.closeAll(), leases.revokeAll('gateway stopped')]);
+      await Promise.all([wire.closeAll(), leases.revokeAll('gateway stopped')]);
       leases.close();
     });
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
@@ -211,17 +226,22 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recorder,
       recordLater,
       recordRefusal,
-      acquireLease: (task, connector) =>
-        leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector),
+      acquireLease,
       connections,
+      hub: wire.hub,
+      sealer: wire.sealer,
+      rounds: wire.rounds,
+      clientFeatures: wire.clientFeatures,
+      connectors: [...estate.connectors.keys()],
+      enter: wire.enter,
+      leave: wire.leave,
       timeoutMs,
       newSpan: () => Buffer.from(random(8)).toString('hex'),
       clock,
+      schedule,
       log,
     };
-    const challenge = (error: string, reason: string): string =>
-      unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
-
+    const endpoint = buildEndpoint({ workspace, gateway, resource, version });
     const problems = (): string[] =>
       [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
     const admin = await serveAdminSocket(
@@ -259,7 +279,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await discoverAll(workspace, catalogue);
     http.serve(
       {
-        mcp: createMcpEndpoint({ gateway, challenge, maxBodyBytes: MAX_BODY_BYTES, version }),
+        mcp: endpoint.handle,
+        drain: endpoint.drain,
         authorizationServer: authorizationServer.callback,
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,

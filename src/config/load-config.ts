@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { messageOf, RemitError } from '../domain/errors.ts';
-import { type Config, configSchema } from './schema.ts';
+import { type Config, type ConnectorConfig, configSchema } from './schema.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -133,7 +133,7 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
       const connector = own(config.connectors, pattern.slice(0, slash));
       const tool = pattern.slice(slash + 1);
       if (!connector) say(['templates', id, 'tools', index], `no connector is called ${pattern.slice(0, slash)}`);
-      else if (tool !== '*' && !Object.hasOwn(connector.tools, tool)) {
+      else if (tool !== '*' && !isDescribed(connector, tool)) {
         say(['templates', id, 'tools', index], `${pattern} has no profile; run \`remit tool describe ${pattern}\``);
       }
     });
@@ -144,6 +144,13 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
     });
   }
   return problems;
+}
+
+/** Whether a profile stands behind what follows the connector in a ref. */
+function isDescribed({ tools, resources, prompts }: ConnectorConfig, name: string): boolean {
+  if (name.startsWith('resource:')) return Object.hasOwn(resources, name.slice('resource:'.length));
+  if (name.startsWith('prompt:')) return Object.hasOwn(prompts, name.slice('prompt:'.length));
+  return Object.hasOwn(tools, name);
 }
 
 /** A member that the file wrote, not one that every object inherits. */

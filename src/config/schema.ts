@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { ACTION_CLASSES } from '../domain/tool.ts';
+import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
+import { findPatternProblem } from '../domain/uri-pattern.ts';
 
 /** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
 
@@ -18,7 +19,10 @@ const templateIdText = z
 const owner = z.string().min(1).describe('The one accountable person or team, for example an e-mail address.');
 const toolPattern = z
   .string()
-  .regex(/^[a-z][a-z0-9_]{0,30}\/.+$/, 'a tool is named connector/tool, or connector/* for every described tool of it');
+  .regex(
+    /^[a-z][a-z0-9_]{0,30}\/.+$/,
+    'named connector/tool, connector/resource:pattern, connector/prompt:name, or connector/* for all of it',
+  );
 const secretName = z
   .string()
   .regex(SECRET_NAME, 'a secret name is 1–63 of a–z, 0–9, _ and -, starting with a letter; remit-… are Remit’s own');
@@ -31,12 +35,39 @@ const stdioTransport = z
     command: z.array(z.string().min(1)).min(1).describe('Program and arguments, whole; no shell. Never a secret.'),
     environment: z.record(variableName, z.string()).default({}).describe('Plain variables. Never a secret.'),
     workingDirectory: z.string().optional(),
+    sandbox: z
+      .strictObject({
+        network: z.enum(['none', 'host']).default('none').describe('host: the server may use the network.'),
+        readOnly: z.array(z.string().min(1)).default([]).describe('Paths that the server may read.'),
+        readWrite: z.array(z.string().min(1)).default([]).describe('Paths that the server may read and write.'),
+      })
+      .optional()
+      .describe('What the process may reach besides its own program and an empty folder.'),
+    allowInlineCode: z
+      .boolean()
+      .default(false)
+      .describe('Whether the command may hold code for a shell or an interpreter (sh -c, node -e).'),
   })
   .describe('A server that the gateway starts, one process per task.');
 
+const allowPrivateNetwork = z
+  .boolean()
+  .default(false)
+  .describe('Whether its name may lead to an address of a private network (RFC 1918 and its like).');
+
 const httpTransport = z
-  .strictObject({ url: z.url({ protocol: /^https?$/ }).describe('Streamable HTTP endpoint.') })
+  .strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('Streamable HTTP endpoint.'),
+    allowPrivateNetwork,
+  })
   .describe('A server that is reached over Streamable HTTP.');
+
+const sseTransport = z
+  .strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('Endpoint of the event stream.'),
+    allowPrivateNetwork,
+  })
+  .describe('A server of 2024-11-05 that is reached over HTTP with SSE.');
 
 const exception = z
   .strictObject({
@@ -101,13 +132,40 @@ const toolProfileSchema = z.strictObject({
     .describe('The definition that was approved; another one is quarantined.'),
 });
 
+const uriPattern = z.string().superRefine((text, context) => {
+  const problem = findPatternProblem(text);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: `not a URI pattern: ${problem}` });
+});
+
+const resourceProfileSchema = toolProfileSchema.refine(
+  ({ arguments: args }) => Object.entries(args).every(([name, type]) => name === 'uri' && type === 'string'),
+  { path: ['arguments'], error: 'of a resource policies may read `uri`, a string, always: leave this out' },
+);
+const promptProfileSchema = toolProfileSchema.refine(
+  ({ arguments: args }) => Object.values(args).every((type) => /^(string|path)\??$/.test(type)),
+  { path: ['arguments'], error: 'arguments of a prompt are texts: string or path' },
+);
+
 const connector = z.strictObject({
   owner,
   environment: z.string().min(1).optional(),
   zone: z.string().min(1).default('internal'),
-  transport: z.union([z.strictObject({ stdio: stdioTransport }), z.strictObject({ http: httpTransport })], {
-    error: 'name exactly one of stdio, http',
-  }),
+  transport: z.union(
+    [
+      z.strictObject({ stdio: stdioTransport }),
+      z.strictObject({ http: httpTransport }),
+      z.strictObject({ sse: sseTransport }),
+    ],
+    { error: 'name exactly one of stdio, http, sse' },
+  ),
+  protocol: z
+    .enum(['auto', 'legacy', 'modern'])
+    .default('auto')
+    .describe('Era to speak with the server: legacy up to 2025-11-25, modern from 2026-07-28; auto finds out.'),
+  clientFeatures: z
+    .array(z.enum(['elicitation', 'sampling', 'roots']))
+    .default(['elicitation'])
+    .describe('What the server may ask clients for. Nothing else reaches them.'),
   credential: credential
     .refine(
       (value) => [value.postgres, value.static].filter(Boolean).length === 1,
@@ -116,9 +174,25 @@ const connector = z.strictObject({
     .optional(),
   timeoutSeconds: z.number().positive().max(600).default(60).describe('Longest wait for one reply.'),
   tools: z
-    .record(z.string().min(1), toolProfileSchema)
+    .record(
+      z
+        .string()
+        .min(1)
+        .refine((name) => !isMisleadingName(name), 'a tool’s name cannot begin with resource: or prompt:'),
+      toolProfileSchema,
+    )
     .default({})
     .describe('Approved profiles. A tool without one is not callable.'),
+  resources: z
+    .record(uriPattern, resourceProfileSchema)
+    .default({})
+    .describe(
+      'Approved profiles by URI pattern: * within a segment, ** for anything. What no pattern covers is not readable.',
+    ),
+  prompts: z
+    .record(z.string().min(1), promptProfileSchema)
+    .default({})
+    .describe('Approved profiles. A prompt without one is not gettable.'),
 });
 
 const agent = z.strictObject({
@@ -202,6 +276,23 @@ export const configSchema = z.strictObject({
     .prefault({ kind: 'file' }),
   policies: z.string().min(1).default('policies').describe('Folder of *.cedar files.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
+  sessions: z
+    .strictObject({
+      idleSeconds: z.int().min(1).max(86_400).default(1800).describe('An unused session ends after this time.'),
+      perTask: z.int().min(1).max(10_000).default(32),
+      perAgent: z.int().min(1).max(100_000).default(256),
+      max: z.int().min(1).max(1_000_000).default(10_000),
+    })
+    .prefault({})
+    .describe('Bounds on the sessions of legacy clients.'),
+  limits: z
+    .strictObject({
+      callsPerAgent: z.int().min(1).max(100_000).default(256).describe('Calls of one agent that may be under way.'),
+      connections: z.int().min(1).max(100_000).default(256).describe('Connections to connectors, processes included.'),
+      streamsPerTask: z.int().min(1).max(1_000).default(16).describe('Open streams of one task.'),
+    })
+    .prefault({})
+    .describe('Bounds on what is under way.'),
   identityProviders: z.array(identityProvider).default([]),
   agents: z.record(agentIdText, agent).default({}),
   connectors: z.record(connectorIdText, connector).default({}),

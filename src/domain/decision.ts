@@ -15,6 +15,7 @@ export interface AccessRequest {
   readonly subject: { readonly kind: 'user' | 'agent'; readonly id: string; readonly groups: readonly string[] };
   /** `discover` for a listing, `call` for a call. */
   readonly action: 'discover' | 'call';
+  /** The item: `tool` is its ref, also of a resource or a prompt. */
   readonly resource: { readonly connector: ConnectorId; readonly tool: ToolRef; readonly profile: ToolProfile };
   readonly context: {
     readonly principal: Principal;

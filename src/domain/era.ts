@@ -19,6 +19,8 @@ export const META = {
   clientInfo: 'io.modelcontextprotocol/clientInfo',
   logLevel: 'io.modelcontextprotocol/logLevel',
   subscriptionId: 'io.modelcontextprotocol/subscriptionId',
+  /** In `_meta` of results. */
+  serverInfo: 'io.modelcontextprotocol/serverInfo',
 } as const;
 
 /** Error codes of the protocol beyond JSON-RPC's own. */
@@ -35,4 +37,6 @@ export const RPC = {
   unsupportedVersion: -32022,
   /** Ours: outside the range that JSON-RPC and MCP keep for themselves. */
   notServed: -31000,
+  /** Ours: a decision. For methods whose results have no `isError`. */
+  denied: -31001,
 } as const;

@@ -43,6 +43,7 @@ export interface AuditRecord {
   readonly actors?: readonly AgentId[];
   readonly workload?: string;
   readonly connector?: ConnectorId;
+  /** Ref of the item: a tool, a resource or a prompt. */
   readonly tool?: ToolRef;
   readonly task?: TaskId;
   readonly lease?: LeaseId;

@@ -4,8 +4,9 @@ import type { ActionClass } from './tool.ts';
 
 /**
  * What a task may do at most. A template holds one, and a task's own may only be narrower.
- * A tool is named as `connector/tool`, or `connector/*` for every described tool of a connector.
- * A resource is named as `connector:path`, for example `shop_db:public.orders`; its meaning belongs to the issuer.
+ * A tool is named as `connector/tool`, a resource of MCP as `connector/resource:pattern`, a prompt as `connector/prompt:name`;
+ * `connector/*` stands for every described one of a connector.
+ * A resource of a downstream is named as `connector:path`, for example `shop_db:public.orders`; its meaning belongs to the issuer.
  */
 export interface TaskBounds {
   readonly actionClasses: readonly ActionClass[];
@@ -58,8 +59,12 @@ export interface TaskDeclaration {
   readonly durationSeconds?: number;
 }
 
-/** Whether a list of tool patterns covers a tool. */
+/** Whether a list of tool patterns covers a tool, a resource or a prompt. */
 export function coversTool(patterns: readonly string[], ref: ToolRef): boolean {
-  const wildcard = `${ref.slice(0, ref.indexOf('/'))}/*`;
-  return patterns.some((pattern) => pattern === ref || pattern === wildcard);
+  const slash = ref.indexOf('/') + 1;
+  for (const pattern of patterns) {
+    if (pattern === ref) return true;
+    if (pattern.length === slash + 1 && pattern.endsWith('*') && ref.startsWith(pattern.slice(0, slash))) return true;
+  }
+  return false;
 }

@@ -1,4 +1,4 @@
-import type { ConnectorId, ToolRef } from './ids.ts';
+import { type ConnectorId, type ToolRef, toolRef } from './ids.ts';
 
 /**
  * What a call can do to the world, in rising order of strictness. `discover` is not an action class: listing and
@@ -28,7 +28,7 @@ export interface CriticalArgument {
   readonly required: boolean;
 }
 
-/** The owner's description of a tool. Without one the tool is *undescribed* and never callable. */
+/** The owner's description of an item. Without one it is *undescribed* and never callable. */
 export interface ToolProfile {
   readonly actionClass: ActionClass;
   readonly dataClasses: readonly string[];
@@ -40,26 +40,57 @@ export interface ToolProfile {
   readonly fingerprint: string | undefined;
 }
 
-/** What the server says of a tool: untrusted. Kept whole, as JSON, and pinned by its fingerprint. */
+/** What the gateway governs of a connector: tools by name, prompts by name, resources by URI pattern. */
+export type ItemKind = 'tool' | 'resource' | 'prompt';
+
+/** What the server says of an item: untrusted. Kept whole, as JSON, and pinned by its fingerprint. */
 export interface ToolDefinition {
   readonly connector: ConnectorId;
+  /** As in `GovernedTool`. */
   readonly name: string;
   readonly description: string;
-  /** The whole definition as the server sent it (MCP `Tool`), to be shown to clients under the exposed name. */
+  /**
+   * The whole definition as the server sent it (MCP `Tool`, `Prompt`); of a resource `{ uriTemplate }` with the owner's pattern, as patterns
+   * are the owner's words and not the server's.
+   */
   readonly raw: Readonly<Record<string, unknown>>;
   /** `sha256:` + hex over the canonical JSON (keys sorted) of `raw`. */
   readonly fingerprint: string;
 }
 
-/** A tool as the gateway governs it: definition joined with profile, under the name that clients see. */
+/** A tool, a resource or a prompt as the gateway governs it: definition joined with profile, under the name that clients see. */
 export interface GovernedTool {
+  readonly kind: ItemKind;
   readonly ref: ToolRef;
   readonly connector: ConnectorId;
+  /** The server's own name; of a resource the described URI pattern. */
   readonly name: string;
-  /** `[a-z0-9_]{1,64}`, prefixed by the connector's registry id. */
+  /** Of a tool or prompt `[a-z0-9_]{1,64}`, prefixed by the connector's registry id; of a resource its name. */
   readonly exposedName: string;
   readonly definition: ToolDefinition;
   readonly profile: ToolProfile | undefined;
   /** `described`, or why it cannot be called. */
   readonly status: 'described' | 'undescribed' | 'quarantined';
+}
+
+/** `connector/tool`, `connector/prompt:name` or `connector/resource:pattern`. */
+export function itemRef(connector: ConnectorId, kind: ItemKind, name: string): ToolRef {
+  return toolRef(connector, itemName(kind, name));
+}
+
+/** What stands behind the connector in a ref; the inventory's name of an item. */
+export function itemName(kind: ItemKind, name: string): string {
+  return kind === 'tool' ? name : `${kind}:${name}`;
+}
+
+/** A tool of such a name would be taken for a prompt or a resource: it has no ref of its own, and so cannot be governed. */
+export const isMisleadingName = (name: string): boolean => name.startsWith('prompt:') || name.startsWith('resource:');
+
+const SECRET_WORDS =
+  /(^|_)(pass(word|wd|phrase|code)?|pwd|pin|secrets?|tokens?|credentials?|(api|private|access|secret|signing)_?keys?|auth|authorization|bearer|cookies?|session(_?id)?)(_|$)/;
+
+/** Whether the name of an argument says that it carries a credential (attack A15). */
+export function looksSecret(name: string): boolean {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/[^A-Za-z0-9]+/g, '_');
+  return SECRET_WORDS.test(words.toLowerCase());
 }

@@ -11,6 +11,17 @@ const SMUGGLING =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 
+/**
+ * Whole control sequences of terminals (ECMA-48): CSI, OSC and the other strings, two-character escapes. Taken out whole, as what is left of one
+ * without its ESC is noise.
+ */
+const TERMINAL =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]/g;
+
+/** Without any of these a text is clean: most are. */
+const SUSPECT = /[^\t\n\r -~]/;
+
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /** One line, in which every character that is not drawn stands as its escape. */
@@ -26,7 +37,18 @@ export function printableJson(json: string): string {
 
 /** Without the characters that hide text from people and show it to models. */
 export function withoutHidden(text: string): string {
-  return text.replace(SMUGGLING, '');
+  return SUSPECT.test(text) ? text.replace(TERMINAL, '').replace(SMUGGLING, '') : text;
+}
+
+/**
+ * A JSON value with every text in it cleaned; names of members stay, because they are names of arguments.
+ * @throws RangeError when it is nested too deep
+ */
+export function withoutHiddenWithin(value: unknown): unknown {
+  if (typeof value === 'string') return withoutHidden(value);
+  if (Array.isArray(value)) return value.map(withoutHiddenWithin);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutHiddenWithin(member)]));
 }
 
 function escapeUnits(found: string): string {

@@ -5,7 +5,7 @@ import type { Catalogue } from '../inventory/catalogue.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
 import type { Decider } from '../policy/decide.ts';
 import type { Authenticator } from '../seams/authenticator.ts';
-import type { Clock, Log } from '../seams/clock.ts';
+import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { Rounds } from './bridge/rounds.ts';
 import type { Sealer } from './bridge/sealer.ts';
 import type { Connections } from './connections.ts';
@@ -29,7 +29,10 @@ export interface Gateway {
   };
   /** Templates as they are now: one may have been narrowed since a task under it began. */
   readonly template: (id: TemplateId) => TaskTemplate | undefined;
-  readonly catalogue: Pick<Catalogue, 'byExposedName' | 'tools'>;
+  readonly catalogue: Pick<
+    Catalogue,
+    'byExposedName' | 'find' | 'shownName' | 'routeUri' | 'tools' | 'prompts' | 'templates' | 'resources'
+  >;
   readonly decider: Decider;
   readonly recorder: Recorder;
   /** Records what need not be durable before the next step: use of a credential, an outcome. A failing log stops the gateway. */
@@ -52,5 +55,6 @@ export interface Gateway {
   readonly timeoutMs: (connector: ConnectorId) => number;
   readonly newSpan: () => string;
   readonly clock: Clock;
+  readonly schedule: Schedule;
   readonly log: Log;
 }

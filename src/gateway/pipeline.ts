@@ -1,68 +1,132 @@
-import { isRefused, type Refused } from '../domain/refusal.ts';
-import type { UpstreamReply } from '../seams/upstream.ts';
+import { isRefused, refuse } from '../domain/refusal.ts';
+import type { HeldLease } from '../leases/held-lease.ts';
+import type { LargeResult } from '../seams/upstream.ts';
+import type { MethodAnswer } from './client-request.ts';
 import type { Gateway } from './gateway.ts';
+import type { Operation } from './operation.ts';
 import type { Caller } from './stages/authenticate.ts';
 import { decide } from './stages/decide.ts';
 import { forward } from './stages/forward.ts';
 import { lease } from './stages/lease.ts';
-import { observe } from './stages/observe.ts';
-import { identityOf, recordIntent, recordUnknownTool } from './stages/record-intent.ts';
-import { resolve, type ToolCall } from './stages/resolve.ts';
-import { withholdSecrets } from './stages/withhold-secrets.ts';
-
-/** A call's reply, and the outcome still to be recorded once the reply is on its way. */
-export interface Governed {
-  readonly reply: UpstreamReply | Refused;
-  readonly recordOutcome: () => void;
-}
-
-const NOTHING_TO_RECORD = (): void => {};
+import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
+import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
+import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-secrets.ts';
 
 /**
- * One governed call, top to bottom. The caller is already authenticated (the edge does it for every message):
+ * One governed operation, top to bottom, whatever its method. The caller is authenticated (the edge does it for every message) and the item is
+ * resolved (the method does it):
  *
  *   authenticate → resolve → decide → record intent → lease → forward → withhold secrets → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.
  */
-export async function governCall(
+export async function governCall(gateway: Gateway, caller: Caller, operation: Operation): Promise<MethodAnswer> {
+  const { agent } = caller.principal;
+  if (!gateway.enter(agent)) return refuseBusy(gateway, caller, operation);
+  let isStreaming = false;
+  try {
+    const deciding = decide(gateway, caller, operation);
+    const decision = deciding instanceof Promise ? await deciding : deciding;
+    await recordIntent(gateway, caller, operation, decision);
+    if (decision.verdict !== 'permit') return { reply: { refusal: { kind: 'denied', decision } } };
+
+    const startedAt = gateway.clock();
+    const leasing = operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE;
+    const leased = leasing instanceof Promise ? await leasing : leasing;
+    const held = isRefused(leased) ? undefined : leased.held;
+    const needles = needlesOf(held);
+    const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
+    if ('resultChunks' in came) {
+      isStreaming = true;
+      return pass(gateway, caller, operation, held, needles, came, startedAt);
+    }
+    const { reply, withheld } = withhold(came, needles);
+    const outcome = observe(reply, gateway.clock() - startedAt, operation.request.cancellation.isCancelled);
+    return {
+      reply,
+      recordOutcome: () =>
+        record(
+          gateway,
+          caller,
+          operation,
+          held,
+          withheld > 0 ? { ...outcome, credentialsWithheld: withheld } : outcome,
+        ),
+    };
+  } finally {
+    if (!isStreaming) gateway.leave(agent);
+  }
+}
+
+const NO_LEASE = { held: undefined };
+
+/** A large result goes through piece by piece; what came of it is known, and recorded, when it has passed or broken off. */
+function pass(
   gateway: Gateway,
   caller: Caller,
-  call: ToolCall,
-  signal: AbortSignal,
-): Promise<Governed> {
-  const tool = resolve(gateway, call);
-  if (isRefused(tool)) {
-    await recordUnknownTool(gateway, caller, call);
-    return { reply: tool, recordOutcome: NOTHING_TO_RECORD };
+  operation: Operation,
+  held: HeldLease | undefined,
+  needles: readonly Needle[],
+  { resultChunks }: LargeResult,
+  startedAt: number,
+): MethodAnswer {
+  const observer = new ChunkObserver();
+  const guard = new ChunkGuard(needles);
+  let isOver = false;
+  const finish = (): void => {
+    if (isOver) return;
+    isOver = true;
+    gateway.leave(caller.principal.agent);
+    record(gateway, caller, operation, held, observer.outcome(gateway.clock() - startedAt));
+  };
+  async function* guarded(): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of resultChunks) {
+        guard.check(chunk);
+        observer.see(chunk);
+        yield chunk;
+      }
+      observer.end();
+    } catch (error) {
+      observer.fail('broken off');
+      throw error;
+    } finally {
+      finish();
+    }
   }
+  return { reply: { resultChunks: guarded() }, recordOutcome: finish };
+}
 
-  const decision = await decide(gateway, caller, tool, call);
-  const argumentsText = JSON.stringify(call.arguments);
-  await recordIntent(gateway, caller, tool, call, decision, argumentsText);
-  if (decision.verdict !== 'permit') {
-    return { reply: { refusal: { kind: 'denied', decision } }, recordOutcome: NOTHING_TO_RECORD };
-  }
+function record(
+  gateway: Gateway,
+  caller: Caller,
+  { span, item }: Operation,
+  held: HeldLease | undefined,
+  detail: Outcome,
+): void {
+  gateway.recordLater({
+    type: 'outcome',
+    ...identityOf(caller),
+    span,
+    connector: item.connector,
+    tool: item.ref,
+    ...(held && { lease: held.lease.id }),
+    detail,
+  });
+}
 
-  const startedAt = gateway.clock();
-  const leased = await lease(gateway, caller, tool, call);
-  const held = isRefused(leased) ? undefined : leased.held;
-  const withhold = withholdSecrets(held);
-  const came = isRefused(leased) ? leased : await forward(gateway, caller, tool, call, leased, argumentsText, signal);
-  const { reply, withheld } = withhold(came);
-  const outcome = observe(reply, gateway.clock() - startedAt);
+/** Fault 20: who has too much under way is told so, and not that something is wrong with the tool. */
+async function refuseBusy(gateway: Gateway, caller: Caller, { span, method, item }: Operation): Promise<MethodAnswer> {
+  const reason = `${caller.principal.agent} has as many calls under way as it may have`;
+  await recordDenial(gateway, caller, { span, method, rule: 'remit:busy', gate: 'budget', reason, item });
   return {
-    reply,
-    recordOutcome: () =>
-      gateway.recordLater({
-        type: 'outcome',
-        ...identityOf(caller),
-        span: call.span,
-        connector: tool.connector,
-        tool: tool.ref,
-        ...(held && { lease: held.lease.id }),
-        detail: withheld > 0 ? { ...outcome, credentialsWithheld: withheld } : outcome,
-      }),
+    reply: refuse({
+      kind: 'unavailable',
+      code: 'ERR_BUSY',
+      reason,
+      nextStep: 'Nothing was sent. Wait until one has come back, then call again.',
+      isForwarded: false,
+    }),
   };
 }

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { RemitError } from '../domain/errors.ts';
 import { isRefused } from '../domain/refusal.ts';
 import { checkHeaders } from '../gateway/edge/check-headers.ts';
@@ -7,14 +7,25 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
 import type { Schedule } from '../seams/clock.ts';
 
-/** How long open calls may finish at a stop. */
+export interface HttpServerOptions {
+  /** Connections at one time; more are closed as they come. */
+  readonly maxConnections?: number;
+  /** How long calls under way may finish at a stop, in milliseconds. */
+  readonly drainMs?: number;
+}
+
+const MAX_CONNECTIONS = 10_000;
 const DRAIN_MS = 3_000;
+/** How often connections whose call has finished are looked for at a stop. */
+const IDLE_CHECK_MS = 50;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
 export interface Routes {
-  /** `/mcp` */
+  /** `/mcp`, and `/mcp/<connector>` for one connector alone. */
   readonly mcp: Handler;
+  /** The gateway stops: ends streams that would never end of themselves, so that calls under way can. */
+  readonly drain: () => void;
   /** Everything of the authorization server: `/oauth/…` and its metadata. */
   readonly authorizationServer: Handler;
   /** RFC 9728 document. */
@@ -27,6 +38,7 @@ export interface HttpServer {
   readonly port: number;
   /** Sets what is served; until then every request is answered 503. */
   serve(routes: Routes, hosts: ReadonlySet<string>): void;
+  /** Stops accepting, lets calls under way finish for a while, then closes what is left (fault 30). Idempotent. */
   close(): Promise<void>;
 }
 
@@ -34,21 +46,35 @@ export interface HttpServer {
  * Opens the one port of the gateway. It listens before the routes exist, because the port is part of the issuer's name.
  * @throws `ERR_ALREADY_RUNNING` when the port is taken, `ERR_CONFIG_INVALID` when it cannot be opened at all
  */
-export async function openHttpServer(host: string, port: number, schedule: Schedule): Promise<HttpServer> {
+export async function openHttpServer(
+  host: string,
+  port: number,
+  schedule: Schedule,
+  options: HttpServerOptions = {},
+): Promise<HttpServer> {
   let routes: Routes | undefined;
   let hosts: ReadonlySet<string> = new Set();
+  let closing: Promise<void> | undefined;
+  /** The last response of each connection: those under way say at a stop that the connection ends with them. */
+  const responses = new Map<Socket, ServerResponse>();
   const server = createServer((request, response) => {
+    responses.set(request.socket, response);
+    if (closing !== undefined) response.shouldKeepAlive = false;
     if (routes === undefined) return respond(response, 503, { error: 'starting' });
     void dispatch(routes, hosts, request, response).catch(() => {
       if (!response.headersSent) respond(response, 500, { error: 'internal_error' });
       else response.destroy();
     });
   });
-  // Slow or half-open requests are cut off (guarantee I3).
+  function forget(this: Socket): void {
+    responses.delete(this);
+  }
+  server.on('connection', (socket) => socket.on('close', forget));
+  // Slow or half-open requests are cut off (guarantee I3). None of these ends a reply under way: streams may be silent for long.
   server.headersTimeout = 15_000;
   server.requestTimeout = 60_000;
   server.keepAliveTimeout = 30_000;
-  server.maxConnections = 2_000;
+  server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFault(host, port, cause)));
     server.listen(port, host, resolve);
@@ -60,7 +86,13 @@ export async function openHttpServer(host: string, port: number, schedule: Sched
       routes = served;
       hosts = names;
     },
-    close: () => closeServer(server, schedule),
+    close() {
+      closing ??= closeServer(server, schedule, options.drainMs ?? DRAIN_MS, () => {
+        for (const response of responses.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+        routes?.drain();
+      });
+      return closing;
+    },
   };
 }
 
@@ -88,21 +120,21 @@ async function dispatch(
   const problem = checkHeaders(request, hosts);
   if (problem !== undefined)
     return respond(response, problem.status, { error: 'invalid_request', error_description: problem.reason });
-  const path = (request.url ?? '/').split('?', 1)[0];
+  const path = (request.url ?? '/').split('?', 1)[0] as string;
+  if (path === '/mcp' || path.startsWith('/mcp/')) return routes.mcp(request, response);
+  if (PROTECTED_RESOURCE.test(path)) return respond(response, 200, routes.protectedResource());
   switch (path) {
-    case '/mcp':
-      return routes.mcp(request, response);
     case '/task/end':
       return endTask(routes.gateway(), request, response);
-    case '/.well-known/oauth-protected-resource':
-    case '/.well-known/oauth-protected-resource/mcp':
-      return respond(response, 200, routes.protectedResource());
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
     default:
       return routes.authorizationServer(request, response);
   }
 }
+
+/** RFC 9728 §3.1: the well-known name, with the resource's path behind it. A connector's own path belongs to the same resource. */
+const PROTECTED_RESOURCE = /^\/\.well-known\/oauth-protected-resource(?:\/mcp(?:\/[^/]+)?)?$/;
 
 /** An agent ends its own task: the token says which. */
 async function endTask(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -128,11 +160,17 @@ function respond(response: ServerResponse, status: number, body: object): void {
   response.end(text);
 }
 
-/** Stops accepting, lets open calls finish for a while, then closes what is left. */
-async function closeServer(server: Server, schedule: Schedule): Promise<void> {
+async function closeServer(server: Server, schedule: Schedule, drainMs: number, drain: () => void): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
-  server.closeIdleConnections();
-  const cancel = schedule(DRAIN_MS, () => server.closeAllConnections());
+  drain();
+  const cancel = schedule(drainMs, () => server.closeAllConnections());
+  let cancelCheck = (): void => {};
+  const closeIdle = (): void => {
+    server.closeIdleConnections();
+    cancelCheck = schedule(IDLE_CHECK_MS, closeIdle);
+  };
+  closeIdle();
   await closed;
+  cancelCheck();
   cancel();
 }

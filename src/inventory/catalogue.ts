@@ -1,146 +1,204 @@
 import { messageOf, RemitError } from '../domain/errors.ts';
-import { type ConnectorId, type TenantId, toolRef } from '../domain/ids.ts';
-import type { GovernedTool, ToolDefinition, ToolProfile } from '../domain/tool.ts';
+import type { ConnectorId, TenantId } from '../domain/ids.ts';
+import type { GovernedTool } from '../domain/tool.ts';
 import type { Clock, Log } from '../seams/clock.ts';
 import type { InventoryRepository, InventoryTool } from '../seams/store.ts';
-import { exposeName } from './expose-name.ts';
-import { fingerprint } from './fingerprint.ts';
+import { shownName } from './expose-name.ts';
+import {
+  type DescribedItems,
+  type GovernedItems,
+  type GovernedTemplate,
+  governItems,
+  type ListedItems,
+  type ListedTemplate,
+  resourcesOf,
+  restoreListed,
+} from './govern-items.ts';
+import { inventoryRows } from './inventory-rows.ts';
+import { indexItems } from './item-index.ts';
+import { type Ambiguous, routeUri } from './match-uri.ts';
 
-/** Lists a connector's tools as its server gives them, pages followed. */
-export type ListTools = (connector: ConnectorId) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+/** Lists what a connector has, as its server gives it, pages followed. */
+export type ListItems = (connector: ConnectorId) => Promise<ListedItems>;
 
-export interface CatalogueConnector {
-  readonly id: ConnectorId;
-  readonly profiles: ReadonlyMap<string, ToolProfile>;
-}
+export type ListedKind = 'tools' | 'prompts' | 'resources';
 
 export interface CatalogueOptions {
   readonly tenant: TenantId;
-  readonly connectors: readonly CatalogueConnector[];
+  readonly connectors: readonly DescribedItems[];
   readonly inventory: InventoryRepository;
-  readonly listTools: ListTools;
+  readonly listItems: ListItems;
   readonly clock: Clock;
   readonly log: Log;
+  /** Called after a refresh that changed what is listed, or whether it may be used. */
+  readonly onChanged?: (connector: ConnectorId, kinds: readonly ListedKind[]) => void;
 }
 
-/** What is known of every tool of every connector: definitions as seen, joined with profiles as approved. */
+/** What is known of every item of every connector: definitions as seen, joined with profiles as approved. */
 export interface Catalogue {
-  /** Loads what earlier runs saw, so that a connector which is down does not lose its tools. */
+  /** Loads what earlier runs saw, so that a connector which is down does not lose its items. */
   load(): Promise<void>;
-  /** Lists one connector anew. @throws `ERR_CONNECTOR_…` when it cannot be listed; what was known stays. */
+  /**
+   * Lists one connector anew, and gives its tools. One listing at a time: a call during one waits for another that begins after it, so
+   * that no change is missed (fault 33). @throws `ERR_CONNECTOR_…` when it cannot be listed; what was known stays.
+   */
   refresh(connector: ConnectorId): Promise<readonly GovernedTool[]>;
+  /** A tool by its name on the path of all connectors. */
   byExposedName(name: string): GovernedTool | undefined;
+  /** By the name that clients of a path see. @param scope the connector whose own path it is; undefined on the path of all */
+  find(kind: 'tool' | 'prompt', name: string, scope: ConnectorId | undefined): GovernedTool | undefined;
+  /** The name under which clients of a path see an item: the one that `find` takes. */
+  shownName(item: GovernedTool, scope: ConnectorId | undefined): string;
+  /** The described resource that a URI belongs to; undefined when it belongs to none, or is not in its one normal form. */
+  routeUri(uri: string, scope: ConnectorId | undefined): GovernedTool | Ambiguous | undefined;
   tools(): readonly GovernedTool[];
+  prompts(): readonly GovernedTool[];
+  /** Resource templates, as servers list them. */
+  templates(): readonly ListedTemplate[];
+  /** One for each described pattern, listed or not. */
+  resources(): readonly GovernedTool[];
   /** Why a connector could not be listed, if the last try failed. */
   problems(): ReadonlyMap<ConnectorId, RemitError>;
+  /** Rises with each change. */
+  readonly version: number;
 }
+
+/** A listing under way, and the one that waits for it. */
+interface Turn {
+  readonly done: Promise<void>;
+  next: Promise<readonly GovernedTool[]> | undefined;
+}
+
+const NOTHING: GovernedItems = { tools: [], prompts: [], templates: [], pins: new Map() };
 
 export function createCatalogue(options: CatalogueOptions): Catalogue {
   const { tenant, inventory, clock, log } = options;
-  const profilesOf = new Map(options.connectors.map((connector) => [connector.id, connector.profiles]));
-  const known = new Map<ConnectorId, readonly GovernedTool[]>();
+  const described = new Map(options.connectors.map((connector) => [connector.id, connector]));
+  const routed = new Map(options.connectors.map((connector) => [connector.id, resourcesOf(connector)]));
+  const resources = [...routed.values()].flat().map(({ item }) => item);
+  const known = new Map<ConnectorId, GovernedItems>();
   const failed = new Map<ConnectorId, RemitError>();
-  let byName = new Map<string, GovernedTool>();
-  let all: readonly GovernedTool[] = [];
+  const turns = new Map<ConnectorId, Turn>();
+  let tools = indexItems([]);
+  let prompts = indexItems([]);
+  let templates: readonly ListedTemplate[] = [];
+  let version = 0;
 
   function index(): void {
-    const listed = [...known.values()].flat();
-    const uses = new Map<string, number>();
-    for (const { exposedName } of listed) uses.set(exposedName, (uses.get(exposedName) ?? 0) + 1);
-    all = listed.map((tool) =>
-      uses.get(tool.exposedName) === 1 ? tool : { ...tool, exposedName: exposeName(tool.connector, tool.name, true) },
-    );
-    byName = new Map(all.map((tool) => [tool.exposedName, tool]));
+    const all = [...known.values()];
+    tools = indexItems(all.flatMap((items) => items.tools));
+    prompts = indexItems(all.flatMap((items) => items.prompts));
+    templates = all.flatMap((items) => items.templates);
+    version += 1;
   }
 
-  function govern(connector: ConnectorId, raw: Readonly<Record<string, unknown>>): GovernedTool {
-    const definition = readDefinition(connector, raw);
-    const profile = profilesOf.get(connector)?.get(definition.name);
-    const isChanged = profile?.fingerprint !== undefined && profile.fingerprint !== definition.fingerprint;
-    return {
-      ref: toolRef(connector, definition.name),
-      connector,
-      name: definition.name,
-      exposedName: exposeName(connector, definition.name),
-      definition,
-      profile,
-      status: profile === undefined ? 'undescribed' : isChanged ? 'quarantined' : 'described',
+  async function govern(id: ConnectorId, listed: ListedItems): Promise<GovernedItems> {
+    const connector = described.get(id);
+    if (connector === undefined) throw new RemitError('ERR_NOT_FOUND', `no connector is called ${id}`);
+    const rows = await inventory.pins(tenant, id);
+    const pinned = new Map(rows.map((pin) => [pin.name, pin.fingerprint]));
+    const items = governItems(connector, routed.get(id) ?? [], listed, pinned, log);
+    if (items.pins.size > 0) {
+      const pins = [...items.pins].map(([name, { fingerprint, raw }]) => ({ name, fingerprint, definition: raw }));
+      await inventory.pin(
+        tenant,
+        pins.map((pin) => ({ tenant, connector: id, ...pin, pinnedAt: clock() })),
+      );
+    }
+    return items;
+  }
+
+  async function listAnew(id: ConnectorId): Promise<readonly GovernedTool[]> {
+    let kinds: ListedKind[];
+    try {
+      const items = await govern(id, await options.listItems(id));
+      const patterns = (routed.get(id) ?? []).map(({ item }) => item);
+      await inventory.recordTools(tenant, id, inventoryRows(tenant, id, items, patterns, clock()));
+      kinds = changedKinds(known.get(id) ?? NOTHING, items);
+      failed.delete(id);
+      // Items that are as they were stay the same objects: what is rendered of them is kept by identity.
+      if (kinds.length > 0) {
+        known.set(id, items);
+        index();
+      }
+    } catch (cause) {
+      const error =
+        cause instanceof RemitError
+          ? cause
+          : new RemitError('ERR_CONNECTOR_UNREACHABLE', `connector ${id}: ${messageOf(cause)}`, { cause });
+      failed.set(id, error);
+      log.warn(
+        { connector: id, code: error.code, where: error.where },
+        `connector ${id} could not be listed: ${error.message}`,
+      );
+      throw error;
+    }
+    if (kinds.length > 0) options.onChanged?.(id, kinds);
+    return tools.all.filter(({ connector }) => connector === id);
+  }
+
+  function refresh(id: ConnectorId): Promise<readonly GovernedTool[]> {
+    const turn = turns.get(id);
+    if (turn === undefined) return begin(id);
+    turn.next ??= turn.done.then(() => begin(id));
+    return turn.next;
+  }
+
+  function begin(id: ConnectorId): Promise<readonly GovernedTool[]> {
+    const listing = listAnew(id);
+    const end = (): void => {
+      if (turn.next === undefined) turns.delete(id);
     };
+    const turn: Turn = { done: listing.then(end, end), next: undefined };
+    turns.set(id, turn);
+    return listing;
   }
 
   return {
     async load() {
-      for (const tool of await inventory.tools(tenant)) {
-        const connector = tool.connector as ConnectorId;
-        if (!profilesOf.has(connector)) continue;
-        known.set(connector, [
-          ...(known.get(connector) ?? []),
-          govern(connector, tool.definition as Readonly<Record<string, unknown>>),
-        ]);
+      const rows = new Map<ConnectorId, InventoryTool[]>();
+      for (const row of await inventory.tools(tenant)) {
+        const connector = row.connector as ConnectorId;
+        if (!described.has(connector)) continue;
+        const ofConnector = rows.get(connector);
+        if (ofConnector === undefined) rows.set(connector, [row]);
+        else ofConnector.push(row);
       }
+      for (const [id, seen] of rows) known.set(id, await govern(id, restoreListed(seen)));
       index();
     },
-
-    async refresh(connector) {
-      try {
-        const tools = (await options.listTools(connector)).map((raw) => govern(connector, raw));
-        await inventory.recordTools(
-          tenant,
-          connector,
-          tools.map((tool) => toRow(tenant, tool, clock())),
-        );
-        known.set(connector, tools);
-        failed.delete(connector);
-        index();
-        return tools;
-      } catch (cause) {
-        const error =
-          cause instanceof RemitError
-            ? cause
-            : new RemitError('ERR_CONNECTOR_UNREACHABLE', `connector ${connector}: ${messageOf(cause)}`, { cause });
-        failed.set(connector, error);
-        log.warn(
-          { connector, code: error.code, where: error.where },
-          `connector ${connector} could not be listed: ${error.message}`,
-        );
-        throw error;
-      }
+    refresh,
+    byExposedName: (name) => tools.exposed.get(name),
+    find(kind, name, scope) {
+      const items = kind === 'tool' ? tools : prompts;
+      return scope === undefined ? items.exposed.get(name) : items.scoped.get(scope)?.get(name);
     },
-
-    byExposedName: (name) => byName.get(name),
-    tools: () => all,
+    shownName,
+    routeUri: (uri, scope) => routeUri(routed, uri, scope),
+    tools: () => tools.all,
+    prompts: () => prompts.all,
+    templates: () => templates,
+    resources: () => resources,
     problems: () => failed,
+    get version() {
+      return version;
+    },
   };
 }
 
-function readDefinition(connector: ConnectorId, raw: Readonly<Record<string, unknown>>): ToolDefinition {
-  const { name, description } = raw;
-  if (typeof name !== 'string' || name.length === 0 || name.length > 256) {
-    throw new RemitError('ERR_CONNECTOR_PROTOCOL', `connector ${connector} listed a tool without a usable name`, {
-      where: connector,
-      hint: 'MCP requires a tool name of 1 to 256 characters; the server needs mending.',
-    });
-  }
-  return {
-    connector,
-    name,
-    description: typeof description === 'string' ? description : '',
-    raw,
-    fingerprint: fingerprint(raw),
-  };
+function changedKinds(before: GovernedItems, after: GovernedItems): ListedKind[] {
+  const kinds: ListedKind[] = [];
+  if (signature(before.tools) !== signature(after.tools)) kinds.push('tools');
+  if (signature(before.prompts) !== signature(after.prompts)) kinds.push('prompts');
+  if (signature(before.templates) !== signature(after.templates)) kinds.push('resources');
+  return kinds;
 }
 
-function toRow(tenant: TenantId, tool: GovernedTool, now: number): InventoryTool {
-  return {
-    tenant,
-    connector: tool.connector,
-    name: tool.name,
-    fingerprint: tool.definition.fingerprint,
-    definition: tool.definition.raw,
-    status: tool.status,
-    actionClass: tool.profile?.actionClass,
-    approvedBy: tool.profile?.approvedBy,
-    firstSeenAt: now,
-    lastSeenAt: now,
-  };
+/** The same for the same items in any order. */
+function signature(items: readonly (GovernedTool | GovernedTemplate)[]): string {
+  const parts = items.map((one) => {
+    const status = 'item' in one ? one.item?.status : one.status;
+    return `${one.definition.fingerprint} ${status}`;
+  });
+  return parts.sort().join('\n');
 }

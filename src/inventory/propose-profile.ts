@@ -53,6 +53,15 @@ export function proposeProfile(definition: ToolDefinition): ProposedProfile {
   };
 }
 
+/** Proposes a profile for a prompt. It gives text, so its class is `read`; all its arguments are texts (MCP `PromptArgument`). */
+export function proposePromptProfile({ raw, fingerprint }: ToolDefinition): ProposedProfile {
+  const given = Array.isArray(raw.arguments) ? raw.arguments.filter(isJsonObject) : [];
+  const named = given.flatMap(({ name, required }) =>
+    typeof name === 'string' && name !== '' ? [[name, required === true ? 'string' : 'string?']] : [],
+  );
+  return { class: 'read', arguments: Object.fromEntries(named), reversible: false, fingerprint, basis: 'default' };
+}
+
 function propertiesOf(definition: ToolDefinition): Readonly<Record<string, unknown>> {
   const schema = definition.raw.inputSchema;
   const properties = isJsonObject(schema) ? schema.properties : undefined;

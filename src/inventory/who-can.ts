@@ -33,7 +33,7 @@ export interface Access {
 
 export interface WhoCanFilter {
   readonly agent?: string;
-  /** `connector/tool`, or `connector` for all of it. */
+  /** `connector/tool`, `connector/prompt:name`, `connector/resource:pattern`, or `connector` for all of it. */
   readonly tool?: string;
   readonly resource?: string;
 }
@@ -48,7 +48,11 @@ export async function whoCan(store: Store, tenant: TenantId, filter: WhoCanFilte
     store.leases.list(tenant, { states: ['active'] }),
   ]);
   const ownerOf = new Map(agents.map((agent) => [agent.id, agent.owner]));
-  const described = tools.filter((tool) => tool.status === 'described');
+  // What may be read is told by the owner's patterns, not by the templates that servers list under them.
+  const described = tools.filter(
+    ({ status, name, definition }) =>
+      status === 'described' && (!name.startsWith('resource:') || 'uriPattern' in definition),
+  );
   const answer: Access[] = [];
 
   for (const tool of described) {

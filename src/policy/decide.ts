@@ -26,10 +26,10 @@ export interface DiscoveryRequest {
 }
 
 export interface CallRequest extends DiscoveryRequest {
-  /** `params.arguments` as parsed: exactly what will be forwarded. */
+  /** What policies may read of it: `params.arguments` as parsed, exactly as forwarded; of a resource its `uri`. */
   readonly args: unknown;
-  /** Calls that the task's own budget has left before this one. */
-  readonly callsLeft: number;
+  /** Calls that the task's own budget has left before this one; `not counted` for what takes none of it. */
+  readonly callsLeft: number | 'not counted';
 }
 
 /**
@@ -123,7 +123,8 @@ function passGates(
   if (denied !== undefined) return { denied };
   if (action === 'discover') return { profile, values: {} };
 
-  const spent = checkBudget(task, template, request.callsLeft ?? Number.NaN);
+  const { callsLeft = Number.NaN } = request;
+  const spent = callsLeft === 'not counted' ? undefined : checkBudget(task, template, callsLeft);
   if (spent !== undefined) return { denied: spent };
   const reading = readCriticalArguments(profile, request.args);
   if ('values' in reading) return { profile, values: reading.values };

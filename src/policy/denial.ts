@@ -13,6 +13,9 @@ export type Rule =
   | 'remit:task-class'
   | 'remit:template'
   | 'remit:budget'
+  | 'remit:busy'
+  | 'remit:client-features'
+  | 'remit:question'
   | 'remit:arguments'
   | 'remit:clock'
   | 'remit:fault';

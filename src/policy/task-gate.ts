@@ -21,7 +21,7 @@ export function checkTool(tool: GovernedTool): Denial | undefined {
     'profile',
     'remit:undescribed',
     `${tool.ref} has not been described by its owner.`,
-    'Ask the owner of the connector to describe the tool.',
+    'Ask the owner of the connector to describe it.',
   );
 }
 

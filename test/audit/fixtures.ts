@@ -38,7 +38,8 @@ export function memoryJournal(): Journal & { readonly payloads: Buffer[] } {
   const payloads: Buffer[] = [];
   return {
     payloads,
-    append: async (payload) => payloads.push(payload) - 1,
+    append: async (payload) => payloads.push(Buffer.from(payload)) - 1,
+    appendLater: (payload) => void payloads.push(Buffer.from(payload)),
     get size() {
       return payloads.length;
     },

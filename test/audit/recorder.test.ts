@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { readRecords } from '../../src/audit/read-records.ts';
 import { createRecorder, type SealInput } from '../../src/audit/recorder.ts';
+import { RemitError } from '../../src/domain/errors.ts';
 import { RECORD_TYPES } from '../../src/domain/record.ts';
+import type { Journal } from '../../src/seams/journal.ts';
 import { collect, decision, IDENTITY, memoryJournal, NOW, TASK, TENANT } from './fixtures.ts';
 
 describe('recorder', () => {
@@ -75,5 +77,21 @@ describe('recorder', () => {
       code: 'ERR_INTERNAL',
     });
     expect(journal.size).toBe(1);
+  });
+
+  it('A3 a record that nothing waits for tells when it cannot be written, also when it cannot be sealed', async () => {
+    const faults: unknown[] = [];
+    const journal = memoryJournal();
+    const { recordLater } = createRecorder({ journal, clock: () => NOW, tenant: TENANT });
+    recordLater(decision(TASK, 's'), (error) => faults.push(error));
+    expect(await collect(readRecords(journal.read(0)))).toMatchObject([{ type: 'decision', span: 's', task: TASK }]);
+    expect(faults).toEqual([]);
+
+    const full = new RemitError('ERR_JOURNAL_FULL', 'full');
+    const failing: Journal = { ...journal, appendLater: (_, onFault) => onFault(full) };
+    const refused = createRecorder({ journal: failing, clock: () => NOW, tenant: TENANT });
+    refused.recordLater(decision(TASK, 's'), (error) => faults.push(error));
+    refused.recordLater({ ...decision(TASK, 's'), input: 'canary' }, (error) => faults.push(error));
+    expect(faults).toEqual([full, expect.objectContaining({ code: 'ERR_INTERNAL' })]);
   });
 });

@@ -1,61 +1,50 @@
 import { describe, expect, it } from 'vitest';
-import { readMessage } from '../../src/gateway/edge/read-message.ts';
+import { idOf, readMessage } from '../../src/gateway/edge/read-message.ts';
 
-const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"shop__orders","arguments":{}}}';
-
-function problem(text: string, headers: Record<string, string> = {}) {
-  const message = readMessage(text, headers);
-  return 'problem' in message ? message.problem : undefined;
-}
-
-describe('D4 headers that disagree with the body are refused', () => {
-  it.each([
-    [{ 'mcp-method': 'tools/list' }],
-    [{ 'mcp-name': 'shop__refunds' }],
-    [{ 'mcp-name': '=?base64?c2hvcF9fcmVmdW5kcw==?=' }],
-    [{ 'mcp-method': 'tools/call', 'mcp-name': 'shop__Orders' }],
-  ])('%o', (headers) => {
-    expect(problem(CALL, headers as unknown as Record<string, string>)).toMatchObject({ rpcCode: -32020, id: 1 });
-  });
-
-  it('headers that agree are accepted, encoded ones too', () => {
-    expect(problem(CALL, { 'mcp-method': 'tools/call', 'mcp-name': 'shop__orders' })).toBeUndefined();
-    expect(
-      problem(CALL, { 'mcp-name': `=?base64?${Buffer.from('shop__orders').toString('base64')}?=` }),
-    ).toBeUndefined();
-  });
-});
+const problem = (text: string): unknown => {
+  const message = readMessage(JSON.parse(text));
+  return 'problem' in message ? message.problem : message;
+};
 
 describe('messages', () => {
   it.each([
     ['a batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600],
+    ['a text', '"ping"', -32600],
+    ['null', 'null', -32600],
     ['no version', '{"id":1,"method":"ping"}', -32600],
+    ['another version', '{"jsonrpc":2,"id":1,"method":"ping"}', -32600],
+    ['neither method nor result', '{"jsonrpc":"2.0","id":1}', -32600],
     ['a method that is no string', '{"jsonrpc":"2.0","id":1,"method":5}', -32600],
     ['params that are no object', '{"jsonrpc":"2.0","id":1,"method":"ping","params":[1]}', -32602],
+    ['params of null', '{"jsonrpc":"2.0","id":1,"method":"ping","params":null}', -32602],
     ['an id of null', '{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600],
-    ['a duplicate key', '{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', -32700],
+    ['an id that is an object', '{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
   ])('%s is refused', (_name, text, rpcCode) => {
     expect(problem(text)).toMatchObject({ rpcCode });
   });
 
-  it('an unsupported revision is answered with those that are supported', () => {
-    expect(problem(CALL, { 'mcp-protocol-version': '2026-07-28' })).toMatchObject({
-      rpcCode: -32022,
-      data: { supported: ['2025-11-25', '2025-06-18', '2025-03-26'], requested: '2026-07-28' },
-    });
-  });
-
   it('requests, notifications and responses are told apart', () => {
-    expect(readMessage('{"jsonrpc":"2.0","id":"x","method":"ping"}', {})).toEqual({
+    expect(readMessage({ jsonrpc: '2.0', id: 'x', method: 'ping' })).toEqual({
       kind: 'request',
       id: 'x',
       method: 'ping',
       params: {},
     });
-    expect(readMessage('{"jsonrpc":"2.0","method":"notifications/initialized"}', {})).toEqual({
+    expect(readMessage({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } })).toEqual({
       kind: 'notification',
-      method: 'notifications/initialized',
+      method: 'notifications/cancelled',
+      params: { requestId: 1 },
     });
-    expect(readMessage('{"jsonrpc":"2.0","id":1,"result":{}}', {})).toEqual({ kind: 'response' });
+    for (const message of [
+      { jsonrpc: '2.0', id: 1, result: {} },
+      { jsonrpc: '2.0', id: null, error: {} },
+    ]) {
+      expect(readMessage(message)).toEqual({ kind: 'response', id: message.id, message });
+    }
+  });
+
+  it('what is wrong is answered under the id where there is one', () => {
+    expect(problem('{"jsonrpc":"2.0","id":7,"method":5}')).toMatchObject({ id: 7 });
+    expect([idOf({ id: 'a' }), idOf({ id: {} }), idOf([]), idOf(undefined)]).toEqual(['a', null, null, null]);
   });
 });

@@ -61,7 +61,8 @@ describe('A3 a disk that fails', () => {
     disk.arm();
     expect(await journal.append(suitePayload(0))).toBe(0);
     const waiting = [1, 2].map((number) => journal.append(suitePayload(number)));
-    await Promise.resolve();
+    // Two turns of the event loop: the write of the two is under way then.
+    for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
     waiting.push(journal.append(suitePayload(3)), journal.append(suitePayload(4)));
     const signing = journal.checkpoint();
     for (const each of [...waiting, signing]) await expect(each).rejects.toMatchObject({ code: expected });
@@ -100,7 +101,7 @@ describe('A3 a disk that fails', () => {
     disk.arm();
     await journal.append(suitePayload(0));
     const hung = [journal.append(suitePayload(1))];
-    await Promise.resolve();
+    await new Promise(setImmediate);
     hung.push(journal.append(suitePayload(2)));
     // A watch that began with an earlier write begins again; the next one finds the write that hangs.
     for (let task = due.shift(); task !== undefined; task = due.shift()) task();
@@ -120,7 +121,7 @@ describe('A3 a disk that fails', () => {
     });
     for (let number = 0; number < 50; number += 1) {
       const appended = journal.append(suitePayload(number));
-      await Promise.resolve();
+      await new Promise(setImmediate);
       for (const task of due.splice(0)) task();
       await appended;
     }

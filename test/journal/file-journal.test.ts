@@ -50,11 +50,129 @@ describe('file journal', () => {
     await Promise.all([journal.append(payload), journal.append(payload), journal.append(payload)]);
     expect(lengths).toEqual([300]);
     const first = journal.append(payload);
-    await Promise.resolve();
+    await new Promise(setImmediate);
     const later = [journal.append(payload), journal.append(payload)];
     await Promise.all([first, ...later]);
     expect(lengths).toEqual([300, 100, 200]);
     await journal.close();
+  });
+
+  it('lets a batch fill while calls keep coming, turn by turn of the event loop, and no longer', async () => {
+    const lengths: number[] = [];
+    const journal = await openTestJournal(folder, {
+      write: (fd, bytes, offset, length, done) => {
+        lengths.push(length);
+        write(fd, bytes, offset, length, null, done);
+      },
+    });
+    lengths.length = 0;
+    const payload = Buffer.alloc(88);
+    const appended = [journal.append(payload), journal.append(payload)];
+    for (let turn = 0; turn < 5; turn += 1) {
+      await new Promise(setImmediate);
+      appended.push(journal.append(payload));
+    }
+    expect(lengths).toEqual([]);
+    await Promise.all(appended);
+    expect(lengths).toEqual([700]);
+    await journal.close();
+  });
+
+  describe('what nobody waits for', () => {
+    const unexpected = (fault: Error): never => {
+      throw fault;
+    };
+
+    /** A journal whose timers the test fires, and the lengths that it wrote. */
+    async function openWithTimers() {
+      const lengths: number[] = [];
+      const due: (() => void)[] = [];
+      const journal = await openTestJournal(folder, {
+        write: (fd, bytes, offset, length, done) => {
+          lengths.push(length);
+          write(fd, bytes, offset, length, null, done);
+        },
+        schedule: (ms, task) => {
+          // Others watch for a disk that hangs.
+          if (ms === 10) due.push(task);
+          return () => void due.splice(due.indexOf(task) >>> 0, 1);
+        },
+      });
+      lengths.length = 0;
+      return { journal, lengths, due };
+    }
+    const turns = async (): Promise<void> => {
+      for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    };
+
+    it('A1 rides with the next record that somebody waits for, in order, and costs no write of its own', async () => {
+      const { journal, lengths } = await openWithTimers();
+      journal.appendLater('a', unexpected);
+      journal.appendLater('b', unexpected);
+      await turns();
+      expect(lengths).toEqual([]);
+      expect(await journal.append('c')).toBe(2);
+      expect(lengths).toEqual([39]);
+      await journal.close();
+      expect((await readAll(folder)).map(String)).toEqual(['a', 'b', 'c']);
+    });
+
+    it('A1 is durable within 20 ms without one: a timer fires at 10 ms, and once more for what came after a write', async () => {
+      const { journal, lengths, due } = await openWithTimers();
+      journal.appendLater('a', unexpected);
+      expect(due).toHaveLength(1);
+      await journal.append('b');
+      journal.appendLater('c', unexpected);
+      // The timer is as old as `a`, which has been written: `c` gets its own 10 ms, and no timer is there twice.
+      due.shift()?.();
+      await turns();
+      expect(lengths).toEqual([26]);
+      due.shift()?.();
+      await turns();
+      expect(lengths).toEqual([26, 13]);
+      expect(due).toEqual([]);
+      await journal.close();
+      expect((await readAll(folder)).map(String)).toEqual(['a', 'b', 'c']);
+    });
+
+    it('A1 is covered by a checkpoint, and by the one at the close', async () => {
+      const { journal } = await openWithTimers();
+      journal.appendLater('a', unexpected);
+      await journal.checkpoint();
+      expect((await checkpointSizes(folder)).at(-1)).toBe(1);
+      journal.appendLater('é', unexpected);
+      await journal.close();
+      expect((await readAll(folder)).map(String)).toEqual(['a', 'é']);
+      expect(await verifyJournal(folder)).toMatchObject({ ok: true, size: 2, signedSize: 2 });
+    });
+
+    it('A3 tells of a disk that fails, of a closed journal and of a record that is too large', async () => {
+      const journal = await openTestJournal(folder);
+      const faults: string[] = [];
+      const note = (fault: { code: string }): void => {
+        faults.push(fault.code);
+      };
+      journal.appendLater(Buffer.alloc(16 * 1024 * 1024 + 1), note);
+      expect(faults).toEqual(['ERR_JOURNAL_FAILED']);
+      journal.appendLater('a', note);
+      await rm(logPath);
+      await expect(journal.append('b')).rejects.toMatchObject({ code: 'ERR_JOURNAL_FAILED' });
+      expect(faults).toHaveLength(2);
+      journal.appendLater('c', note);
+      expect(faults).toHaveLength(3);
+      await journal.close();
+      journal.appendLater('d', note);
+      expect(faults).toEqual(Array.from({ length: 4 }, () => 'ERR_JOURNAL_FAILED'));
+    });
+  });
+
+  it('stores a text as its UTF-8, whatever its letters', async () => {
+    const texts = ['', 'plain', 'ü€😀', '\ud800 alone', 'x'.repeat(70_000), '€'.repeat(70_000)];
+    const journal = await openTestJournal(folder);
+    await Promise.all(texts.map((text) => journal.append(text)));
+    await journal.close();
+    expect((await readAll(folder)).map(String)).toEqual(texts.map((text) => String(Buffer.from(text))));
+    expect(await verifyJournal(folder)).toMatchObject({ ok: true, size: texts.length });
   });
 
   it('signs a tree head every so many payloads, on demand and at the end, and none twice', async () => {

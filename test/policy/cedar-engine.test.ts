@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { createAnswerCache } from '../../src/adapters/policy/answer-cache.ts';
 import { type CedarRuntime, cedar } from '../../src/adapters/policy/cedar.ts';
 import {
   type CedarEngine,
@@ -324,6 +325,39 @@ describe('reuse of answers', () => {
     expect(as('user', 'idp#u', ['idp#g'])).toBe('permit');
     expect(as('user', 'idp#u')).toBe('deny');
     expect(engine.evaluate(sampleRequest(PAY, { action: 'discover' })).verdict).toBe('deny');
+  });
+
+  test('D6 a subject, a group and a value never run into one another in what an answer is kept under', () => {
+    const { engine, count } = counting(`
+      permit (principal == Remit::User::"idp#u", action in Remit::Action::"call", resource);
+      permit (principal in Remit::Group::"idp#g", action in Remit::Action::"call", resource);
+      forbid (principal, action == Remit::Action::"shop_db/query", resource) when { context.args.sql like "*x*" };`);
+    const as = (id: string, groups: string[], sql: string) =>
+      engine.evaluate({ ...query(sql), subject: { kind: 'user', id, groups } }).verdict;
+    expect(as('idp#u', [], 'a')).toBe('permit');
+    expect(as('idp#u"],{}', [], 'a')).toBe('deny');
+    expect(as('idp#v', ['idp#g'], 'a')).toBe('permit');
+    expect(as('idp#v', [], 'a')).toBe('deny');
+    expect(as('idp#v', ['idp#other'], 'a')).toBe('deny');
+    expect(as('idp#v', ['idp#g'], 'x')).toBe('deny');
+    // A group that no policy names makes no difference; all others were asked about.
+    expect(count.calls).toBe(5);
+    expect(engine.counts).toEqual({ asked: 5, reused: 1 });
+  });
+
+  test('I3 keeps at most so many answers, and the ones that are asked for again longest', () => {
+    const answer = (id: number) => ({ verdict: 'deny' as const, policies: [], reason: `${id}`, nextStep: undefined });
+    const kept = createAnswerCache(10);
+    for (let id = 0; id < 1_000; id += 1) {
+      kept.put(`k${id}`, answer(id));
+      expect(kept.get('k0')).toEqual(answer(0));
+    }
+    const left = Array.from({ length: 1_000 }, (_, id) => kept.get(`k${id}`)).filter((one) => one !== undefined);
+    expect(left.length).toBeGreaterThanOrEqual(5);
+    expect(left.length).toBeLessThanOrEqual(10);
+    expect(kept.get('k999')).toEqual(answer(999));
+    kept.clear();
+    expect(kept.get('k999')).toBeUndefined();
   });
 
   test('can be turned off, is bounded, and never keeps an error', () => {

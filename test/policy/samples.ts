@@ -131,6 +131,7 @@ export function sampleTemplate(more: Partial<TaskTemplate> = {}): TaskTemplate {
 export function sampleTool(ref: ToolRef, more: Partial<GovernedTool> = {}): GovernedTool {
   const [connector, name] = ref.split('/') as [string, string];
   return {
+    kind: 'tool',
     ref,
     connector: connectorId(connector),
     name,

@@ -10,6 +10,7 @@ export interface FakeSession {
   readonly version: string;
   readonly answers: Map<unknown, FakeMessage>;
   onAnswer?: () => void;
+  outside?: (text: string) => void;
 }
 
 export function behave(message: FakeMessage, session: FakeSession, send: (text: string) => void): void;

@@ -19,7 +19,14 @@ const opener = createStdioOpener({
   clientInfo: CLIENT,
   schedule,
 });
-const one = { connector: connectorId('fake'), task: taskId('tsk_a'), injection: NO_CREDENTIAL, timeoutMs: 15_000 };
+const one = {
+  connector: connectorId('fake'),
+  task: taskId('tsk_a'),
+  injection: NO_CREDENTIAL,
+  timeoutMs: 15_000,
+  prefer: 'legacy',
+  clientCapabilities: {},
+} as const;
 await Promise.all(Array.from({ length: Number(FAKE_COUNT) }, () => opener.open(one)));
 say({ said: 'open' });
 if (FAKE_END === 'exit') process.exit(0);

@@ -1,8 +1,11 @@
 /**
  * A stdio MCP server that misbehaves on request. `FAKE_VERSION` is the revision it answers with (or `silent`, `refuse`),
- * `FAKE_START` what it does before anything else; methods of its own come on top of fake-mcp-behaviour.mjs.
+ * `FAKE_START` what it does before anything else, `FAKE_DISCOVER` what it makes of `server/discover` (`die`, `ignore`), `FAKE_SLOW` how many
+ * milliseconds pass before it reads; methods of its own come on top of fake-mcp-behaviour.mjs.
  */
 import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { behave } from './fake-mcp-behaviour.mjs';
 
 const { FAKE_VERSION = '2025-06-18', FAKE_START, FAKE_SECRET } = process.env;
@@ -43,6 +46,44 @@ if (process.env.FAKE_DAEMON !== undefined) await daemonise(process.env.FAKE_DAEM
 function own({ id, method, params }) {
   const reply = (result) => send(JSON.stringify({ jsonrpc: '2.0', id, result }));
   switch (method) {
+    case 'server/discover':
+      if (process.env.FAKE_DISCOVER === 'die') process.exit(9);
+      return process.env.FAKE_DISCOVER === 'ignore';
+    case 'look':
+    case 'touch':
+      try {
+        reply(
+          method === 'look' ? { found: readdirSync(params.path) } : { wrote: writeFileSync(params.path, 'x') ?? true },
+        );
+      } catch (error) {
+        reply({ code: error.code });
+      }
+      return true;
+    case 'unlisten':
+      for (const [listen] of session.listens) {
+        session.listens.delete(listen);
+        send(JSON.stringify({ jsonrpc: '2.0', id: listen, result: { resultType: 'complete' } }));
+      }
+      reply({ resultType: 'complete' });
+      return true;
+    case 'interrogate': {
+      let refused = 0;
+      session.onAnswer = () => {
+        refused = [...session.answers.values()].filter((answer) => answer.error !== undefined).length;
+        if (refused === params.questions - 64) reply({ refused });
+      };
+      for (let count = 0; count < params.questions; count += 1)
+        send(JSON.stringify({ jsonrpc: '2.0', id: `i${count}`, method: 'roots/list' }));
+      return true;
+    }
+    case 'read':
+      reply({ text: readFileSync(params.path, 'utf8') });
+      return true;
+    case 'reach': {
+      const socket = connect(params.port, '127.0.0.1');
+      socket.once('connect', () => reply({ reached: true })).once('error', (error) => reply({ code: error.code }));
+      return true;
+    }
     case 'environment':
       reply({ environment: process.env, folder: process.cwd() });
       return true;
@@ -74,6 +115,7 @@ function own({ id, method, params }) {
   }
 }
 
+if (process.env.FAKE_SLOW !== undefined) await new Promise((resolve) => setTimeout(resolve, process.env.FAKE_SLOW));
 let held = '';
 process.stdin.setEncoding('utf8');
 process.stdin.on('data', (text) => {

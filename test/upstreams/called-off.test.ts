@@ -1,6 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
 import { createHttpOpener } from '../../src/adapters/upstreams/http-upstream.ts';
+import { createSseOpener } from '../../src/adapters/upstreams/sse-upstream.ts';
 import { createStdioOpener } from '../../src/adapters/upstreams/stdio-upstream.ts';
+import { Cancellation } from '../../src/domain/cancellation.ts';
 import { connectorId, taskId } from '../../src/domain/ids.ts';
 import { NO_CREDENTIAL, type UpstreamOpener } from '../../src/seams/upstream.ts';
 import { startFakeHttpServer } from '../support/fake-mcp-http-server.ts';
@@ -13,18 +15,19 @@ afterEach(async () => {
 });
 
 async function callOff(opener: UpstreamOpener): Promise<void> {
-  const abort = new AbortController();
-  const opening = opener.open({
+  const cancellation = new Cancellation();
+  const common = {
     connector: connectorId('fake'),
-    task: taskId('tsk_a'),
     injection: NO_CREDENTIAL,
     timeoutMs: 60_000,
-    signal: abort.signal,
-  });
-  setTimeout(() => abort.abort(), 200);
+    prefer: 'legacy',
+    clientCapabilities: {},
+    cancellation,
+  } as const;
+  const opening = opener.open({ ...common, task: taskId('tsk_a') });
+  setTimeout(() => cancellation.cancel('the task has ended'), 200);
   await expect(opening).rejects.toMatchObject({ code: 'ERR_CONNECTOR_UNREACHABLE' });
-  const already = { connector: connectorId('fake'), task: taskId('tsk_b'), injection: NO_CREDENTIAL };
-  await expect(opener.open({ ...already, timeoutMs: 60_000, signal: abort.signal })).rejects.toThrow();
+  await expect(opener.open({ ...common, task: taskId('tsk_b') })).rejects.toThrow();
 }
 
 it('V2 a stdio server that never answers the handshake is ended when its opening is called off', async () => {
@@ -47,6 +50,16 @@ it('V2 an HTTP server that never answers the handshake is given up when its open
   const server = await startFakeHttpServer({ version: 'silent' });
   closers.push(() => server.close());
   const opener = createHttpOpener({ url: server.url, clientInfo: CLIENT, schedule });
+  closers.push(() => opener.close());
+  await callOff(opener);
+});
+
+it('V2 an HTTP+SSE server that names no endpoint is given up when its opening is called off', async () => {
+  const server = await startFakeHttpServer({
+    intercept: (_request, response) => response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n'),
+  });
+  closers.push(() => server.close());
+  const opener = createSseOpener({ url: server.url, clientInfo: CLIENT, schedule });
   closers.push(() => opener.close());
   await callOff(opener);
 });

@@ -43,10 +43,16 @@ describe('a server over Streamable HTTP', () => {
     return createHttpOpener({ url: server.url, clientInfo: CLIENT, schedule, ...more });
   }
 
-  const one = { connector: connectorId('fake'), task: taskId('tsk_a'), timeoutMs: 5_000 };
+  const one = {
+    connector: connectorId('fake'),
+    task: taskId('tsk_a'),
+    timeoutMs: 5_000,
+    prefer: 'legacy',
+    clientCapabilities: {},
+  } as const;
   const open = (injection = withKey(CANARY)): Promise<Upstream> => opener.open({ ...one, injection });
   const call = (upstream: Upstream, method: string, params: unknown = {}, timeoutMs = 5_000): Promise<UpstreamReply> =>
-    upstream.request(method, JSON.stringify(params), { timeoutMs });
+    upstream.request({ method, params: JSON.stringify(params).slice(1, -1), meta: '', timeoutMs });
 
   /** Answers the method `method` in a way of its own. */
   function on(method: string, act: (response: ServerResponse, id: unknown) => void): void {
@@ -89,7 +95,7 @@ describe('a server over Streamable HTTP', () => {
     expect(server.sessions.size).toBe(0);
   });
 
-  it('I1 shares sockets between connections, never a session', async () => {
+  it('I1, fault 16: shares sockets between connections, never a session', async () => {
     const keys = ['key-a', 'key-b', 'key-c', 'key-d', 'key-e'];
     const upstreams: Upstream[] = [];
     for (const key of keys) upstreams.push(await open(withKey(key)));
@@ -126,17 +132,56 @@ describe('a server over Streamable HTTP', () => {
     expect(server.seen.at(-1)).toMatchObject({ verb: 'DELETE', headers: { 'mcp-session-id': expect.any(String) } });
   });
 
-  it('I2 sends nothing again when the session is gone, and is closed', async () => {
+  it.each([404, 400])(
+    'fault 13: opens an expired session again in place, once, and repeats no call (I2; HTTP %i)',
+    async (status) => {
+      const upstream = await open();
+      server.sessions.clear();
+      intercept = (request, response) => {
+        const id = request.headers['mcp-session-id'];
+        if (status === 404 || id === undefined || server.sessions.has(id as string)) return false;
+        const error = { code: -32000, message: 'Bad Request: No valid session ID provided' };
+        response.writeHead(status).end(JSON.stringify({ jsonrpc: '2.0', id: null, error }));
+        return true;
+      };
+      expect(await faultOf(call(upstream, 'write'))).toMatchObject({ code: 'ERR_CONNECTOR_UNREACHABLE' });
+      const results = await Promise.all(['a', 'b', 'c'].map((n) => call(upstream, 'echo', { n })));
+      expect(results).toMatchObject([{ result: { echo: { n: 'a' } } }, {}, { result: { echo: { n: 'c' } } }]);
+      const methods = server.seen.map((seen) => seen.message?.method);
+      expect(methods.filter((method) => method === 'write')).toHaveLength(1);
+      expect(methods.filter((method) => method === 'initialize')).toHaveLength(2);
+      await upstream.close();
+      expect(server.sessions.size).toBe(0);
+    },
+  );
+
+  it('fault 13: a late word about the old session does not end the new one', async () => {
     const upstream = await open();
-    server.sessions.clear();
-    expect(await faultOf(call(upstream, 'echo'))).toMatchObject({ code: 'ERR_CONNECTOR_UNREACHABLE' });
-    await upstream.closed;
-    expect(await faultOf(call(upstream, 'echo'))).toMatchObject({ code: 'ERR_CONNECTOR_UNREACHABLE' });
-    expect(server.seen.filter((seen) => seen.message?.method === 'echo')).toHaveLength(1);
-    expect(server.seen.filter((seen) => seen.message?.method === 'initialize')).toHaveLength(1);
+    const [old] = server.sessions.keys();
+    const held: ServerResponse[] = [];
+    on('held', (response) => held.push(response));
+    const late = faultOf(call(upstream, 'held'));
+    await expect.poll(() => held.length).toBe(1);
+    server.sessions.delete(old as string);
+    await faultOf(call(upstream, 'echo'));
+    expect(await call(upstream, 'echo')).toMatchObject({ result: {} });
+    held[0]?.writeHead(404).end();
+    expect(await late).toMatchObject({ code: 'ERR_CONNECTOR_UNREACHABLE' });
+    expect(await call(upstream, 'echo')).toMatchObject({ result: {} });
+    expect(server.seen.filter((seen) => seen.message?.method === 'initialize')).toHaveLength(2);
   });
 
-  it('I2 sends nothing again when the socket breaks after the request', async () => {
+  it('fault 13: a session that cannot be opened again fails the call, and the next one tries anew', async () => {
+    const upstream = await open();
+    server.sessions.clear();
+    await faultOf(call(upstream, 'echo'));
+    on('initialize', (response) => response.writeHead(503).end());
+    expect(await faultOf(call(upstream, 'echo'))).toMatchObject({ message: expect.stringContaining('503') });
+    intercept = () => false;
+    expect(await call(upstream, 'echo')).toMatchObject({ result: {} });
+  });
+
+  it('I2, fault 34: sends nothing again when the socket breaks after the request', async () => {
     const upstream = await open();
     await call(upstream, 'echo'); // the socket is a used one, whose end a client may take for an idle timeout
     on('write', (response) => response.socket?.destroy());
@@ -148,7 +193,7 @@ describe('a server over Streamable HTTP', () => {
   it('I2 never sends a call that was given up while it waited for a socket', async () => {
     const narrow = openerOf({ maxSockets: 1 });
     const upstream = await narrow.open({ ...one, injection: withKey(CANARY) });
-    const slow = call(upstream, 'echo', { delay: 300 });
+    const slow = call(upstream, 'echo', { delay: 1_000 });
     expect(await faultOf(call(upstream, 'write', {}, 50))).toMatchObject({ code: 'ERR_CONNECTOR_TIMEOUT' });
     await slow;
     await call(upstream, 'echo');

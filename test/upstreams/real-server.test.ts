@@ -16,14 +16,23 @@ it('talks to the reference filesystem server', async () => {
   const containment = await contain();
   try {
     const opener = createStdioOpener({ command: [SERVER, folder], containment, clientInfo: CLIENT, schedule });
-    const one = { connector: connectorId('files'), task: taskId('tsk_a'), injection: NO_CREDENTIAL, timeoutMs: 15_000 };
-    const upstream = await opener.open(one);
-    const list = await upstream.request('tools/list', '{}', { timeoutMs: 10_000 });
+    const upstream = await opener.open({
+      connector: connectorId('files'),
+      task: taskId('tsk_a'),
+      injection: NO_CREDENTIAL,
+      timeoutMs: 15_000,
+      prefer: 'legacy',
+      clientCapabilities: {},
+    });
+    const list = await upstream.request({ method: 'tools/list', params: '', meta: '', timeoutMs: 10_000 });
     expect(list).toMatchObject({
       result: { tools: expect.arrayContaining([expect.objectContaining({ name: 'read_text_file' })]) },
     });
     const read = async (path: string) =>
-      await upstream.request('tools/call', JSON.stringify({ name: 'read_text_file', arguments: { path } }), {
+      await upstream.request({
+        method: 'tools/call',
+        params: JSON.stringify({ name: 'read_text_file', arguments: { path } }).slice(1, -1),
+        meta: '',
         timeoutMs: 10_000,
       });
     expect(await read(join(folder, 'note.txt'))).toMatchObject({

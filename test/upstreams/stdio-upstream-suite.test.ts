@@ -1,13 +1,14 @@
 import { describe } from 'vitest';
 import { createStdioOpener } from '../../src/adapters/upstreams/stdio-upstream.ts';
+import type { Secret } from '../../src/domain/secret.ts';
 import { upstreamSuite } from '../suites/upstream-suite.ts';
 import { CLIENT, contain, FAKE_STDIO_COMMAND, plansHere, schedule } from '../support/fake-mcp-setup.ts';
 
 describe.each(await plansHere())('contained by $mode', (plan) => {
-  upstreamSuite('stdio', async () => {
+  const fixture = async () => {
     const containment = await contain(plan);
     return {
-      opener: (version) =>
+      opener: (version: string) =>
         createStdioOpener({
           command: FAKE_STDIO_COMMAND,
           environment: { FAKE_VERSION: version },
@@ -15,8 +16,10 @@ describe.each(await plansHere())('contained by $mode', (plan) => {
           clientInfo: CLIENT,
           schedule,
         }),
-      injection: (value) => ({ environment: { FAKE_SECRET: value }, headers: {} }),
+      injection: (value: Secret) => ({ environment: { FAKE_SECRET: value }, headers: {} }),
       dispose: () => containment.close(),
     };
-  });
+  };
+  upstreamSuite('stdio, legacy', fixture);
+  upstreamSuite('stdio, modern', fixture, { era: 'modern' });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { onOneLine, readMessage, requestText } from '../../src/adapters/upstreams/json-rpc.ts';
+import { modernMeta, onOneLine, paramsText, readMessage, requestText } from '../../src/adapters/upstreams/json-rpc.ts';
 import { LineReader } from '../../src/adapters/upstreams/line-reader.ts';
 import { createRedactor } from '../../src/adapters/upstreams/redaction.ts';
 import { SseReader } from '../../src/adapters/upstreams/sse-reader.ts';
@@ -50,6 +50,10 @@ describe('readMessage', () => {
     ['{"jsonrpc":"2.0","method":"notifications/x"}', 'notification'],
     ['{"jsonrpc":"2.0","id":"a","method":"ping"}', 'request'],
     ['{"jsonrpc":"2.0","id":null,"method":"ping"}', 'garbage'],
+    ['{"jsonrpc":"2.0","method":"notifications/x","params":[1]}', 'garbage'],
+    ['{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}', 'orphan_error'],
+    ['{"jsonrpc":"2.0","error":{"code":-32700,"message":"x"}}', 'orphan_error'],
+    ['{"jsonrpc":"2.0","id":"1","error":{"code":-32700,"message":"x"}}', 'garbage'],
     ['{"jsonrpc":"2.0","id":{},"method":"ping"}', 'garbage'],
     ['{"jsonrpc":"2.0","id":"1","result":{}}', 'garbage'],
     ['{"id":1,"result":{}}', 'garbage'],
@@ -58,6 +62,62 @@ describe('readMessage', () => {
     ['', 'garbage'],
   ])('takes %s for a %s', (text, kind) => {
     expect(readMessage(text).kind).toBe(kind);
+  });
+});
+
+describe('what is said outside replies', () => {
+  it('keeps the params of notifications and requests', () => {
+    const params = { a: [1], _meta: {} };
+    const text = (more: object): string => JSON.stringify({ jsonrpc: '2.0', method: 'm', params, ...more });
+    expect(readMessage(text({}))).toEqual({ kind: 'notification', method: 'm', params });
+    expect(readMessage(text({ id: 'x' }))).toEqual({ kind: 'request', id: 'x', method: 'm', params });
+    expect(readMessage('{"jsonrpc":"2.0","method":"m"}')).toEqual({ kind: 'notification', method: 'm', params: {} });
+  });
+
+  it('fault 36: refuses params that are nested too deep to be written again', () => {
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    expect(readMessage(`{"jsonrpc":"2.0","method":"m","params":{"deep":${deep}}}`).kind).toBe('garbage');
+  });
+});
+
+describe('paramsText', () => {
+  const members = fc.dictionary(fc.string(), fc.jsonValue()).map((value) => {
+    const { _meta, ...rest } = value;
+    return rest;
+  });
+
+  it('holds the members of a call and of its envelope, and nothing else', () => {
+    fc.assert(
+      fc.property(
+        members,
+        members,
+        fc.option(fc.string(), { nil: undefined }),
+        fc.boolean(),
+        (own, meta, token, isModern) => {
+          const inner = (value: object): string => JSON.stringify(value).slice(1, -1);
+          const eraMeta = isModern ? modernMeta({ name: 'n', version: 'v' }, { roots: {} }) : '';
+          const text = paramsText(
+            { params: inner(own), meta: inner(meta), progressToken: token, logLevel: 'info' },
+            eraMeta,
+          );
+          const envelope = {
+            ...(JSON.parse(`{${inner(meta)}}`) as object),
+            ...(isModern
+              ? {
+                  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+                  'io.modelcontextprotocol/clientInfo': { name: 'n', version: 'v' },
+                  'io.modelcontextprotocol/clientCapabilities': { roots: {} },
+                  'io.modelcontextprotocol/logLevel': 'info',
+                }
+              : {}),
+            ...(token === undefined ? {} : { progressToken: token }),
+          };
+          const expected = { ...(JSON.parse(`{${inner(own)}}`) as object) };
+          if (Object.keys(envelope).length > 0) Object.assign(expected, { _meta: envelope });
+          expect(JSON.parse(text)).toEqual(expected);
+        },
+      ),
+    );
   });
 });
 
@@ -153,6 +213,26 @@ describe('SseReader', () => {
 
   it('takes a lone carriage return for the end of a line', () => {
     expect(read([Buffer.from('data: {"a":1}\r\rdata: {"b":2}\r\r\n')])).toEqual(['{"a":1}', '{"b":2}']);
+  });
+
+  it('keeps the last event id and the time to wait, from events without data too', () => {
+    const reader = new SseReader({ maxBytes: 1_000, onMessage: () => {}, onOverflow: () => {} });
+    reader.push(Buffer.from('id: 1\ndata: {}\n\nid: 2\nretry: 40\ndata:\n\nid: 3\n'));
+    expect([reader.lastEventId, reader.retryMs]).toEqual(['2', 40]);
+    reader.push(Buffer.from('\nid: two\u0000lines\n\n'));
+    expect(reader.lastEventId).toBeUndefined();
+  });
+
+  it('gives events of other types apart', () => {
+    const found: unknown[] = [];
+    const reader = new SseReader({
+      maxBytes: 1_000,
+      onMessage: (data) => found.push(data),
+      onOther: (type, data) => found.push([type, data]),
+      onOverflow: () => {},
+    });
+    reader.push(Buffer.from('event: endpoint\ndata: /post?a=1\n\ndata: {}\n\n'));
+    expect(found).toEqual([['endpoint', '/post?a=1'], '{}']);
   });
 
   it('bounds an event, as one line and as many', () => {

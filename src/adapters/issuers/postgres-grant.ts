@@ -54,7 +54,8 @@ SELECT current_setting('server_version_num')::int AS version,
                JOIN pg_namespace sn ON sn.oid = s.relnamespace
               WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
                 AND d.refobjid = c.oid AND d.refobjsubid > 0 AND d.deptype = 'a') AS sequences
-  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(schema_name, table_name, position)
+  FROM (SELECT) AS one
+  LEFT JOIN unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(schema_name, table_name, position) ON true
   LEFT JOIN pg_namespace n ON n.nspname = wanted.schema_name
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.table_name

@@ -1,4 +1,5 @@
 import { RemitError } from '../../domain/errors.ts';
+import type { Schedule } from '../../seams/clock.ts';
 import type { Journal } from '../../seams/journal.ts';
 import type { AppendFile } from './append-file.ts';
 import { Batch } from './batch.ts';
@@ -21,6 +22,7 @@ export interface JournalParts {
   readonly verifier: Verifier;
   readonly signer: JournalSigner;
   readonly checkpointEvery: number;
+  readonly schedule: Schedule;
   readonly unlock: () => void;
 }
 
@@ -29,11 +31,21 @@ interface WantedHead extends TreeHead {
   readonly reject: (fault: RemitError) => void;
 }
 
+/**
+ * A write costs as much CPU as a call, whatever its length. So before one, every socket that is ready is read: a batch waits for the next
+ * turn of the event loop as long as each turn adds to it. No timer, and no time lost: a turn without anything new is over at once.
+ */
+const MOST_TURNS = 16;
+const FULL_BATCH = 256;
+
+/** What nobody waits for is written within twice this time. */
+const LATER_MS = 10;
+
 const ignore = (): void => {};
 
 /**
- * Appends to one segment file. One batch is being written at a time while the next one fills; there is no timer on that
- * path. The first fault is the last: everyone who waits and everyone who comes later is told it. A rejected append may
+ * Appends to one segment file. One batch is being written at a time while the next one fills; there is no timer on the
+ * path of what somebody waits for. The first fault is the last: everyone who waits and everyone who comes later is told it. A rejected append may
  * still be found in the log after a restart, an acknowledged one always is.
  */
 export class FileJournal implements Journal {
@@ -43,6 +55,14 @@ export class FileJournal implements Journal {
   #inFlight = new Batch();
   /** From the first append of a burst until nothing is left to write. */
   #isWriting = false;
+  /** Whether somebody waits for what the filling batch holds. */
+  #isWanted = false;
+  /** Turns of the event loop that the next batch has been filling for, and who waited for it at the last one. */
+  #turns = 0;
+  #gathered = 0;
+  /** Batches that were filled so far. */
+  #filled = 0;
+  #cancelLater: (() => void) | undefined;
   #durableSize: number;
   #fault: RemitError | undefined;
   /** Size of the newest head that is stored, and of the newest that was asked for. */
@@ -65,68 +85,128 @@ export class FileJournal implements Journal {
     return this.#tree.size;
   }
 
-  append(payload: Buffer): Promise<number> {
+  append(payload: Buffer | string): Promise<number> {
     return new Promise((resolve, reject) => {
-      const refusal = this.#refusal(payload.length);
+      const refusal = this.#refusal(payload);
       if (refusal !== undefined) return reject(refusal);
-      const batch = this.#filling;
-      if (this.#tree.size % OFFSET_STEP === 0) {
-        this.#parts.offsets.push(this.#parts.log.length + this.#inFlight.length + batch.length);
-      }
-      this.#tree.append(batch.add(payload, resolve, reject));
-      if (this.#isWriting) return;
-      this.#isWriting = true;
-      // After the current synchronous burst, so that its appends share one write.
-      queueMicrotask(() => this.#writeNext());
+      this.#add(payload);
+      this.#filling.wait({ resolve, reject });
+      this.#flush();
     });
   }
 
-  #refusal(length: number): RemitError | undefined {
+  appendLater(payload: Buffer | string, onFault: (fault: RemitError) => void): void {
+    const refusal = this.#refusal(payload);
+    if (refusal !== undefined) {
+      onFault(refusal);
+      return;
+    }
+    this.#add(payload);
+    this.#filling.onFault(onFault);
+    // One coarse timer for all: what has just missed one waits for the next.
+    if (this.#cancelLater === undefined) this.#flushLater();
+  }
+
+  #add(payload: Buffer | string): void {
+    const batch = this.#filling;
+    if (this.#tree.size % OFFSET_STEP === 0) {
+      this.#parts.offsets.push(this.#parts.log.length + this.#inFlight.length + batch.length);
+    }
+    this.#tree.append(batch.add(payload));
+  }
+
+  #refusal(payload: Buffer | string): RemitError | undefined {
     if (this.#fault !== undefined) return this.#fault;
     const where = this.#parts.log.path;
     if (this.#closing !== undefined) return new RemitError('ERR_JOURNAL_FAILED', 'the journal is closed', { where });
+    if (payload.length <= MAX_PAYLOAD / 3) return undefined;
+    const length = Buffer.byteLength(payload);
     if (length <= MAX_PAYLOAD) return undefined;
     return new RemitError('ERR_JOURNAL_FAILED', `a record of ${length} bytes is over the limit of ${MAX_PAYLOAD}`, {
       where,
     });
   }
 
+  #flush(): void {
+    this.#isWanted = true;
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#gather();
+  }
+
+  /** Lets a batch fill while calls keep coming: with one call there is nothing to wait for, with many all share one write. */
+  #gather(): void {
+    this.#gathered = 0;
+    this.#turns = 0;
+    setImmediate(this.#gatherOn);
+  }
+
+  readonly #gatherOn = (): void => {
+    const { waiting } = this.#filling;
+    this.#turns += 1;
+    if (waiting <= 1 || waiting === this.#gathered || waiting >= FULL_BATCH || this.#turns > MOST_TURNS) {
+      this.#writeNext();
+    } else {
+      this.#gathered = waiting;
+      setImmediate(this.#gatherOn);
+    }
+  };
+
+  #flushLater(): void {
+    const { schedule } = this.#parts;
+    const batch = this.#filled;
+    this.#cancelLater = schedule(LATER_MS, () => {
+      this.#cancelLater = undefined;
+      if (this.#fault !== undefined || this.#filling.count === 0) return;
+      // The batch of back then has been written with somebody's: this one is younger than the timer.
+      if (batch === this.#filled) this.#flush();
+      else this.#flushLater();
+    });
+  }
+
   #writeNext(): void {
-    this.#isWriting = this.#fault === undefined && this.#filling.count > 0;
+    this.#isWriting = this.#fault === undefined && this.#isWanted && this.#filling.count > 0;
     if (!this.#isWriting) {
       this.#settleIfIdle();
       return;
     }
+    this.#isWanted = false;
     const batch = this.#filling;
     this.#filling = this.#inFlight;
     this.#inFlight = batch;
+    this.#filled += 1;
     if (this.#tree.size - this.#wantedSize >= this.#parts.checkpointEvery) this.#wantHead(ignore, ignore);
-    this.#parts.log.append(batch.bytes, batch.length, (fault) => {
-      if (fault !== undefined) this.#fail(fault);
-      if (this.#fault === undefined) {
-        const first = this.#durableSize;
-        this.#durableSize += batch.count;
-        batch.resolve(first);
-        if (this.#wantedHeads.length > 0) this.#signHeads();
-      }
-      this.#writeNext();
-    });
+    this.#parts.log.append(batch.bytes, batch.length, this.#onWritten);
   }
+
+  readonly #onWritten = (fault: RemitError | undefined): void => {
+    if (fault !== undefined) this.#fail(fault);
+    if (this.#fault === undefined) {
+      const first = this.#durableSize;
+      this.#durableSize += this.#inFlight.count;
+      this.#inFlight.settle(first);
+      if (this.#wantedHeads.length > 0) this.#signHeads();
+    }
+    if (this.#isWanted && this.#fault === undefined) this.#gather();
+    else this.#writeNext();
+  };
 
   #fail(fault: RemitError): void {
     this.#fault ??= fault;
+    this.#cancelLater?.();
     for (const batch of [this.#inFlight, this.#filling]) batch.reject(this.#fault);
     for (const head of this.#wantedHeads.splice(0)) head.reject(this.#fault);
   }
 
   checkpoint(): Promise<void> {
-    const refusal = this.#refusal(0);
+    const refusal = this.#refusal('');
     return refusal === undefined ? this.#signTree() : Promise.reject(refusal);
   }
 
   #signTree(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#wantHead(resolve, reject);
+      if (this.#filling.count > 0) this.#flush();
       this.#signHeads();
     });
   }
@@ -187,6 +267,7 @@ export class FileJournal implements Journal {
         this.#whenIdle = resolve;
         this.#settleIfIdle();
       });
+      this.#cancelLater?.();
       await Promise.all([log.close(), checkpoints.close()]);
       // A write that hangs may still reach its file: then the lock goes only with the process.
       if (!log.isStalled && !checkpoints.isStalled) unlock();

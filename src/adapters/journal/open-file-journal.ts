@@ -90,6 +90,7 @@ export async function openFileJournal(options: FileJournalOptions): Promise<File
       verifier,
       signer,
       checkpointEvery,
+      schedule: fileOptions.schedule,
       unlock,
     });
   } catch (error) {

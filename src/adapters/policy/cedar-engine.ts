@@ -1,4 +1,9 @@
-import type { AuthorizationAnswer, EntityJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
+import type {
+  AuthorizationAnswer,
+  EntityJson,
+  StatefulAuthorizationCall,
+  TypeAndId,
+} from '@cedar-policy/cedar-wasm/nodejs';
 import type { AccessRequest } from '../../domain/decision.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { ToolProfile } from '../../domain/tool.ts';
@@ -27,14 +32,29 @@ export interface CedarEngineOptions extends LoadedPolicies {
 
 export interface CedarEngine extends PolicyEngine {
   evaluate(request: AccessRequest): PolicyAnswer;
+  /** Questions that Cedar was asked, and answers that were given again from memory. */
+  readonly counts: { readonly asked: number; readonly reused: number };
   /** Gives the parsed policies back once another engine has taken over. From then on this one denies. Idempotent. */
   release(): void;
 }
 
+/** A slice as it is asked about one tool and action, with the parts of the question that no call changes. */
 interface Entry {
   readonly slice: Slice;
-  readonly fixed: readonly EntityJson[];
+  readonly action: TypeAndId;
+  readonly resource: TypeAndId;
+  readonly fixed: EntityJson[];
   readonly number: number;
+  /** Agents as principals of this entry: there are only the registered ones. */
+  readonly agents: Map<string, Asker>;
+}
+
+/** Who asks, and all entities that are sent with the question. */
+interface Asker {
+  readonly principal: TypeAndId;
+  readonly entities: EntityJson[];
+  /** Start of the key under which an answer is kept: the entry and the asker, each in a form that cannot run into the next. */
+  readonly key: string;
 }
 
 interface ToolEntries {
@@ -52,6 +72,7 @@ interface Parts {
   /** By id, with the place in the order of loading. */
   readonly policies: ReadonlyMap<string, { readonly policy: LoadedPolicy; readonly order: number }>;
   readonly cache: AnswerCache | undefined;
+  readonly counts: { asked: number; reused: number };
 }
 
 /** Runtimes that have trapped. The state inside WebAssembly is undefined then: nothing it says later can be trusted. */
@@ -76,11 +97,13 @@ export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRunti
   }
   const cache = options.reuse === false ? undefined : createAnswerCache(options.reuseLimit ?? 10_000);
   const policies = new Map(options.policies.map((policy, order) => [policy.id, { policy, order }]));
-  const parts: Parts = { cedar, estate, tools, policies, cache };
+  const counts = { asked: 0, reused: 0 };
+  const parts: Parts = { cedar, estate, tools, policies, cache, counts };
   let isReleased = false;
 
   return {
     version: versionOf(options),
+    counts,
     evaluate(request) {
       if (isReleased) return refuse('These policies have been replaced.', 'Try again: the new ones decide.');
       if (trapped.has(cedar))
@@ -116,8 +139,11 @@ function sliceTools(estate: Estate, slicer: ReturnType<typeof createSlicer>): Ma
     for (const action of ['call', 'discover'] as const) {
       const entry = (slice: Slice): Entry => ({
         slice,
+        action: uid('Action', action === 'discover' ? DISCOVER : tool.ref),
+        resource: uid('Tool', tool.ref),
         fixed: fixedEntities(estate, tool, action, slice),
         number: number++,
+        agents: new Map(),
       });
       for (const kind of ['user', 'agent'] as const) {
         const { named, anyone } = slicer.slice(tool, action, kind);
@@ -150,26 +176,45 @@ function evaluate(parts: Parts, request: AccessRequest): PolicyAnswer {
   if (misfit !== undefined)
     return refuse(`Policies cannot read this call: ${misfit}.`, 'Send the arguments as described.');
 
-  const { slice, fixed, number } = choice.named.get(subject.id) ?? choice.anyone;
+  const entry = choice.named.get(subject.id) ?? choice.anyone;
+  const { slice } = entry;
   if (slice.slot === undefined) return denyByDefault(request);
-  const groups = relevantGroups(subject, slice);
+  const asker = findAsker(parts.estate, entry, subject);
   const context = buildContext(request, slice.references.context);
-  const key = parts.cache && shortenKey(JSON.stringify([number, subject.id, groups, context]));
+  const key = parts.cache && shortenKey(slice.looksAtContext ? JSON.stringify([asker.key, context]) : asker.key);
   const reused = key === undefined ? undefined : parts.cache?.get(key);
-  if (reused !== undefined) return reused;
+  if (reused !== undefined) {
+    parts.counts.reused += 1;
+    return reused;
+  }
 
-  const principal = principalEntity(parts.estate, subject, groups, slice);
+  parts.counts.asked += 1;
   const answer = ask(parts.cedar, {
-    principal: uid(subject.kind === 'user' ? 'User' : 'Agent', subject.id),
-    action: uid('Action', action === 'discover' ? DISCOVER : resource.tool),
-    resource: uid('Tool', resource.tool),
+    principal: asker.principal,
+    action: entry.action,
+    resource: entry.resource,
     context,
-    entities: principal === undefined ? [...fixed] : [...fixed, principal],
+    entities: asker.entities,
     preparsedPolicySetId: slice.slot,
   });
   const result = readAnswer(parts, request, answer);
   if (key !== undefined && result.isClean) parts.cache?.put(key, result.answer);
   return result.answer;
+}
+
+function findAsker(estate: Estate, entry: Entry, subject: AccessRequest['subject']): Asker {
+  const known = subject.kind === 'agent' ? entry.agents.get(subject.id) : undefined;
+  if (known !== undefined) return known;
+  const { slice, fixed, number } = entry;
+  const groups = relevantGroups(subject, slice);
+  const entity = principalEntity(estate, subject, groups, slice);
+  const asker = {
+    principal: uid(subject.kind === 'user' ? 'User' : 'Agent', subject.id),
+    entities: entity === undefined ? fixed : [...fixed, entity],
+    key: JSON.stringify([number, subject.id, groups]),
+  };
+  if (subject.kind === 'agent') entry.agents.set(subject.id, asker);
+  return asker;
 }
 
 function ask(cedar: CedarRuntime, call: StatefulAuthorizationCall): AuthorizationAnswer {

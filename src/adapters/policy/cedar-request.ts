@@ -8,20 +8,40 @@ import type { Estate, PolicyTool } from './policy-inventory.ts';
 
 /** The context that a slice can look at: fields it never names are left out, which no policy of it can notice. */
 export function buildContext(request: AccessRequest, tree: ContextTree): Context {
-  const { principal, task, environment } = request.context;
-  const whole: Record<string, unknown> = {
-    task: {
-      id: task.id,
-      template: task.template,
-      purpose: task.purpose,
-      startedAt: task.startedAt,
-      expiresAt: task.expiresAt,
-    },
-    environment,
-  };
-  if (principal.user !== undefined) whole.user = { issuer: principal.user.issuer, subject: principal.user.subject };
-  if (request.action === 'call') whole.args = request.context.arguments;
-  return prune(whole, tree) as Context;
+  const context: Record<string, unknown> = {};
+  if (tree.whole) {
+    for (const name of CONTEXT_FIELDS) put(context, name, contextField(request, name), WHOLE);
+  } else {
+    for (const [name, field] of tree.fields) put(context, name, contextField(request, name), field);
+  }
+  return context as Context;
+}
+
+const CONTEXT_FIELDS = ['task', 'environment', 'user', 'args'];
+const WHOLE: ContextTree = { whole: true, fields: new Map() };
+
+/** One field of the context as the schema has it; undefined for one that the request has not. */
+function contextField({ action, context }: AccessRequest, name: string): unknown {
+  switch (name) {
+    case 'task': {
+      const { id, template, purpose, startedAt, expiresAt } = context.task;
+      return { id, template, purpose, startedAt, expiresAt };
+    }
+    case 'environment':
+      return context.environment;
+    case 'user': {
+      const { user } = context.principal;
+      return user && { issuer: user.issuer, subject: user.subject };
+    }
+    case 'args':
+      return action === 'call' ? context.arguments : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function put(into: Record<string, unknown>, name: string, value: unknown, tree: ContextTree): void {
+  if (value !== undefined) into[name] = prune(value, tree);
 }
 
 function prune(value: unknown, tree: ContextTree): CedarValueJson {

@@ -20,7 +20,8 @@ const ENTITIES = `  // A group of users, named issuer#group: groups of two ident
   // A registered agent.
   entity Agent = { owner: String, environment: String, zone: String };
 
-  // A registered MCP server, and a described tool of one, named connector/tool.
+  // A registered MCP server. What its owner has described of it: a tool, named connector/tool, a resource, named
+  // connector/resource:pattern, or a prompt, named connector/prompt:name.
   entity Connector = { owner: String, environment: String, zone: String };
   entity Tool in [Connector] = {
     connector: Connector,
@@ -44,14 +45,16 @@ export function buildSchema(inventory: PolicyInventory): string {
   const tools = [...indexInventory(inventory).tools.values()];
   return `// Written by Remit from the configuration: what policies may speak of. Do not edit, it is written anew.
 //
-//   ${NAMESPACE}::Action::"${DISCOVER}"        a tool is listed
+//   ${NAMESPACE}::Action::"${DISCOVER}"        a tool, a resource or a prompt is listed
 //   ${NAMESPACE}::Action::"${CALL}"            any call; one group for each action class is in it
 //   ${NAMESPACE}::Action::"connector/tool"  a call of that one tool; its arguments are in context.args
+//   ${NAMESPACE}::Action::"connector/resource:pattern", "connector/prompt:name"
+//                                   a resource is read or subscribed to (context.args.uri), a prompt is got
 
 namespace ${NAMESPACE} {
 ${ENTITIES}
 
-  // Listing a tool is a decision of its own: it neither implies a call nor follows from one.
+  // Listing is a decision of its own: it neither implies a call nor follows from one.
   action ${cedarString(DISCOVER)} appliesTo {
     principal: [User, Agent],
     resource: [Tool],

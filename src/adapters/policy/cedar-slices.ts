@@ -10,6 +10,8 @@ export interface Slice {
   /** Undefined when no policy can match: a default deny without asking. */
   readonly slot: string | undefined;
   readonly references: References;
+  /** Whether any policy here looks at the context at all. */
+  readonly looksAtContext: boolean;
   /** Groups that a policy here names; others cannot matter. */
   readonly groups: ReadonlySet<string>;
   /** Whether the principal must be sent with its parents. */
@@ -91,5 +93,6 @@ function describeSlice(chosen: readonly Compiled[], slot: string | undefined): S
   for (const { scope } of chosen) if (scope.group !== undefined) groups.add(scope.group);
   for (const { type, id } of references.literals) if (type === 'Remit::Group') groups.add(id);
   const needsParents = chosen.some(({ scope }) => scope.group !== undefined) || references.looksAtParents;
-  return { slot, references, groups, needsParents };
+  const looksAtContext = references.context.whole || references.context.fields.size > 0;
+  return { slot, references, looksAtContext, groups, needsParents };
 }

@@ -6,6 +6,7 @@ import type { Log, Schedule } from '../../seams/clock.ts';
 import { childEnvironment } from './child-environment.ts';
 import { ContainedChild } from './contained-child.ts';
 import { type ContainmentMode, type ContainmentPlan, probeContainment } from './probe-containment.ts';
+import { probeSandbox, type SandboxSupport } from './probe-sandbox.ts';
 import { ProcessWatcher } from './process-watcher.ts';
 import { unreachable } from './upstream-faults.ts';
 
@@ -21,6 +22,8 @@ export interface Containment {
   /** Every process started here carries `REMIT_INSTANCE=<instance>.<number>` in its environment. */
   readonly instance: string;
   readonly watcher: ProcessWatcher;
+  /** Whether processes can be put into a sandbox on this host, within this containment. Looked at once. */
+  sandbox(): Promise<SandboxSupport>;
   /** @throws `ERR_CONNECTOR_UNREACHABLE` where the program cannot be started, or could not be contained */
   start(request: StartProcess): Promise<ContainedChild>;
   /** Ends every child, then the watcher. Idempotent. Nothing can be started afterwards. */
@@ -33,6 +36,15 @@ export interface StartProcess {
   readonly environment: Readonly<Record<string, string>>;
   /** Left out: the gateway's own. */
   readonly workingDirectory?: string | undefined;
+  /** Runs the command within something else. */
+  readonly wrapper?: Wrapper | undefined;
+}
+
+export interface Wrapper {
+  /** Put before the command. @param folder private to the child */
+  prefix(folder: string): readonly string[];
+  /** What the private folder is called inside. */
+  readonly home: string;
 }
 
 export interface ContainmentOptions {
@@ -56,6 +68,7 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
   const watcher = new ProcessWatcher({ instance, folder, schedule, ...(log === undefined ? {} : { log }) });
   await watcher.ready;
   const children = new Set<ContainedChild>();
+  let sandbox: Promise<SandboxSupport> | undefined;
   let started = 0;
   let closing: Promise<void> | undefined;
 
@@ -64,7 +77,7 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
     if (!watcher.isAlive) throw unreachable('A process could not be contained, so none is started');
   }
 
-  async function start({ command, environment, workingDirectory }: StartProcess): Promise<ContainedChild> {
+  async function start({ command, environment, workingDirectory, wrapper }: StartProcess): Promise<ContainedChild> {
     refuseUnlessOpen();
     started += 1;
     const tag = `${instance}.${started}`;
@@ -74,8 +87,10 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
       throw unreachable(`The private folder of a process could not be made (${error.code})`, { where: folder });
     });
     refuseUnlessOpen(); // it may have closed meanwhile
-    const env = childEnvironment({ inherited: options.environment, folder: own, own: environment, tag });
-    const process = spawnOrCode([...plan.prefix, ...command], { env, cwd: workingDirectory });
+    const home = wrapper?.home ?? own;
+    const env = childEnvironment({ inherited: options.environment, folder: home, own: environment, tag });
+    const whole = [...plan.prefix, ...(wrapper?.prefix(own) ?? []), ...command];
+    const process = spawnOrCode(whole, { env, cwd: workingDirectory });
     const pid = typeof process === 'string' ? undefined : process.pid;
     if (typeof process === 'string' || pid === undefined) {
       const code = typeof process === 'string' ? process : await failureOf(process);
@@ -101,6 +116,10 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
     mode: plan.mode,
     instance,
     watcher,
+    sandbox() {
+      sandbox ??= probeSandbox(options.environment.PATH ?? '', plan);
+      return sandbox;
+    },
     start,
     close() {
       closing ??= end();

@@ -1,156 +1,162 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Schedule } from '../../seams/clock.ts';
-import type { UpstreamReply } from '../../seams/upstream.ts';
-import { type ExchangeSink, HttpExchange } from './http-exchange.ts';
-import { type HttpPeer, isRefusal, transportFault } from './http-faults.ts';
-import { answerText, cancellationText, type Incoming, nextRequestId, readMessage, requestText } from './json-rpc.ts';
-import { abortFault, protocolFault, timedOut, unreachable } from './upstream-faults.ts';
+import type { UpstreamCall } from '../../seams/upstream.ts';
+import { type BodyLimits, type ExchangeSink, HttpExchange, type LargeBody } from './http-exchange.ts';
+import { type HttpPeer, isPassing, isRefusal, isSessionGone, transportFault } from './http-faults.ts';
+import { cancellationText, readMessage } from './json-rpc.ts';
+import { LargeResultReader } from './large-result.ts';
+import { type CallHost, PendingCall } from './pending-call.ts';
+import { MOST_RESUMES } from './reconnect.ts';
+import { unreachable } from './upstream-faults.ts';
 
-/** Requests of the server that are answered within one stream. */
-const MOST_ANSWERS = 100;
 /** How long a stream may stay open after the reply that it was for. */
 const LINGER_MS = 1_000;
 
-/** The connection that a call belongs to, as the call sees it. */
-export interface CallHost extends HttpPeer {
-  readonly schedule: Schedule;
-  readonly maxReplyBytes: number;
+/** The connection that a call belongs to, as a call over HTTP sees it. */
+export interface HttpCallHost extends CallHost, HttpPeer {
+  readonly limits: BodyLimits;
+  readonly maxStreamedBytes: number;
   readonly hasSession: boolean;
-  /** Sends something that no reply depends on. */
-  post(text: string): void;
-  /** The fault for a status from 300 on; ends the connection where the status does. */
-  refuse(status: number): Error;
+  /** The fault for a status from 300 on; notes where the status says that the session is gone. */
+  refuse(status: number, session: number, isSessionGone: boolean): Error;
   /** Takes the session id of the reply to `initialize`. */
   keepSession(headers: IncomingHttpHeaders): Error | undefined;
+  /** Connects again to a stream that ended before its reply, later. Undefined where the era has no such thing. */
+  resume(
+    exchange: HttpExchange,
+    lastEventId: string,
+    retryMs: number | undefined,
+    fruitless: number,
+  ): (() => void) | undefined;
+  /** Runs something after a while, unless the connection ends first. */
+  later(ms: number, task: () => void): () => void;
   /** Nothing more is heard of this exchange. */
   forget(exchange: HttpExchange): void;
 }
 
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-  readonly timeoutMs: number;
-}
-
 /** One JSON-RPC request over one HTTP request, whose reply comes as a body or within an event stream. */
-export class HttpCall implements ExchangeSink {
-  readonly exchange: HttpExchange;
-  readonly body: string;
-  readonly reply: Promise<UpstreamReply>;
-  readonly #host: CallHost;
-  readonly #id = nextRequestId();
-  readonly #method: string;
-  readonly #signal: AbortSignal | undefined;
-  readonly #cancelTimer: () => void;
-  #cancelLinger = (): void => {};
-  #resolve: (reply: UpstreamReply) => void = () => {};
-  #reject: (error: Error) => void = () => {};
-  #isSettled = false;
-  #answers = 0;
+export class HttpCall extends PendingCall implements ExchangeSink {
+  exchange: HttpExchange;
+  /** Which of the connection's sessions it was sent in. */
+  session = 0;
+  /** HTTP status of the response; 0 before it. */
+  status = 0;
+  declare protected readonly host: HttpCallHost;
+  #large: LargeResultReader | undefined;
+  #cancelLater: (() => void) | undefined;
+  #lastEventId: string | undefined;
+  #retryMs: number | undefined;
+  #resumes = 0;
+  /** Attempts in a row to take its stream up again that brought none. */
+  #fruitless = 0;
 
-  constructor(host: CallHost, method: string, params: string, { signal, timeoutMs }: CallOptions) {
-    this.#host = host;
-    this.#method = method;
-    this.#signal = signal;
-    this.body = requestText(this.#id, method, params);
-    this.exchange = new HttpExchange(this, host.maxReplyBytes, host.where);
-    this.reply = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.#cancelTimer = host.schedule(timeoutMs, () => {
-      this.#giveUp(timedOut(`No reply to ${method} within ${timeoutMs} ms`, { where: host.where }), 'timeout');
-    });
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+  constructor(host: HttpCallHost, call: UpstreamCall) {
+    super(host, call);
+    this.exchange = new HttpExchange(this, host.limits, host.where);
   }
 
   onHeaders(status: number, headers: IncomingHttpHeaders): void {
-    if (this.#method !== 'initialize' || status >= 300) return;
-    const fault = this.#host.keepSession(headers);
-    if (fault !== undefined) this.#breakOff(fault);
+    this.status = status;
+    if (this.call.method !== 'initialize' || status >= 300) return;
+    const fault = this.host.keepSession(headers);
+    if (fault !== undefined) this.breakOff(fault);
   }
 
   onBody(status: number, text: string): void {
-    this.#host.forget(this.exchange);
+    this.host.forget(this.exchange);
+    if (this.isSettled || (this.#lastEventId !== undefined && isPassing(status) && this.#resume())) return;
     const message = text === '' ? undefined : readMessage(text);
-    const isReply = message?.kind === 'reply' && message.id === this.#id;
-    // A refusal in HTTP terms counts as one, unless the server put a JSON-RPC error of this request into it.
-    const isError = isReply && 'error' in message.reply && !isRefusal(status, this.#host.hasSession);
-    if (isReply && (status < 300 || isError)) this.#succeed(message.reply);
-    else if (status >= 300) this.#fail(this.#host.refuse(status));
-    else this.#fail(this.#protocol('The response holds no reply to the request'));
+    const { host } = this;
+    if (message?.kind === 'reply' && message.id === this.id) {
+      // A refusal in HTTP terms counts as one, unless the server put a JSON-RPC error of this request into it.
+      const isError = 'error' in message.reply && !isRefusal(status, host.hasSession);
+      if (status < 300 || isError) this.succeed(message.reply);
+      else this.fail(host.refuse(status, this.session, isSessionGone(status, host.hasSession)));
+      return;
+    }
+    const error = message?.kind === 'orphan_error' ? message.error : undefined;
+    const isGone = isSessionGone(status, host.hasSession, error);
+    if (error !== undefined && !isGone && isReadable(status)) this.succeed({ error });
+    else if (status >= 300) this.fail(host.refuse(status, this.session, isGone));
+    else this.fail(this.protocol('The response holds no reply to the request'));
+  }
+
+  takeLarge(head: Buffer, exchange: HttpExchange): LargeBody | undefined {
+    if (this.isSettled) return undefined;
+    const { where, maxStreamedBytes } = this.host;
+    const large = LargeResultReader.of(head, {
+      id: this.id,
+      maxBytes: maxStreamedBytes,
+      where,
+      pause: () => exchange.pause(),
+      resume: () => exchange.resume(),
+      abort: (error) => this.breakOff(error),
+      onProgress: () => this.keepAlive(),
+    });
+    this.#large = large;
+    if (large !== undefined) this.succeed(large);
+    return large;
+  }
+
+  onLargeEnd(): void {
+    this.host.forget(this.exchange);
+    this.finish();
   }
 
   onMessage(data: string): void {
-    if (!this.#isSettled) this.#hear(readMessage(data));
+    if (this.isSettled) return;
+    this.hear(readMessage(data));
+    if (!this.isSettled || this.exchange.isAborted) return;
+    this.#cancelLater = this.host.later(LINGER_MS, () =>
+      this.exchange.abort(this.protocol('The stream outlived its reply')),
+    );
   }
 
   onStreamEnd(): void {
-    this.#cancelLinger();
-    this.#host.forget(this.exchange);
-    this.#fail(unreachable('The connector ended its stream before it replied', { where: this.#host.where }));
+    this.#cancelLater?.();
+    this.host.forget(this.exchange);
+    if (!this.isSettled && !this.#resume())
+      this.fail(unreachable('The connector ended its stream before it replied', { where: this.host.where }));
   }
 
   onFault(error: Error): void {
-    this.#cancelLinger();
-    this.#host.forget(this.exchange);
-    this.#fail(transportFault(error, this.#host));
+    this.#cancelLater?.();
+    this.host.forget(this.exchange);
+    if (!this.isSettled && this.#resume()) return;
+    const fault = transportFault(error, this.host);
+    this.#large?.fail(fault);
+    this.fail(fault);
   }
 
-  #hear(message: Incoming): void {
-    switch (message.kind) {
-      case 'reply':
-        // Another id is not ours to see, whatever stream it comes in (guarantee I1).
-        if (message.id !== this.#id) return;
-        this.#succeed(message.reply);
-        this.#cancelLinger = this.#host.schedule(LINGER_MS, () =>
-          this.exchange.abort(this.#protocol('The stream outlived its reply')),
-        );
-        return;
-      case 'malformed_reply':
-        if (message.id === this.#id) this.#breakOff(this.#protocol('The reply is not valid JSON-RPC'));
-        return;
-      case 'request':
-        this.#answers += 1;
-        if (this.#answers > MOST_ANSWERS) this.#breakOff(this.#protocol('The connector floods requests'));
-        else this.#host.post(answerText(message));
-        return;
-      case 'notification':
-        return;
-      case 'garbage':
-        this.#breakOff(this.#protocol('The connector sent an event that is not JSON-RPC'));
-    }
-  }
-
-  readonly #onAbort = (): void => this.#giveUp(abortFault(this.#signal as AbortSignal), 'cancelled');
-
-  #giveUp(error: Error, reason: string): void {
+  protected override stop(error: Error, reason: 'timeout' | 'cancelled' | undefined): void {
     const wasSent = this.exchange.isDispatched;
-    this.#breakOff(error);
-    if (wasSent && this.#method !== 'initialize') this.#host.post(cancellationText(this.#id, reason));
-  }
-
-  #breakOff(error: Error): void {
-    this.#fail(error);
+    this.#cancelLater?.();
+    this.#large?.fail(error);
     this.exchange.abort(error);
+    // A modern server takes the end of the stream for the cancellation; a legacy one must not.
+    if (reason === undefined || !wasSent || this.host.era === 'modern' || this.call.method === 'initialize') return;
+    this.host.post(cancellationText(this.id, reason));
   }
 
-  #succeed(reply: UpstreamReply): void {
-    if (this.#settle()) this.#resolve(reply);
-  }
-
-  #fail(error: Error): void {
-    if (this.#settle()) this.#reject(error);
-  }
-
-  #settle(): boolean {
-    if (this.#isSettled) return false;
-    this.#isSettled = true;
-    this.#cancelTimer();
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+  /** Goes on with a stream that ended too early, by event id: the request itself is never sent again (guarantee I2; SEP-1699). */
+  #resume(): boolean {
+    const { events } = this.exchange;
+    if (events !== undefined) {
+      this.#lastEventId = events.lastEventId ?? this.#lastEventId;
+      this.#retryMs = events.retryMs ?? this.#retryMs;
+      this.#fruitless = 0;
+    }
+    this.#resumes += 1;
+    if (this.#lastEventId === undefined || this.#resumes > MOST_RESUMES) return false;
+    const next = new HttpExchange(this, this.host.limits, this.host.where);
+    this.#cancelLater = this.host.resume(next, this.#lastEventId, this.#retryMs, this.#fruitless);
+    if (this.#cancelLater === undefined) return false;
+    this.#fruitless += 1;
+    this.exchange = next;
     return true;
   }
+}
 
-  #protocol(message: string): Error {
-    return protocolFault(message, { where: this.#host.where });
-  }
+/** Statuses with which a server may answer a request that it cannot read. */
+function isReadable(status: number): boolean {
+  return status < 300 || (status >= 400 && status < 500 && status !== 401 && status !== 403);
 }

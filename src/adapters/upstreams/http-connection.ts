@@ -1,156 +1,237 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Pool } from 'undici';
+import type { Era } from '../../domain/era.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { Schedule } from '../../seams/clock.ts';
-import type { Upstream, UpstreamReply } from '../../seams/upstream.ts';
-import { type CallHost, type CallOptions, HttpCall } from './http-call.ts';
-import { HttpExchange } from './http-exchange.ts';
-import { isSessionGone, statusFault, transportFault } from './http-faults.ts';
-import { isUsableSessionId } from './http-headers.ts';
-import { abortFault, protocolFault, timedOut, unreachable } from './upstream-faults.ts';
+import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamReply, Watch } from '../../seams/upstream.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { HttpCall, HttpCallHost } from './http-call.ts';
+import { type BodyLimits, type ExchangeSink, HttpExchange } from './http-exchange.ts';
+import { statusFault } from './http-faults.ts';
+import { answerText, type Incoming, ownAnswer } from './json-rpc.ts';
+import { PendingCall } from './pending-call.ts';
+import { SideExchange } from './side-exchange.ts';
+import { calledOff, unreachable } from './upstream-faults.ts';
 
-/** Deadlines of what no caller waits for. */
-const SIDE_TIMEOUT_MS = 5_000;
-const DELETE_TIMEOUT_MS = 2_000;
+/** Deadline of what no caller waits for. Milliseconds. */
+const SIDE_TIMEOUT = 5_000;
+/** Requests under way, beyond which what the server asks is no longer answered. */
+const MOST_EXCHANGES = 1_000;
+/** Questions outside requests that the client has not answered. */
+const MOST_OPEN_QUESTIONS = 32;
 
 export interface HttpConnectionOptions {
+  /** For requests. */
   readonly pool: Pool;
+  /** For streams that stay open, so that they take no place of a request's. */
+  readonly streamPool: Pool;
   /** Path with query. */
   readonly path: string;
   /** Flat list of names and values; holds the injected credential. */
   readonly headers: readonly string[];
   readonly hasCredential: boolean;
   readonly schedule: Schedule;
-  readonly maxReplyBytes: number;
+  readonly deadlines: Deadlines;
+  readonly chance: () => number;
+  readonly limits: BodyLimits;
+  readonly maxStreamedBytes: number;
+  readonly events: UpstreamEvents | undefined;
   /** What the operator knows the connector by. */
   readonly where: string;
 }
 
-/** One session over Streamable HTTP (MCP basic/transports), held by one task. Only sockets are shared, by the pool. */
-export class HttpConnection implements Upstream, CallHost {
+/** What connections over HTTP have in common, whatever the era. Held by one task; only sockets are shared, by the pools. */
+export abstract class HttpConnection implements Upstream, HttpCallHost {
+  abstract readonly era: Era;
+  abstract readonly protocolVersion: string;
+  abstract readonly capabilities: JsonObject;
+  abstract readonly hasSession: boolean;
   readonly pid = undefined;
   readonly closed: Promise<void>;
   readonly where: string;
   readonly hasCredential: boolean;
-  readonly schedule: Schedule;
-  readonly maxReplyBytes: number;
-  readonly #pool: Pool;
-  readonly #path: string;
-  readonly #exchanges = new Set<HttpExchange>();
-  #headers: string[];
-  #hasSession = false;
-  #fault: Error | undefined;
+  readonly deadlines: Deadlines;
+  readonly events: UpstreamEvents | undefined;
+  readonly limits: BodyLimits;
+  readonly maxStreamedBytes: number;
+  protected readonly options: HttpConnectionOptions;
+  protected fault: Error | undefined;
+  /** Where requests go. */
+  protected path: string;
+  /** Under way; each knows its place. */
+  readonly #exchanges: HttpExchange[] = [];
+  readonly #timers = new Set<() => void>();
+  #openQuestions = 0;
   #closing: Promise<void> | undefined;
-  #resolveClosed = (): void => {};
+  #resolveClosed!: () => void;
 
   constructor(options: HttpConnectionOptions) {
-    this.#pool = options.pool;
-    this.#path = options.path;
-    this.#headers = [...options.headers];
-    this.hasCredential = options.hasCredential;
-    this.schedule = options.schedule;
-    this.maxReplyBytes = options.maxReplyBytes;
+    this.options = options;
+    this.path = options.path;
     this.where = options.where;
+    this.hasCredential = options.hasCredential;
+    this.deadlines = options.deadlines;
+    this.events = options.events;
+    this.limits = options.limits;
+    this.maxStreamedBytes = options.maxStreamedBytes;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
   }
 
-  get hasSession(): boolean {
-    return this.#hasSession;
-  }
-
-  request(method: string, params: string, options: CallOptions): Promise<UpstreamReply> {
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
-    if (options.signal?.aborted) return Promise.reject(abortFault(options.signal));
-    const call = new HttpCall(this, method, params, options);
-    this.#dispatch('POST', call.exchange, call.body);
-    return call.reply;
-  }
-
-  /** From here on each request names the revision that the handshake agreed on. */
-  useVersion(version: string): void {
-    this.#headers.push('mcp-protocol-version', version);
-  }
-
-  /** Sends a notification and waits until the server has taken it. */
-  notify(text: string, timeoutMs: number): Promise<void> {
-    return this.#send('POST', text, timeoutMs);
-  }
+  abstract request(call: UpstreamCall): Promise<UpstreamReply>;
+  abstract notify(method: string, params: string): void;
+  abstract watch(wanted: Watch): Promise<void>;
+  abstract post(text: string): void;
+  abstract keepSession(headers: IncomingHttpHeaders): Error | undefined;
+  abstract resume(
+    exchange: HttpExchange,
+    lastEventId: string,
+    retryMs: number | undefined,
+    fruitless: number,
+  ): (() => void) | undefined;
+  /** Ends what is listened to outside requests. */
+  protected abstract endWatch(): void;
+  /** Says goodbye, within a bound. */
+  protected abstract farewell(): Promise<void>;
 
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
-  post(text: string): void {
-    if (this.#fault === undefined) this.#send('POST', text, SIDE_TIMEOUT_MS).catch(() => {});
+  refuse(status: number, _session: number, isGone: boolean): Error {
+    return statusFault(status, isGone, this);
   }
 
-  refuse(status: number): Error {
-    const fault = statusFault(status, this.#hasSession, this);
-    if (isSessionGone(status, this.#hasSession)) {
-      // Not opened again here: that would replay a call, or run it in a session without its state (guarantee I2).
-      this.#end(fault);
-      this.#resolveClosed();
-    }
-    return fault;
-  }
-
-  keepSession(headers: IncomingHttpHeaders): Error | undefined {
-    const value = headers['mcp-session-id'];
-    if (value === undefined) return undefined;
-    if (!isUsableSessionId(value))
-      return protocolFault('The connector gave an unusable session id', { where: this.where });
-    this.#headers.push('mcp-session-id', value);
-    this.#hasSession = true;
-    return undefined;
+  later(ms: number, task: () => void): () => void {
+    const cancel = this.options.schedule(ms, () => {
+      this.#timers.delete(cancel);
+      task();
+    });
+    this.#timers.add(cancel);
+    return () => {
+      this.#timers.delete(cancel);
+      cancel();
+    };
   }
 
   forget(exchange: HttpExchange): void {
-    this.#exchanges.delete(exchange);
+    const { place } = exchange;
+    if (place === -1) return;
+    exchange.place = -1;
+    const last = this.#exchanges.pop() as HttpExchange;
+    if (last === exchange) return;
+    last.place = place;
+    this.#exchanges[place] = last;
   }
 
-  async #close(): Promise<void> {
-    const isSessionLive = this.#hasSession && this.#fault === undefined;
-    this.#end(unreachable('The connection was closed', { where: this.where }));
-    // Best effort: a server may refuse with 405, and its own idle timeout is the second line.
-    if (isSessionLive) await this.#send('DELETE', null, DELETE_TIMEOUT_MS).catch(() => {});
-    this.#headers = [];
-    this.#resolveClosed();
+  /** Whether a server has made us say more than it takes in. */
+  protected get isFlooded(): boolean {
+    return this.#exchanges.length > MOST_EXCHANGES;
   }
 
-  #end(error: Error): void {
-    this.#fault ??= error;
-    for (const exchange of [...this.#exchanges]) exchange.abort(this.#fault);
+  /** Why a call cannot be made; undefined when it can. */
+  protected refusalOf({ cancellation }: UpstreamCall): Error | undefined {
+    if (this.fault !== undefined) return this.fault;
+    return cancellation?.isCancelled ? calledOff(cancellation.reason, { where: this.where }) : undefined;
   }
 
-  #dispatch(method: 'POST' | 'DELETE', exchange: HttpExchange, body: string | null): void {
-    this.#exchanges.add(exchange);
-    this.#pool.dispatch({ method, path: this.#path, headers: this.#headers, body }, exchange);
+  protected sendCall(call: HttpCall, headers: readonly string[], body: string): void {
+    this.#remember(call.exchange);
+    this.options.pool.dispatch({ method: 'POST', path: this.path, headers: headers as string[], body }, call.exchange);
   }
 
   /** An exchange of which only the status matters. */
-  #send(method: 'POST' | 'DELETE', body: string | null, timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const finish = (fault?: Error): void => {
-        cancelTimer();
-        this.forget(exchange);
-        if (fault === undefined) resolve();
-        else reject(fault);
-      };
-      const exchange = new HttpExchange(
-        {
-          onBody: (status) => finish(status < 300 ? undefined : this.refuse(status)),
-          onStreamEnd: () => finish(),
-          onFault: (error) => finish(transportFault(error, this)),
-        },
-        this.maxReplyBytes,
-        this.where,
-      );
-      const cancelTimer = this.schedule(timeoutMs, () => {
-        exchange.abort(timedOut(`No response within ${timeoutMs} ms`, { where: this.where }));
-      });
-      this.#dispatch(method, exchange, body);
+  protected send(method: 'POST' | 'DELETE', headers: readonly string[], body: string | null, timeoutMs = SIDE_TIMEOUT) {
+    const side = new SideExchange(this, timeoutMs);
+    this.#remember(side.exchange);
+    this.options.pool.dispatch({ method, path: this.path, headers: headers as string[], body }, side.exchange);
+    return side;
+  }
+
+  /** A request for a stream that stays. */
+  protected openStream(sink: ExchangeSink, method: 'GET' | 'POST', headers: readonly string[], body: string | null) {
+    const exchange = new HttpExchange(sink, this.limits, this.where);
+    this.startStream(exchange, method, headers, body);
+    return exchange;
+  }
+
+  protected startStream(
+    exchange: HttpExchange,
+    method: 'GET' | 'POST',
+    headers: readonly string[],
+    body: string | null,
+  ): void {
+    if (this.fault !== undefined) {
+      exchange.abort(this.fault);
+      return;
+    }
+    this.#remember(exchange);
+    this.options.streamPool.dispatch({ method, path: this.path, headers: headers as string[], body }, exchange);
+  }
+
+  /** A message on a stream that belongs to no request. Servers send there what is about one all the same. */
+  protected hearOutside(message: Incoming): void {
+    if (message.kind === 'notification') this.#hearNotification(message.method, message.params);
+    if (message.kind !== 'request') return;
+    const call = message.method === 'ping' ? undefined : this.#onlyCall();
+    if (call === undefined) this.#hearQuestion(message.id, message.method, message.params);
+    else call.hearQuestion(message.id, message.method, message.params);
+  }
+
+  /** Calls that are under way. */
+  protected *pendingCalls(): Iterable<PendingCall> {
+    for (const { sink } of this.#exchanges) if (sink instanceof PendingCall) yield sink;
+  }
+
+  /** The call under way that has a client, if there is just one: where nothing says which is meant, none is guessed. */
+  #onlyCall(): PendingCall | undefined {
+    let only: PendingCall | undefined;
+    for (const pending of this.pendingCalls()) {
+      if (pending.call.client === undefined || pending.isSettled) continue;
+      if (only !== undefined) return undefined;
+      only = pending;
+    }
+    return only;
+  }
+
+  #hearNotification(method: string, params: JsonObject): void {
+    if (method === 'notifications/progress' || method === 'notifications/cancelled') {
+      // Each call knows its own token and its own questions.
+      for (const call of [...this.pendingCalls()]) call.hearNotification(method, params);
+      return;
+    }
+    const call = method === 'notifications/message' ? this.#onlyCall() : undefined;
+    if (call === undefined) this.events?.notification(method, params);
+    else call.hearNotification(method, params);
+  }
+
+  #hearQuestion(id: string | number, method: string, params: JsonObject): void {
+    const { events } = this;
+    if (events === undefined || method === 'ping' || this.#openQuestions >= MOST_OPEN_QUESTIONS) {
+      this.post(answerText(id, ownAnswer(method)));
+      return;
+    }
+    this.#openQuestions += 1;
+    void events.ask(method, params).then((answer) => {
+      this.#openQuestions -= 1;
+      this.post(answerText(id, answer));
     });
+  }
+
+  #remember(exchange: HttpExchange): void {
+    exchange.place = this.#exchanges.push(exchange) - 1;
+  }
+
+  async #close(): Promise<void> {
+    const isLive = this.fault === undefined;
+    this.fault ??= unreachable('The connection was closed', { where: this.where });
+    this.endWatch();
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    for (const exchange of [...this.#exchanges]) exchange.abort(this.fault);
+    if (isLive) await this.farewell();
+    this.#resolveClosed();
   }
 }

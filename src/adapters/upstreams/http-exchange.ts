@@ -3,33 +3,67 @@ import type { Dispatcher } from 'undici';
 import { SseReader } from './sse-reader.ts';
 import { protocolFault } from './upstream-faults.ts';
 
-/** What becomes of one HTTP request. Exactly one of `onBody`, `onStreamEnd` and `onFault` is called, and it is the last. */
+/** Reads a body too large to hold. */
+export interface LargeBody {
+  push(chunk: Buffer): void;
+  end(): void;
+}
+
+/** What becomes of one HTTP request. Exactly one of `onBody`, `onStreamEnd`, `onLargeEnd` and `onFault` is called, and it is the last. */
 export interface ExchangeSink {
   /** Response headers have come. */
   onHeaders?(status: number, headers: IncomingHttpHeaders): void;
   /** A plain response, whole. */
   onBody(status: number, text: string): void;
+  /**
+   * A plain response grows large: whoever takes it gets the rest.
+   * @param head its beginning, which is not repeated
+   * @returns undefined to have it held whole, within `maxBytes`
+   */
+  takeLarge?(head: Buffer, exchange: HttpExchange): LargeBody | undefined;
+  onLargeEnd?(): void;
   /** One message of an event stream. */
   onMessage?(data: string): void;
+  /** One event of another type than `message`. */
+  onEvent?(type: string, data: string): void;
   onStreamEnd?(): void;
   onFault(error: Error): void;
 }
 
-/** One HTTP request as undici dispatches it: collects a bounded body, or reads an event stream as it comes. */
+/** Bytes. */
+export interface BodyLimits {
+  /** Largest reply that is held. */
+  readonly maxReplyBytes: number;
+  /** A plain reply above this is offered as a stream. */
+  readonly largeBytes: number;
+}
+
+/** Enough to tell how a reply is written. */
+const HEAD_BYTES = 160;
+const EVENT_STREAM = /^\s*text\/event-stream\s*(;|$)/i;
+
+/** One HTTP request as undici dispatches it: collects a bounded body, hands a large one on, or reads an event stream as it comes. */
 export class HttpExchange implements Dispatcher.DispatchHandler {
-  readonly #sink: ExchangeSink;
-  readonly #maxBytes: number;
+  /** Kept by the connection: where it stands in its list; −1 outside it. */
+  place = -1;
+  readonly sink: ExchangeSink;
+  readonly #limits: BodyLimits;
   readonly #where: string;
   #controller: Dispatcher.DispatchController | undefined;
   #aborted: Error | undefined;
   #status = 0;
-  #chunks: Buffer[] = [];
+  #only: Buffer | undefined;
+  #more: Buffer[] | undefined;
   #size = 0;
+  #expected = 0;
   #events: SseReader | undefined;
+  #large: LargeBody | undefined;
+  #isKept = false;
+  #isOver = false;
 
-  constructor(sink: ExchangeSink, maxBytes: number, where: string) {
-    this.#sink = sink;
-    this.#maxBytes = maxBytes;
+  constructor(sink: ExchangeSink, limits: BodyLimits, where: string) {
+    this.sink = sink;
+    this.#limits = limits;
     this.#where = where;
   }
 
@@ -38,10 +72,29 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     return this.#controller !== undefined;
   }
 
-  /** Ends the exchange; its connection is given up. One that still waits for a connection is never sent. */
+  get isAborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  /** Reader of the response, once it has turned out to be an event stream. */
+  get events(): SseReader | undefined {
+    return this.#events;
+  }
+
+  /** Ends the exchange; its connection is given up. One that still waits for a connection is never sent, and is over at once. */
   abort(error: Error): void {
+    if (this.#isOver) return;
     this.#aborted ??= error;
-    this.#controller?.abort(error);
+    if (this.#controller === undefined) this.#end(this.#aborted);
+    else this.#controller.abort(this.#aborted);
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#controller?.resume();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -52,44 +105,77 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return;
     this.#status = status;
-    this.#sink.onHeaders?.(status, headers);
+    this.sink.onHeaders?.(status, headers);
+    if (status >= 300) return;
     const type = headers['content-type'];
-    if (status < 300 && type !== undefined && /^\s*text\/event-stream\s*(;|$)/i.test(type)) {
-      this.#events = new SseReader({
-        maxBytes: this.#maxBytes,
-        onMessage: (data) => this.#sink.onMessage?.(data),
-        onOverflow: () => this.#overflow(),
-      });
-    }
+    if (type !== undefined && type !== 'application/json' && EVENT_STREAM.test(type)) this.#readEvents();
+    else this.#expected = Number(headers['content-length'] ?? 0);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#events !== undefined) {
-      this.#events.push(chunk);
-      return;
-    }
-    this.#size += chunk.length;
-    if (this.#size > this.#maxBytes) this.#overflow();
-    else this.#chunks.push(chunk);
+    if (this.#events !== undefined) this.#events.push(chunk);
+    else if (this.#large !== undefined) this.#large.push(chunk);
+    else this.#collect(chunk);
   }
 
   onResponseEnd(): void {
-    if (this.#events !== undefined) {
-      this.#sink.onStreamEnd?.();
-      return;
-    }
-    const [only] = this.#chunks;
-    const bytes = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks, this.#size);
-    this.#sink.onBody(this.#status, bytes.toString('utf8'));
+    this.#isOver = true;
+    if (this.#events !== undefined) this.sink.onStreamEnd?.();
+    else if (this.#large !== undefined) {
+      this.#large.end();
+      this.sink.onLargeEnd?.();
+    } else this.sink.onBody(this.#status, this.#whole().toString('utf8'));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#chunks = [];
-    this.#sink.onFault(this.#aborted ?? error);
+    if (!this.#isOver) this.#end(this.#aborted ?? error);
+  }
+
+  #end(fault: Error): void {
+    this.#isOver = true;
+    this.#only = undefined;
+    this.#more = undefined;
+    this.sink.onFault(fault);
+  }
+
+  #readEvents(): void {
+    const sink = this.sink;
+    this.#events = new SseReader({
+      maxBytes: this.#limits.maxReplyBytes,
+      onMessage: (data) => sink.onMessage?.(data),
+      onOther: (type, data) => sink.onEvent?.(type, data),
+      onOverflow: () => this.#overflow(),
+    });
+  }
+
+  #collect(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#only === undefined) this.#only = chunk;
+    else if (this.#more === undefined) this.#more = [chunk];
+    else this.#more.push(chunk);
+    if (this.#size > this.#limits.largeBytes || this.#expected > this.#limits.largeBytes) this.#offer();
+    if (this.#large === undefined && this.#size > this.#limits.maxReplyBytes) this.#overflow();
+  }
+
+  #offer(): void {
+    if (this.#isKept || this.#status >= 300 || this.#size < HEAD_BYTES) return;
+    const head = this.#whole();
+    this.#large = this.sink.takeLarge?.(head, this);
+    if (this.#large === undefined) this.#isKept = true;
+    else {
+      this.#only = undefined;
+      this.#more = undefined;
+    }
+  }
+
+  #whole(): Buffer {
+    if (this.#only === undefined) return Buffer.alloc(0);
+    return this.#more === undefined ? this.#only : Buffer.concat([this.#only, ...this.#more], this.#size);
   }
 
   #overflow(): void {
-    this.#chunks = [];
-    this.abort(protocolFault(`The reply exceeds ${this.#maxBytes} bytes`, { where: this.#where }));
+    this.#only = undefined;
+    this.#more = undefined;
+    this.abort(protocolFault(`The reply exceeds ${this.#limits.maxReplyBytes} bytes`, { where: this.#where }));
   }
 }

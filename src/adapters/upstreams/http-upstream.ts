@@ -1,86 +1,82 @@
-import { Pool } from 'undici';
-import { RemitError } from '../../domain/errors.ts';
-import type { Schedule } from '../../seams/clock.ts';
-import type { OpenUpstream, Upstream, UpstreamOpener } from '../../seams/upstream.ts';
-import { type ClientInfo, INITIALIZED, initializeParams, negotiatedVersion } from './handshake.ts';
-import { HttpConnection } from './http-connection.ts';
-import { connectionHeaders } from './http-headers.ts';
+import type { Era } from '../../domain/era.ts';
+import type { OpenUpstream, Upstream, UpstreamReply } from '../../seams/upstream.ts';
+import { saysOtherEra } from './handshake.ts';
+import type { HttpCall } from './http-call.ts';
+import { createHttpSetup, type HttpOpener, type HttpOpenerOptions } from './http-setup.ts';
+import { LegacyHttpConnection } from './legacy-http-connection.ts';
+import { ModernHttpConnection } from './modern-http-connection.ts';
 import { createRedactor } from './redaction.ts';
-import { unreachable } from './upstream-faults.ts';
 
-const DEFAULT_MAX_REPLY_BYTES = 16 * 1024 * 1024;
-const DEFAULT_SOCKETS = 128;
+export type { HttpOpener, HttpOpenerOptions } from './http-setup.ts';
 
-export interface HttpOpenerOptions {
-  readonly url: string;
-  readonly clientInfo: ClientInfo;
-  readonly schedule: Schedule;
-  readonly maxReplyBytes?: number;
-  /** Sockets to this connector, over all tasks; more calls wait. */
-  readonly maxSockets?: number;
-}
-
-export interface HttpOpener extends UpstreamOpener {
-  /** Ends every connection that it opened, and the sockets. Idempotent. */
-  close(): Promise<void>;
-}
+/** Statuses with which a server of one era answers the first request of the other, if it gives no error of JSON-RPC. */
+const OTHER_ERA = new Set([400, 404, 405, 406, 415, 422, 501]);
 
 /**
- * Opens sessions with a server over Streamable HTTP. Sockets are shared between sessions, sessions never (guarantee I1):
- * a socket carries no identity, each request on it does.
+ * Opens connections to a server over Streamable HTTP, in the era that is preferred where the server speaks both.
  * @throws `ERR_CONFIG_INVALID` for a URL with credentials in it
  */
 export function createHttpOpener(options: HttpOpenerOptions): HttpOpener {
-  const { clientInfo, schedule, maxReplyBytes = DEFAULT_MAX_REPLY_BYTES, maxSockets = DEFAULT_SOCKETS } = options;
-  const url = parseUrl(options.url);
-  // Each request has a deadline of its own; undici follows no redirect and retries no POST unless told to.
-  const pool = new Pool(url.origin, { connections: maxSockets, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
-  const connections = new Set<HttpConnection>();
-  let closing: Promise<void> | undefined;
+  const setup = createHttpSetup(options);
+  const { protocol = 'auto', clientInfo } = options;
+  /** The era that the server was found not to speak. */
+  let unspoken: Era | undefined;
 
-  async function open({ connector, injection, timeoutMs, signal }: OpenUpstream): Promise<Upstream> {
-    const where = `connectors.${connector}`;
-    if (closing !== undefined) throw unreachable('The gateway is stopping', { where });
-    const headers = connectionHeaders(injection, where);
-    const hasCredential = Object.keys(injection.headers).length > 0;
-    const path = `${url.pathname}${url.search}`;
-    const connection = new HttpConnection({ pool, path, headers, hasCredential, schedule, maxReplyBytes, where });
-    connections.add(connection);
-    void connection.closed.then(() => connections.delete(connection));
-    const callOff = (): void => void connection.close();
-    signal?.addEventListener('abort', callOff, { once: true });
-    if (signal?.aborted) callOff();
+  async function open(request: OpenUpstream): Promise<Upstream> {
+    if (protocol !== 'auto') return await openOnly(protocol, request);
+    const preferred = request.prefer === unspoken ? otherEra(unspoken) : request.prefer;
     try {
-      const reply = await connection.request('initialize', initializeParams(clientInfo), { timeoutMs });
-      connection.useVersion(negotiatedVersion(reply, where, createRedactor(injection).redact));
-      await connection.notify(INITIALIZED, timeoutMs);
+      return await openIn(preferred, request);
     } catch (error) {
-      await connection.close();
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', callOff);
+      const isKnown = unspoken !== undefined;
+      unspoken = undefined;
+      if (!(error instanceof OtherEra) || isKnown) throw faultOf(error);
     }
-    return connection;
+    const upstream = await openOnly(otherEra(preferred), request);
+    unspoken = preferred;
+    return upstream;
   }
 
-  async function end(): Promise<void> {
-    await Promise.all([...connections].map((connection) => connection.close()));
-    await pool.destroy();
+  async function openOnly(era: Era, request: OpenUpstream): Promise<Upstream> {
+    return await openIn(era, request).catch((error: unknown) => {
+      throw faultOf(error);
+    });
   }
 
-  return {
-    open,
-    close() {
-      closing ??= end();
-      return closing;
-    },
-  };
+  async function openIn(era: Era, request: OpenUpstream): Promise<Upstream> {
+    const { injection, clientCapabilities, timeoutMs, cancellation } = request;
+    const introduction = { clientInfo, clientCapabilities, redact: createRedactor(injection).redact };
+    const Connection = era === 'legacy' ? LegacyHttpConnection : ModernHttpConnection;
+    const connection = new Connection(setup.connectionOptions(request), introduction);
+    return await setup.openWithin(request, connection, async () => {
+      const call = connection.introduce(timeoutMs, cancellation);
+      const reply = await replyTo(call);
+      const isOther = saysOtherEra(reply, era === 'legacy' ? 'initialize' : 'server/discover');
+      try {
+        await connection.agree(reply, timeoutMs);
+      } catch (error) {
+        throw isOther ? new OtherEra(error) : error;
+      }
+    });
+  }
+
+  return { open, close: setup.close };
 }
 
-function parseUrl(text: string): URL {
-  const url = new URL(text);
-  if (url.username === '' && url.password === '') return url;
-  throw new RemitError('ERR_CONFIG_INVALID', 'A connector URL holds a user name or password', {
-    hint: 'Take it out of the URL and let a credential be injected as a header.',
-  });
+/** The server does not speak the era that it was asked in. */
+class OtherEra extends Error {
+  constructor(fault: unknown) {
+    super('The server speaks another era', { cause: fault });
+  }
+}
+
+const faultOf = (error: unknown): unknown => (error instanceof OtherEra ? error.cause : error);
+const otherEra = (era: Era): Era => (era === 'legacy' ? 'modern' : 'legacy');
+
+async function replyTo(call: HttpCall): Promise<UpstreamReply> {
+  try {
+    return await call.reply;
+  } catch (error) {
+    throw OTHER_ERA.has(call.status) ? new OtherEra(error) : error;
+  }
 }

@@ -1,5 +1,6 @@
+import { META, MODERN_VERSION } from '../../domain/era.ts';
 import { isJsonObject, isLargeAndDeep, type JsonObject } from '../../domain/json.ts';
-import type { UpstreamReply } from '../../seams/upstream.ts';
+import type { ClientAnswer, ErrorReply, RpcError, SmallResult, UpstreamCall } from '../../seams/upstream.ts';
 
 /** JSON-RPC 2.0 at the wire level: what we write, and what we make of what a server writes. Pure. */
 
@@ -35,39 +36,80 @@ export function requestText(id: number, method: string, params: string): string 
   return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params}}`;
 }
 
-export function notificationText(method: string, params?: object): string {
-  return JSON.stringify({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params }) });
+/** What of a call goes into `params`. */
+type CallParams = Pick<UpstreamCall, 'params' | 'meta' | 'progressToken' | 'logLevel'>;
+
+/**
+ * `params` of a call: its own members, and in `_meta` what the gateway sends, the call's progress token and the era's members.
+ * @param eraMeta of `modernMeta`; empty in the legacy era, where the log level is the connection's and not the request's
+ */
+export function paramsText({ params, meta, progressToken, logLevel }: CallParams, eraMeta: string): string {
+  let members = meta;
+  if (eraMeta !== '') {
+    members = members === '' ? eraMeta : `${members},${eraMeta}`;
+    if (logLevel !== undefined) members += `,"${META.logLevel}":${JSON.stringify(logLevel)}`;
+  }
+  if (progressToken !== undefined) {
+    const token = `"progressToken":${JSON.stringify(progressToken)}`;
+    members = members === '' ? token : `${members},${token}`;
+  }
+  if (members === '') return `{${params}}`;
+  return params === '' ? `{"_meta":{${members}}}` : `{${params},"_meta":{${members}}}`;
+}
+
+/** Members of `_meta` that every modern request carries (2026-07-28, basic): written once a connection. */
+export function modernMeta(clientInfo: { name: string; version: string }, clientCapabilities: JsonObject): string {
+  return JSON.stringify({
+    [META.protocolVersion]: MODERN_VERSION,
+    [META.clientCapabilities]: clientCapabilities,
+    [META.clientInfo]: { name: clientInfo.name, version: clientInfo.version },
+  }).slice(1, -1);
+}
+
+/** @param params members, without braces, as in `UpstreamCall` */
+export function notificationText(method: string, params = ''): string {
+  return `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${params === '' ? '' : `,"params":{${params}}`}}`;
 }
 
 /** MCP basic/utilities/cancellation. Never sent for `initialize`, which must not be cancelled. */
 export function cancellationText(requestId: number, reason: string): string {
-  return notificationText('notifications/cancelled', { requestId, reason });
+  return notificationText('notifications/cancelled', `"requestId":${requestId},"reason":${JSON.stringify(reason)}`);
 }
 
-/** Our answer to a request of the server: `ping` is answered, nothing else is offered. */
-export function answerText(request: { id: string | number; method: string }): string {
-  if (request.method === 'ping') return JSON.stringify({ jsonrpc: '2.0', id: request.id, result: {} });
-  return JSON.stringify({
-    jsonrpc: '2.0',
-    id: request.id,
-    error: { code: -32601, message: 'Method not found: this client offers no capabilities' },
-  });
+/** Answer to a request of the server. */
+export function answerText(id: string | number, answer: ClientAnswer): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, ...answer });
 }
+
+/** Our own answer to a request of the server that no client is asked about: `ping` is answered, nothing else is offered. */
+export function ownAnswer(method: string): ClientAnswer {
+  if (method === 'ping') return { result: {} };
+  return { error: { code: -32601, message: 'Method not found: this client does not offer it here' } };
+}
+
+/** A reply that one message holds whole. */
+export type WholeReply = SmallResult | ErrorReply;
 
 export type Incoming =
-  | { readonly kind: 'reply'; readonly id: number; readonly reply: UpstreamReply }
+  | { readonly kind: 'reply'; readonly id: number; readonly reply: WholeReply }
   /** A reply to a request of ours that is not valid JSON-RPC. */
   | { readonly kind: 'malformed_reply'; readonly id: number }
-  | { readonly kind: 'request'; readonly id: string | number; readonly method: string }
-  | { readonly kind: 'notification' }
+  /** An error that names no request: the server could not read ours. */
+  | { readonly kind: 'orphan_error'; readonly error: RpcError }
+  | { readonly kind: 'request'; readonly id: string | number; readonly method: string; readonly params: JsonObject }
+  | { readonly kind: 'notification'; readonly method: string; readonly params: JsonObject }
   | { readonly kind: 'garbage' };
 
+const NO_PARAMS: JsonObject = Object.freeze({});
+const GARBAGE: Incoming = { kind: 'garbage' };
 const HEAD = /^\{"jsonrpc":"2\.0","id":(\d{1,15}),"result":(?=\{)/;
 const TAIL = /,"jsonrpc":"2\.0","id":(\d{1,15})\}$/;
 const LEAD = '{"result":';
 const LONGEST_TAIL = 48;
 /** Levels of a large message; no server that means well comes near. */
 const DEEPEST = 1_000;
+/** Shorter messages cannot be nested deep enough to matter. */
+const SCANNED_FROM = 4_096;
 
 /**
  * Where `result` stands in a reply that is written in one of the two usual orders. Only a guess: it holds if and only if
@@ -91,29 +133,41 @@ function parseOrUndefined(text: string): unknown {
 
 /** Reads one message. Usually one `JSON.parse`, of the result alone; its text is then cut out of what was received. */
 export function readMessage(text: string): Incoming {
-  if (isLargeAndDeep(text, DEEPEST)) return { kind: 'garbage' };
+  if (isLargeAndDeep(text, DEEPEST)) return GARBAGE;
   const guess = guessResult(text);
   if (guess !== undefined) {
     const result = parseOrUndefined(guess.resultText);
     if (isJsonObject(result)) return { kind: 'reply', id: guess.id, reply: { result, resultText: guess.resultText } };
   }
   const message = parseOrUndefined(text);
-  return isJsonObject(message) && message.jsonrpc === '2.0' ? classify(message) : { kind: 'garbage' };
+  if (!isJsonObject(message) || message.jsonrpc !== '2.0') return GARBAGE;
+  const incoming = classify(message);
+  const isTooDeep = 'params' in incoming && text.length > SCANNED_FROM && isDeeper(incoming.params, DEEPEST);
+  return isTooDeep ? GARBAGE : incoming;
+}
+
+/** What a server says is written again, toward the client: nested too deep, that would overflow the stack. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
 function classify(message: JsonObject): Incoming {
-  const { id, method } = message;
+  const { id, method, params = NO_PARAMS } = message;
   if (typeof method === 'string') {
-    if (id === undefined) return { kind: 'notification' };
+    if (!isJsonObject(params)) return GARBAGE;
+    if (id === undefined) return { kind: 'notification', method, params };
     const isUsable = typeof id === 'number' || (typeof id === 'string' && id.length <= 256);
-    return isUsable ? { kind: 'request', id, method } : { kind: 'garbage' };
+    return isUsable ? { kind: 'request', id, method, params } : GARBAGE;
   }
-  if (typeof id !== 'number') return { kind: 'garbage' };
   const reply = replyOf(message);
-  return reply === undefined ? { kind: 'malformed_reply', id } : { kind: 'reply', id, reply };
+  if (typeof id === 'number')
+    return reply === undefined ? { kind: 'malformed_reply', id } : { kind: 'reply', id, reply };
+  const isOrphan = (id === null || id === undefined) && reply !== undefined && 'error' in reply;
+  return isOrphan ? { kind: 'orphan_error', error: reply.error } : GARBAGE;
 }
 
-function replyOf({ result, error }: JsonObject): UpstreamReply | undefined {
+function replyOf({ result, error }: JsonObject): WholeReply | undefined {
   if (isJsonObject(result) && error === undefined) {
     try {
       return { result, resultText: JSON.stringify(result) };

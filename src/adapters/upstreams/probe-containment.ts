@@ -43,7 +43,8 @@ export async function probeContainment(path: string): Promise<ContainmentPlan> {
   return WATCHER_PLAN;
 }
 
-async function findProgram(name: string, path: string): Promise<string | undefined> {
+/** Absolute path of a program. @param path folders to look in, as in `PATH` */
+export async function findProgram(name: string, path: string): Promise<string | undefined> {
   for (const folder of path.split(':')) {
     if (!folder.startsWith('/')) continue;
     const file = join(folder, name);

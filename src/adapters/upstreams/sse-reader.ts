@@ -1,39 +1,87 @@
-import { LineReader } from './line-reader.ts';
+const LINE_FEED = 10;
+/** A line that drips in byte by byte must not cost an object per byte. */
+const MOST_PIECES = 512;
+const MOST_DATA_LINES = 100_000;
+/** What can be sent back in a header; other event ids cannot be resumed from. */
+const USABLE_ID = /^[\x20-\x7e]{1,1024}$/;
 
 export interface SseReaderOptions {
   /** Largest event, in characters of data. */
   readonly maxBytes: number;
   /** Gets the data of each `message` event that has any. */
   readonly onMessage: (data: string) => void;
+  /** Gets each event of another type. */
+  readonly onOther?: (type: string, data: string) => void;
   /** Called once, when an event grows too large; nothing is read afterwards. */
   readonly onOverflow: () => void;
 }
 
-/** Reads server-sent events (HTML Standard §9.2.6) as they come, holding at most one. */
+/** Reads server-sent events (HTML Standard §9.2.6) as they come, holding at most one. Bytes become text once a chunk, not once a line. */
 export class SseReader {
+  /** Id of the last event that was dispatched, if it can be resumed from. */
+  lastEventId: string | undefined;
+  /** Milliseconds that the server wants a client to wait before it connects again. */
+  retryMs: number | undefined;
   readonly #options: SseReaderOptions;
-  readonly #lines: LineReader;
-  #data: string[] = [];
-  #size = 0;
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
+  #isStopped = false;
+  #data = '';
+  #lines = 0;
   #type = '';
+  #id: string | undefined;
 
   constructor(options: SseReaderOptions) {
     this.#options = options;
-    this.#lines = new LineReader({
-      maxBytes: options.maxBytes,
-      onLine: (line) => this.#hear(line),
-      onOverflow: options.onOverflow,
-    });
   }
 
   push(chunk: Buffer): void {
-    this.#lines.push(chunk);
+    if (this.#isStopped) return;
+    const end = chunk.lastIndexOf(LINE_FEED) + 1;
+    if (end === 0) {
+      this.#keep(chunk);
+      return;
+    }
+    let text = chunk.toString('utf8', 0, end);
+    if (this.#pieceBytes > 0) {
+      this.#pieces.push(chunk.subarray(0, end));
+      text = Buffer.concat(this.#pieces, this.#pieceBytes + end).toString('utf8');
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+    }
+    this.#readLines(text);
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
   }
 
-  #hear(line: string): void {
-    // A lone CR ends a line too. JSON data holds none, so one can only stand between lines.
-    if (line.includes('\r')) for (const part of line.split('\r')) this.#read(part);
-    else this.#read(line);
+  #keep(piece: Buffer): void {
+    this.#pieceBytes += piece.length;
+    if (this.#pieceBytes > this.#options.maxBytes) {
+      this.#overflow();
+      return;
+    }
+    this.#pieces.push(piece);
+    if (this.#pieces.length >= MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces, this.#pieceBytes)];
+  }
+
+  #overflow(): void {
+    this.#isStopped = true;
+    this.#pieces = [];
+    this.#data = '';
+    this.#options.onOverflow();
+  }
+
+  /** @param text ends with a line feed */
+  #readLines(text: string): void {
+    let start = 0;
+    while (start < text.length && !this.#isStopped) {
+      const end = text.indexOf('\n', start);
+      const last = text.charCodeAt(end - 1) === 13 && end > start ? end - 1 : end;
+      // A lone CR ends a line too. JSON data holds none, so one can only stand between lines.
+      const line = text.slice(start, last);
+      if (line.includes('\r')) for (const part of line.split('\r')) this.#read(part);
+      else this.#read(line);
+      start = end + 1;
+    }
   }
 
   #read(line: string): void {
@@ -42,28 +90,35 @@ export class SseReader {
       return;
     }
     const colon = line.indexOf(':');
+    if (colon === 0 || this.#isStopped) return;
     const field = colon === -1 ? line : line.slice(0, colon);
-    if (field !== 'data' && field !== 'event') return;
-    const value = colon === -1 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1);
-    if (field === 'event') {
-      this.#type = value;
-      return;
+    const value = colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1);
+    switch (field) {
+      case 'data':
+        this.#lines += 1;
+        this.#data = this.#lines === 1 ? value : `${this.#data}\n${value}`;
+        if (this.#data.length > this.#options.maxBytes || this.#lines > MOST_DATA_LINES) this.#overflow();
+        return;
+      case 'event':
+        this.#type = value;
+        return;
+      case 'id':
+        this.#id = value;
+        return;
+      case 'retry':
+        if (/^\d{1,9}$/.test(value)) this.retryMs = Number(value);
     }
-    this.#size += value.length;
-    if (this.#size > this.#options.maxBytes || this.#data.length > 100_000) {
-      this.#lines.stop();
-      this.#options.onOverflow();
-      return;
-    }
-    this.#data.push(value);
   }
 
   #dispatch(): void {
-    const data = this.#data.length === 1 ? (this.#data[0] as string) : this.#data.join('\n');
-    const isMessage = this.#type === '' || this.#type === 'message';
-    this.#data = [];
-    this.#size = 0;
+    const data = this.#data;
+    const type = this.#type;
+    this.#data = '';
+    this.#lines = 0;
     this.#type = '';
-    if (isMessage && data !== '') this.#options.onMessage(data);
+    if (this.#id !== undefined) this.lastEventId = USABLE_ID.test(this.#id) ? this.#id : undefined;
+    this.#id = undefined;
+    if (type !== '' && type !== 'message') this.#options.onOther?.(type, data);
+    else if (data !== '') this.#options.onMessage(data);
   }
 }

@@ -1,198 +1,303 @@
+import type { Era } from '../../domain/era.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { Schedule } from '../../seams/clock.ts';
-import type { Upstream, UpstreamReply } from '../../seams/upstream.ts';
+import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamReply, Watch } from '../../seams/upstream.ts';
 import type { ContainedChild } from './contained-child.ts';
-import { answerText, cancellationText, nextRequestId, onOneLine, readMessage, requestText } from './json-rpc.ts';
-import { LineReader } from './line-reader.ts';
-import { abortFault, protocolFault, timedOut, unreachable } from './upstream-faults.ts';
-
-/** Bounds on what one server may do to us. */
-const MOST_GARBAGE_LINES = 100;
-const MOST_GARBAGE_BYTES = 64 * 1024;
-/** Answers to the server's own requests, waiting because it does not read. */
-const MOST_WAITING_ANSWERS = 256;
+import type { Deadlines } from './deadlines.ts';
+import type { Agreement } from './handshake.ts';
+import {
+  answerText,
+  cancellationText,
+  type Incoming,
+  notificationText,
+  ownAnswer,
+  paramsText,
+  requestText,
+} from './json-rpc.ts';
+import { StdioCall, type StdioCallHost } from './stdio-call.ts';
+import { StdioListening } from './stdio-listening.ts';
+import { StdioPipe } from './stdio-pipe.ts';
+import { StdioQuestions } from './stdio-questions.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { calledOff, protocolFault, unreachable } from './upstream-faults.ts';
 
 export interface StdioConnectionOptions {
   readonly child: ContainedChild;
   readonly schedule: Schedule;
+  readonly deadlines: Deadlines;
+  readonly chance: () => number;
   readonly maxLineBytes: number;
+  readonly events: UpstreamEvents | undefined;
   /** What the operator knows the connector by. */
   readonly where: string;
+  /** A call has had its reply. */
+  readonly onServed: () => void;
 }
 
-interface PendingRequest {
-  readonly resolve: (reply: UpstreamReply) => void;
-  readonly reject: (error: Error) => void;
-}
-
-interface QueuedLine {
-  readonly text: string;
-  /** Request that it carries; taken out of the queue when that is given up. */
-  readonly requestId?: number;
-}
-
-/** JSON-RPC over the pipes of one child: one message a line (MCP basic/transports, stdio). */
-export class StdioConnection implements Upstream {
+/**
+ * JSON-RPC over the pipes of one child, in the era that was agreed on. Nothing on stdio ties what a server says to a request, so what is meant
+ * for a client goes to the request that was begun last, of those that have one.
+ */
+export class StdioConnection implements Upstream, StdioCallHost {
+  era: Era = 'legacy';
   readonly closed: Promise<void>;
+  readonly where: string;
+  readonly deadlines: Deadlines;
+  readonly events: UpstreamEvents | undefined;
   readonly #options: StdioConnectionOptions;
   readonly #child: ContainedChild;
-  readonly #pending = new Map<number, PendingRequest>();
-  readonly #reader: LineReader;
-  #queue: QueuedLine[] = [];
-  #waitingAnswers = 0;
-  #garbage = { lines: 0, bytes: 0 };
-  #fault: Error | undefined;
+  readonly #pipe: StdioPipe;
+  /** In the order in which they were begun. */
+  readonly #calls = new Map<number, StdioCall>();
+  readonly #questions: StdioQuestions;
+  readonly #subscriptions = new Subscriptions(this);
+  readonly #listenings = new Set<StdioListening>();
+  #agreement: Agreement | undefined;
+  /** Members of `_meta` that each request carries. */
+  #eraMeta = '';
+  #logLevel: string | undefined;
+  #wanted: Watch = { lists: false, resources: [] };
+  #watching: Promise<void> = Promise.resolve();
+  #wasAskedToEnd = false;
 
   constructor(options: StdioConnectionOptions) {
+    const { child, schedule, maxLineBytes, where } = options;
     this.#options = options;
-    this.#child = options.child;
-    this.closed = this.#child.gone;
-    this.#reader = new LineReader({
-      maxBytes: options.maxLineBytes,
-      onLine: (line) => this.#hear(line),
-      onOverflow: () => this.#fail(protocolFault(`A line exceeds ${options.maxLineBytes} bytes`, this.#where)),
+    this.#child = child;
+    this.closed = child.gone;
+    this.where = where;
+    this.deadlines = options.deadlines;
+    this.events = options.events;
+    this.#pipe = new StdioPipe({
+      child,
+      schedule,
+      maxLineBytes,
+      where,
+      onMessage: (message) => this.#hear(message),
+      onFault: (fault) => this.#onFault(fault),
     });
-    const { stdin, stdout } = this.#child;
-    stdout.on('data', (chunk: Buffer) => this.#reader.push(chunk));
-    stdin.on('drain', () => this.#flush());
-    // A server that closed one of its pipes can be of no more use, even if its process lives on.
-    stdin.on('error', () => this.#fail(unreachable('The connector no longer reads', this.#where)));
-    stdout.on('end', () => this.#failSoon('The connector closed its output'));
-    void this.#child.exited.then((how) =>
-      this.#fail(unreachable(`The connector's process ended (${how})`, this.#where)),
-    );
+    this.#questions = new StdioQuestions({
+      answer: (id, answer) => this.#pipe.answer(answerText(id, answer)),
+      onWaiting: (isWaiting) => this.#onWaiting(isWaiting),
+    });
+  }
+
+  get protocolVersion(): string {
+    return this.#agreement?.version ?? '';
+  }
+
+  get capabilities(): JsonObject {
+    return this.#agreement?.capabilities ?? {};
   }
 
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** Why the connection is of no more use; undefined while it is. */
-  get fault(): Error | undefined {
-    return this.#fault;
+  /** Whether the process has ended, or is being ended, and we did not want it to. */
+  get endedUnasked(): boolean {
+    return this.#pipe.fault !== undefined && !this.#wasAskedToEnd;
   }
 
-  request(
-    method: string,
-    params: string,
-    options: { signal?: AbortSignal; timeoutMs: number },
-  ): Promise<UpstreamReply> {
-    const { signal, timeoutMs } = options;
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
-    if (signal?.aborted) return Promise.reject(abortFault(signal));
-    const id = nextRequestId();
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        this.#pending.delete(id);
-        cancelTimer();
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const giveUp = (error: Error, reason: string): void => {
-        this.#pending.get(id)?.reject(error);
-        const waiting = this.#queue.findIndex((line) => line.requestId === id);
-        if (waiting !== -1) this.#queue.splice(waiting, 1);
-        else if (method !== 'initialize') this.#write({ text: cancellationText(id, reason) });
-      };
-      const cancelTimer = this.#options.schedule(timeoutMs, () => {
-        giveUp(timedOut(`No reply to ${method} within ${timeoutMs} ms`, this.#where), 'timeout');
-      });
-      const onAbort = (): void => giveUp(abortFault(signal as AbortSignal), 'cancelled');
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#pending.set(id, {
-        resolve: (reply) => {
-          settle();
-          resolve(reply);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      });
-      this.#write({ text: onOneLine(requestText(id, method, params)), requestId: id });
-    });
+  get hasExited(): boolean {
+    return this.#pipe.hasExited;
   }
 
-  notify(text: string): void {
-    this.#write({ text });
+  /** Sends a first request. Followed by `agree`. @param eraMeta of the era that it is in */
+  introduce(method: string, params: string, eraMeta: string, timeoutMs: number): Promise<UpstreamReply> {
+    const fault = this.#pipe.fault;
+    return fault === undefined
+      ? this.#send({ method, params, meta: '', timeoutMs }, eraMeta).reply
+      : Promise.reject(fault);
+  }
+
+  agree(era: Era, agreement: Agreement, eraMeta: string): void {
+    this.era = era;
+    this.#agreement = agreement;
+    this.#eraMeta = eraMeta;
+  }
+
+  request(call: UpstreamCall): Promise<UpstreamReply> {
+    const fault = this.#pipe.fault;
+    if (fault !== undefined) return Promise.reject(fault);
+    if (call.cancellation?.isCancelled === true)
+      return Promise.reject(calledOff(call.cancellation.reason, { where: this.where }));
+    if (call.logLevel !== undefined && this.era === 'legacy') this.#setLevel(call.logLevel, call.timeoutMs);
+    return this.#send(call, this.#eraMeta).reply;
+  }
+
+  notify(method: string, params: string): void {
+    const members = this.era === 'legacy' ? params : paramsText({ params, meta: '' }, this.#eraMeta).slice(1, -1);
+    this.post(notificationText(method, members));
+  }
+
+  post(text: string): void {
+    this.#pipe.write(text);
+  }
+
+  watch(wanted: Watch): Promise<void> {
+    this.#wanted = wanted;
+    this.#watching = this.#watching
+      .catch(() => {})
+      .then(() => (this.era === 'legacy' ? this.#subscriptions.set(wanted.resources) : this.#listen(wanted)));
+    return this.#watching;
   }
 
   async close(): Promise<void> {
-    this.#end(unreachable('The connection was closed', this.#where));
+    if (!this.#pipe.hasExited) this.#wasAskedToEnd = true;
+    this.#pipe.end(unreachable('The connection was closed', { where: this.where }));
     await this.#child.close();
   }
 
-  get #where(): { where: string } {
-    return { where: this.#options.where };
+  forget(call: StdioCall): void {
+    this.#calls.delete(call.id);
   }
 
-  #hear(line: string): void {
-    if (line.trim() === '') return;
-    const message = readMessage(line);
+  callOff({ id, call }: StdioCall, reason: string): void {
+    // A handshake must not be cancelled (basic/utilities/cancellation).
+    if (!this.#pipe.withdraw(id) && call.method !== 'initialize') this.post(cancellationText(id, reason));
+  }
+
+  #send(call: UpstreamCall, eraMeta: string): StdioCall {
+    const pending = new StdioCall(this, call);
+    this.#calls.set(pending.id, pending);
+    if (this.#questions.isWaiting) this.deadlines.stop(pending);
+    this.#pipe.write(requestText(pending.id, call.method, paramsText(call, eraMeta)), pending.id);
+    return pending;
+  }
+
+  #hear(message: Exclude<Incoming, { kind: 'garbage' }>): void {
     switch (message.kind) {
-      case 'reply':
-        // An id that is not pending belongs to a request given up before.
-        this.#pending.get(message.id)?.resolve(message.reply);
+      case 'reply': {
+        const call = this.#calls.get(message.id);
+        if (call !== undefined) {
+          call.succeed(message.reply);
+          if (this.#agreement !== undefined) this.#options.onServed();
+          return;
+        }
+        // Another id that is not pending belongs to a request given up before.
+        for (const listening of this.#listenings) if (listening.hearReply(message.id, message.reply)) return;
         return;
-      case 'malformed_reply':
-        this.#pending.get(message.id)?.reject(protocolFault('The reply is not valid JSON-RPC', this.#where));
+      }
+      case 'malformed_reply': {
+        const fault = protocolFault('The reply is not valid JSON-RPC', { where: this.where });
+        this.#calls.get(message.id)?.breakOff(fault);
         return;
+      }
+      case 'orphan_error': {
+        // Whose it is can be told only if there is just one.
+        const [only, another] = this.#calls.values();
+        if (another === undefined) only?.succeed({ error: message.error });
+        return;
+      }
       case 'request':
-        this.#answer(answerText(message));
+        this.#hearQuestion(message.id, message.method, message.params);
         return;
       case 'notification':
+        this.#hearNotification(message.method, message.params);
+    }
+  }
+
+  #hearQuestion(id: string | number, method: string, params: JsonObject): void {
+    const asked = this.#agreement === undefined ? undefined : (this.#lastClient() ?? this.events);
+    // 2026-07-28 has no requests of servers at all.
+    if (asked === undefined || method === 'ping' || this.era === 'modern')
+      this.#pipe.answer(answerText(id, ownAnswer(method)));
+    else this.#questions.put(id, method, params, (name, more) => asked.ask(name, more));
+  }
+
+  #hearNotification(method: string, params: JsonObject): void {
+    switch (method) {
+      case 'notifications/progress':
+        // Each call knows its own token; under a foreign one, nobody hears it (fault 32).
+        for (const call of this.#calls.values()) call.hearNotification(method, params);
         return;
-      case 'garbage':
-        this.#tolerate(line);
+      case 'notifications/cancelled':
+        this.#questions.takeBack(params.requestId);
+        for (const listening of this.#listenings) listening.hearCancelled(params.requestId);
+        return;
+      case 'notifications/message':
+        this.#hearLog(method, params);
+        return;
+      default:
+        this.#hearChange(method, params);
     }
   }
 
-  /** Banners and stray prints are common; a stream of them is not MCP. */
-  #tolerate(line: string): void {
-    this.#garbage.lines += 1;
-    this.#garbage.bytes += line.length;
-    if (this.#garbage.lines <= MOST_GARBAGE_LINES && this.#garbage.bytes <= MOST_GARBAGE_BYTES) return;
-    this.#fail(protocolFault('The connector writes lines that are not JSON-RPC', this.#where));
+  #hearLog(method: string, params: JsonObject): void {
+    const client = this.#lastClient();
+    if (client === undefined) this.events?.notification(method, params);
+    else client.notify(method, params);
   }
 
-  #answer(text: string): void {
-    this.#waitingAnswers = this.#child.stdin.writableNeedDrain ? this.#waitingAnswers + 1 : 0;
-    if (this.#waitingAnswers > MOST_WAITING_ANSWERS) {
-      this.#fail(protocolFault('The connector floods requests and does not read the answers', this.#where));
-      return;
+  #hearChange(method: string, params: JsonObject): void {
+    const isList = method.endsWith('/list_changed');
+    const isUpdate = method === 'notifications/resources/updated';
+    if (this.era === 'modern') {
+      for (const listening of this.#listenings) if (listening.hear(method, params)) return;
+      if (isList || isUpdate || method.startsWith('notifications/subscriptions/')) return; // of no subscription of ours
     }
-    this.#write({ text });
+    // A legacy server tells of lists whether somebody wants to know or not.
+    const isWanted = isList ? this.#wanted.lists : !isUpdate || this.#wanted.resources.length > 0;
+    if (isWanted || this.era === 'modern') this.events?.notification(method, params);
   }
 
-  #write(line: QueuedLine): void {
-    if (this.#fault !== undefined) return;
-    this.#queue.push(line);
-    this.#flush();
+  #lastClient(): UpstreamCall['client'] {
+    let last: UpstreamCall['client'];
+    for (const { call } of this.#calls.values()) last = call.client ?? last;
+    return last;
   }
 
-  #flush(): void {
-    const { stdin } = this.#child;
-    while (this.#queue.length > 0 && !stdin.writableNeedDrain && this.#fault === undefined) {
-      const line = this.#queue.shift() as QueuedLine;
-      stdin.write(`${line.text}\n`);
+  /** Who of those under way asked cannot be told, so the time of all of them stands still. */
+  #onWaiting(isWaiting: boolean): void {
+    for (const call of this.#calls.values()) {
+      if (isWaiting) this.deadlines.stop(call);
+      else this.deadlines.resume(call);
     }
   }
 
-  /** The end of the process usually follows at once, and says more. */
-  #failSoon(message: string): void {
-    if (this.#fault !== undefined) return;
-    const cancel = this.#options.schedule(200, () => this.#fail(unreachable(message, this.#where)));
-    void this.#child.exited.then(cancel);
+  /** What is written is read in this order, so the call need not wait for the reply. */
+  #setLevel(level: string, timeoutMs: number): void {
+    if (level === this.#logLevel || this.capabilities.logging === undefined) return;
+    this.#logLevel = level;
+    const params = `"level":${JSON.stringify(level)}`;
+    // A server that keeps its level to itself is of use nevertheless.
+    this.#send({ method: 'logging/setLevel', params, meta: '', timeoutMs }, '').reply.catch(() => {});
   }
 
-  #fail(error: Error): void {
-    if (this.#fault !== undefined) return;
-    this.#end(error);
-    void this.#child.kill();
+  async #listen(wanted: Watch): Promise<void> {
+    const before = [...this.#listenings];
+    if (this.#pipe.fault === undefined && (wanted.lists || wanted.resources.length > 0)) {
+      const listening = this.#newListening(wanted);
+      this.#listenings.add(listening);
+      await listening.acknowledged.finally(() => this.#drop(before));
+    } else this.#drop(before);
   }
 
-  #end(error: Error): void {
-    this.#fault ??= error;
-    this.#reader.stop();
-    this.#queue = [];
-    for (const pending of [...this.#pending.values()]) pending.reject(this.#fault);
+  #newListening(wanted: Watch): StdioListening {
+    const { schedule, chance } = this.#options;
+    return new StdioListening({
+      wanted,
+      where: this.where,
+      send: (id, params) =>
+        this.post(requestText(id, 'subscriptions/listen', paramsText({ params, meta: '' }, this.#eraMeta))),
+      callOff: (id) => this.post(cancellationText(id, 'no longer wanted')),
+      onNotification: (method, params) => this.events?.notification(method, params),
+      schedule,
+      chance,
+    });
+  }
+
+  /** Those of before go when the new one is acknowledged, so that nothing is missed between the two. */
+  #drop(listenings: readonly StdioListening[]): void {
+    for (const listening of listenings) {
+      listening.close();
+      this.#listenings.delete(listening);
+    }
+  }
+
+  #onFault(fault: Error): void {
+    for (const call of [...this.#calls.values()]) call.breakOff(fault);
+    this.#drop([...this.#listenings]);
   }
 }

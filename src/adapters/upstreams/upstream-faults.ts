@@ -8,9 +8,7 @@ export const unreachable: Fault = (message, more = {}) => new RemitError('ERR_CO
 export const protocolFault: Fault = (message, more = {}) => new RemitError('ERR_CONNECTOR_PROTOCOL', message, more);
 export const timedOut: Fault = (message, more = {}) => new RemitError('ERR_CONNECTOR_TIMEOUT', message, more);
 
-/** What an aborted call rejects with: the reason of whoever aborted, if that is an error. */
-export function abortFault(signal: AbortSignal): Error {
-  return signal.reason instanceof Error
-    ? signal.reason
-    : unreachable('The call was given up before the connector replied');
+/** What a cancelled call rejects with. The reason is the gateway's own word. */
+export function calledOff(reason: string | undefined, more: { where?: string } = {}): RemitError {
+  return unreachable(`The call was given up before the connector replied (${reason ?? 'called off'})`, more);
 }

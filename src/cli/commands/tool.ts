@@ -5,13 +5,15 @@ import type { Workspace } from '../../compose/workspace.ts';
 import { parseConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import type { ConnectorId } from '../../domain/ids.ts';
-import { type ProposedProfile, proposeProfile } from '../../inventory/propose-profile.ts';
+import { isMisleadingName } from '../../domain/tool.ts';
+import { type ProposedProfile, proposeProfile, proposePromptProfile } from '../../inventory/propose-profile.ts';
 import type { InventoryTool } from '../../seams/store.ts';
 import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
 import { type Common, command } from '../program.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
+import { addToolReviewCommands } from './tool-review.ts';
 
 export function addToolCommands(program: Command): void {
   const group = program.command('tool').description('tools of connectors, and their profiles');
@@ -44,7 +46,7 @@ export function addToolCommands(program: Command): void {
   command<Common & { all: boolean; approve: boolean; by?: string }>(
     group,
     'describe <target>',
-    'propose profiles for a connector/tool, or with --all for every undescribed tool of a connector',
+    'propose profiles for a connector/tool or connector/prompt:name, or with --all for every undescribed tool of a connector',
     (c) =>
       c
         .option('--all', 'the target is a connector: all its tools without a profile', false)
@@ -81,6 +83,8 @@ export function addToolCommands(program: Command): void {
       });
     },
   );
+
+  addToolReviewCommands(group);
 }
 
 interface Proposal extends ProposedProfile {
@@ -114,7 +118,15 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
     });
   });
   const seen = await seenTools(workspace, connector);
-  const chosen = seen.filter((tool) => (isAll ? tool.status !== 'described' : tool.name === name));
+  if (name.startsWith('resource:')) {
+    throw new RemitError('ERR_USAGE', `${target} is a resource: it is described by a URI pattern of yours`, {
+      where: `connectors.${connector}.resources`,
+      hint: 'Write the pattern and its profile into the configuration; `remit tool ls` shows the templates that servers list.',
+    });
+  }
+  const chosen = seen.filter((tool) =>
+    isAll ? tool.status !== 'described' && !isMisleadingName(tool.name) : tool.name === name,
+  );
   if (chosen.length === 0) {
     throw new RemitError(
       'ERR_NOT_FOUND',
@@ -124,11 +136,12 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
       },
     );
   }
+  const propose = name.startsWith('prompt:') ? proposePromptProfile : proposeProfile;
   return chosen.map((tool) => ({
     connector,
     tool: tool.name,
     description: String((tool.definition as Record<string, unknown>).description ?? ''),
-    ...proposeProfile({
+    ...propose({
       connector: connector as ConnectorId,
       name: tool.name,
       description: '',
@@ -138,16 +151,21 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
   }));
 }
 
+/** Where a profile stands in the configuration, below `connectors`. */
+function placeOf({ connector, tool }: Proposal): [connector: string, list: string, name: string] {
+  const prompt = /^prompt:(.*)$/s.exec(tool)?.[1];
+  return prompt === undefined ? [connector, 'tools', tool] : [connector, 'prompts', prompt];
+}
+
 function proposalText(proposals: readonly Proposal[]): string {
-  const lines = [
-    `# Proposed for connectors.${proposals[0]?.connector}.tools; read each line, then run this again with --approve --by WHO.`,
-  ];
+  const place = proposals[0] && placeOf(proposals[0]).slice(0, 2).join('.');
+  const lines = [`# Proposed for connectors.${place}; read each line, then run this again with --approve --by WHO.`];
   for (const proposal of proposals) {
     const args = Object.entries(proposal.arguments).map(
       ([name, type]) => `${JSON.stringify(name)}: ${JSON.stringify(type)}`,
     );
     lines.push(
-      `${JSON.stringify(proposal.tool)}:  # class from: ${proposal.basis}`,
+      `${JSON.stringify(placeOf(proposal)[2])}:  # class from: ${proposal.basis}`,
       `  # the server says: ${proposal.description.replace(/\s+/g, ' ').slice(0, 300)}`,
       `  class: ${proposal.class}`,
       `  arguments: { ${args.join(', ')} }`,
@@ -164,7 +182,7 @@ async function approve(workspace: Workspace, proposals: readonly Proposal[], by:
   const document = parseDocument(await readFile(path, 'utf8'));
   for (const proposal of proposals) {
     document.setIn(
-      ['connectors', proposal.connector, 'tools', proposal.tool],
+      ['connectors', ...placeOf(proposal)],
       document.createNode({
         class: proposal.class,
         ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),

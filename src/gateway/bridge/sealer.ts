@@ -1,4 +1,8 @@
-import type { JsonObject } from '../../domain/json.ts';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { RemitError } from '../../domain/errors.ts';
+import type { RandomBytes } from '../../domain/ids.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { Clock } from '../../seams/clock.ts';
 import type { Caller } from '../stages/authenticate.ts';
 
 /** What a client carries for us. One kind is never taken for another. */
@@ -8,7 +12,93 @@ export type SealedKind = 'request_state' | 'cursor' | 'mcp_task' | 'parked';
 export interface Sealer {
   /** Name of this node: part of what is sealed, so that another one can route or refuse. */
   readonly node: string;
+  /**
+   * Ends with the task, if `ttlMs` (milliseconds) does not end it before.
+   * @throws `ERR_CONNECTOR_PROTOCOL` when the value is larger than a client should carry (8 KiB of JSON)
+   */
   seal(kind: SealedKind, caller: Caller, value: JsonObject, ttlMs: number): string;
   /** Undefined for anything else than what `seal` gave to the same principal for the same task, still in time. */
-  open(kind: SealedKind, caller: Caller, text: string): { readonly node: string; readonly value: JsonObject } | undefined;
+  open(
+    kind: SealedKind,
+    caller: Caller,
+    text: string,
+  ): { readonly node: string; readonly value: JsonObject } | undefined;
+}
+
+export interface SealerOptions {
+  /** 32 bytes; every node that is to open what another one sealed has the same. */
+  readonly key: Buffer;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+}
+
+const LARGEST_VALUE = 8 * 1024;
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+const PREFIX = 'r1.';
+/** The value, the node's name and the time around it, in base64url. */
+const LONGEST_TEXT = PREFIX.length + Math.ceil(((LARGEST_VALUE + 512 + IV_BYTES + TAG_BYTES) * 4) / 3);
+const SHORTEST_TEXT = PREFIX.length + Math.ceil(((IV_BYTES + TAG_BYTES + 2) * 4) / 3);
+const ALGORITHM = 'aes-256-gcm';
+
+/**
+ * AES-256-GCM (NIST SP 800-38D) with random nonces: good for 2³² texts a key, a thousand a second for fifty days of nothing else.
+ * Layout: `r1.` base64url(`iv (12) | ciphertext | tag (16)`), the plaintext being JSON `[node, expires, value]`.
+ */
+export function createSealer(options: SealerOptions): Sealer {
+  const { key, node, clock, random } = options;
+  if (key.length !== 32) throw new RemitError('ERR_INTERNAL', 'a sealing key has 32 bytes');
+  if (Buffer.byteLength(node) > 256) throw new RemitError('ERR_INTERNAL', 'a node name has at most 256 bytes');
+  return {
+    node,
+    seal(kind, caller, value, ttlMs) {
+      const text = JSON.stringify(value);
+      if (Buffer.byteLength(text) > LARGEST_VALUE) {
+        throw new RemitError('ERR_CONNECTOR_PROTOCOL', `state of more than ${LARGEST_VALUE} bytes cannot be sealed`, {
+          where: kind,
+          hint: 'The connector gives clients more state to carry than the gateway lets pass.',
+        });
+      }
+      // Nothing that a client carries is of use beyond its task.
+      const expires = Math.min(clock() + ttlMs, caller.task.expiresAt);
+      const iv = random(IV_BYTES);
+      const cipher = createCipheriv(ALGORITHM, key, iv, { authTagLength: TAG_BYTES }).setAAD(boundTo(kind, caller));
+      const head = cipher.update(`[${JSON.stringify(node)},${expires},${text}]`, 'utf8');
+      cipher.final();
+      return PREFIX + Buffer.concat([iv, head, cipher.getAuthTag()]).toString('base64url');
+    },
+    open(kind, caller, text) {
+      if (text.length < SHORTEST_TEXT || text.length > LONGEST_TEXT || !text.startsWith(PREFIX)) return undefined;
+      const body = text.slice(PREFIX.length);
+      const bytes = Buffer.from(body, 'base64url');
+      // Node skips what is no base64url and ignores spare bits: exactly one text stands for each sealed value.
+      if (bytes.toString('base64url') !== body) return undefined;
+      const opened = decrypt(key, bytes, boundTo(kind, caller));
+      if (opened === undefined) return undefined;
+      const [from, expires, value] = JSON.parse(opened) as [string, number, unknown];
+      return clock() < expires && isJsonObject(value) ? { node: from, value } : undefined;
+    },
+  };
+}
+
+function decrypt(key: Buffer, bytes: Buffer, aad: Buffer): string | undefined {
+  const end = bytes.length - TAG_BYTES;
+  const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
+  decipher.setAAD(aad).setAuthTag(bytes.subarray(end));
+  const opened = decipher.update(bytes.subarray(IV_BYTES, end));
+  try {
+    decipher.final();
+  } catch {
+    return undefined;
+  }
+  return opened.toString('utf8');
+}
+
+/** Associated data: kind, tenant, user, agent and task. JSON, so that no two of them run into each other. */
+function boundTo(kind: SealedKind, { principal, task }: Caller): Buffer {
+  const { tenant, user, agent } = principal;
+  return Buffer.from(
+    JSON.stringify(['remit/sealed/1', kind, tenant, user && [user.issuer, user.subject], agent, task.id]),
+  );
 }

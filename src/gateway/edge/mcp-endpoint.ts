@@ -1,185 +1,143 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isRemitError, messageOf } from '../../domain/errors.ts';
-import { isRefused } from '../../domain/refusal.ts';
+import { MODERN_VERSION, PROTOCOL_VERSIONS, RPC } from '../../domain/era.ts';
+import type { ConnectorId } from '../../domain/ids.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import { isRefused, type Refused } from '../../domain/refusal.ts';
 import type { Gateway } from '../gateway.ts';
-import { type Governed, governCall } from '../pipeline.ts';
 import { authenticate, type Caller } from '../stages/authenticate.ts';
-import { listTools } from '../stages/list-tools.ts';
-import { identityOf } from '../stages/record-intent.ts';
+import { acceptsJson, isJson } from './accepts.ts';
+import { classify, type EraProblem, unsupported } from './classify.ts';
+import type { EraEdge } from './exchange.ts';
+import { findNameMismatch } from './name-headers.ts';
 import { readBody } from './read-body.ts';
-import { type ClientMessage, type Params, PROTOCOL_VERSIONS, readMessage } from './read-message.ts';
-import { errorAnswer, type HttpAnswer, refusalAnswer, replyAnswer, resultAnswer } from './render.ts';
+import { idOf } from './read-message.ts';
+import { type Challenge, errorAnswer, type HttpAnswer, methodNotAllowed, unauthenticatedAnswer } from './render.ts';
+import { faultAnswer, sendAnswer } from './send-answer.ts';
+import { parseStrictJson } from './strict-json.ts';
 
 export interface McpEndpointOptions {
   readonly gateway: Gateway;
-  /** `WWW-Authenticate` value for a refused request (RFC 6750 §3, RFC 9728 §5.1). */
-  readonly challenge: (error: string, reason: string) => string;
+  readonly challenge: Challenge;
   readonly maxBodyBytes: number;
-  readonly version: string;
+  readonly legacy: EraEdge;
+  readonly modern: EraEdge;
 }
 
-type Request = Extract<ClientMessage, { kind: 'request' }>;
+const NO_PARAMS: JsonObject = {};
 
 /**
- * The MCP endpoint (Streamable HTTP, JSON replies). Every message is authenticated; a method that has no rule in the table below is
- * refused and recorded (guarantee D1).
+ * The MCP endpoint (Streamable HTTP): `/mcp` for every connector, `/mcp/<connector>` for one. The path alone names the connector, no
+ * header does (attack A07). Each request is authenticated, read strictly, and goes to its era.
  */
 export function createMcpEndpoint(options: McpEndpointOptions) {
-  const { gateway, challenge } = options;
+  const { gateway, challenge, legacy, modern } = options;
+  const scopes = new Map<string, ConnectorId | undefined>([['/mcp', undefined]]);
+  for (const connector of gateway.connectors) scopes.set(`/mcp/${connector}`, connector);
 
-  const METHODS: Readonly<
-    Record<string, (caller: Caller, request: Request, signal: AbortSignal) => Promise<Answer> | Answer>
-  > = {
-    initialize: (_caller, { id, params }) => ({ answer: resultAnswer(id, initializeResult(params, options.version)) }),
-    ping: (_caller, { id }) => ({ answer: resultAnswer(id, '{}') }),
-    'tools/list': async (caller, { id }) => ({
-      answer: resultAnswer(id, await listTools(gateway, caller, gateway.newSpan())),
-    }),
-    'tools/call': callTool,
+  return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const url = request.url as string;
+      const mark = url.indexOf('?');
+      if (mark !== -1 && new URLSearchParams(url.slice(mark + 1)).has('access_token')) return refuseQuery(response);
+      const authenticated = authenticate(gateway, request.headers.authorization);
+      const caller = authenticated instanceof Promise ? await authenticated : authenticated;
+      if (isRefused(caller)) return refuseCaller(response, caller);
+      const path = mark === -1 ? url : url.slice(0, mark);
+      const scope = scopes.get(path);
+      if (scope === undefined && path !== '/mcp') {
+        return sendAnswer(response, errorAnswer(404, null, RPC.notServed, 'No connector has this path'));
+      }
+      switch (request.method) {
+        case 'POST':
+          return await post(request, response, caller, scope);
+        case 'GET':
+        case 'DELETE':
+          return await withoutBody(request, response, caller, scope);
+        default:
+          sendAnswer(response, methodNotAllowed('GET, POST, DELETE'));
+      }
+    } catch (error) {
+      // The client has gone: nobody to answer, and nothing of ours is wrong.
+      if (!response.destroyed) sendAnswer(response, faultAnswer(gateway, error, null));
+    }
   };
 
-  async function callTool(caller: Caller, { id, params }: Request, signal: AbortSignal): Promise<Answer> {
-    const args = params.arguments ?? {};
-    if (typeof params.name !== 'string' || typeof args !== 'object' || args === null || Array.isArray(args)) {
-      return { answer: errorAnswer(400, id, -32602, 'tools/call needs "name" (a string) and "arguments" (an object)') };
+  async function post(
+    request: IncomingMessage,
+    response: ServerResponse,
+    caller: Caller,
+    scope: ConnectorId | undefined,
+  ): Promise<void> {
+    const { headers } = request;
+    if (!isJson(headers['content-type'])) {
+      return sendAnswer(response, errorAnswer(415, null, RPC.invalidRequest, 'Content-Type must be application/json'));
     }
-    const { reply, recordOutcome } = await governCall(
-      gateway,
-      caller,
-      {
-        exposedName: params.name,
-        arguments: args as Readonly<Record<string, unknown>>,
-        span: gateway.newSpan(),
-        clientCallId: clientCallId(params),
-      },
-      signal,
-    );
-    return { answer: answerOf(id, reply), afterwards: recordOutcome };
-  }
-
-  /** The call is over: whatever cannot be written out must not read as if nothing had been forwarded, nor lose its outcome. */
-  function answerOf(id: Request['id'], reply: Governed['reply']): HttpAnswer {
-    try {
-      return isRefused(reply) ? refusalAnswer(id, reply.refusal, challenge) : replyAnswer(id, reply);
-    } catch (error) {
-      gateway.log.warn({ error: messageOf(error) }, 'a reply of a connector cannot be written out');
-      const next = 'The call may have had its effect: check before calling again.';
-      return errorAnswer(200, id, -31000, `The connector replied with what cannot be passed on. ${next}`);
+    if (!acceptsJson(headers.accept)) {
+      const reason = 'Accept must name application/json and text/event-stream';
+      return sendAnswer(response, errorAnswer(406, null, RPC.invalidRequest, reason));
     }
-  }
-
-  async function answerPost(request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
-    const caller = await authenticate(gateway, request.headers.authorization);
-    if (isRefused(caller)) {
-      const { refusal } = caller;
-      if (refusal.kind === 'unauthenticated' && refusal.error !== 'missing_token') {
-        gateway.recordRefusal({ at: 'mcp', reason: refusal.reason });
-      }
-      return { answer: refusalAnswer(null, refusal, challenge) };
-    }
-    if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
-      return { answer: errorAnswer(415, null, -32600, 'Content-Type must be application/json') };
-    }
-    const body = await readBody(request, options.maxBodyBytes);
+    const read = await readBody(request, options.maxBodyBytes);
     // A body may take its time: what the task may do is asked when it is there.
     if (gateway.tasks.get(caller.task.id) === undefined) {
       const reason = `task ${caller.task.id} has ended`;
-      return { answer: refusalAnswer(null, { kind: 'unauthenticated', error: 'invalid_token', reason }, challenge) };
+      const refusal = { kind: 'unauthenticated', error: 'invalid_token', reason } as const;
+      return sendAnswer(response, unauthenticatedAnswer(null, refusal, challenge));
     }
-    if ('problem' in body) return { answer: errorAnswer(body.status, null, -32700, body.problem) };
-    const message = readMessage(body.text, request.headers);
-    if ('problem' in message) {
-      const { id, rpcCode, reason, data } = message.problem;
-      return { answer: errorAnswer(400, id, rpcCode, reason, data) };
+    if ('problem' in read) return sendAnswer(response, errorAnswer(read.status, null, RPC.parse, read.problem));
+    const parsed = parseStrictJson(read.text);
+    if ('problem' in parsed) {
+      const reason = `the body cannot be accepted: ${parsed.problem}`;
+      return sendAnswer(response, errorAnswer(400, null, RPC.parse, reason));
     }
-    if (message.kind !== 'request') return { answer: { status: 202, body: '' } };
-    const rule = Object.hasOwn(METHODS, message.method) ? METHODS[message.method] : undefined;
-    if (rule !== undefined) {
-      try {
-        return await rule(caller, message, signal);
-      } catch (error) {
-        return { answer: faultAnswer(gateway, error, message.id) };
-      }
+    const body = parsed.value;
+    const era = classify(body, headers['mcp-protocol-version'] as string | undefined);
+    if (typeof era !== 'string') return sendAnswer(response, problemAnswer(era, body));
+    const exchange = { request, response, caller, scope, body };
+    if (era === 'modern') return modern.post(exchange);
+    const mismatch = findLegacyMismatch(request, body);
+    if (mismatch !== undefined) {
+      return sendAnswer(response, errorAnswer(400, idOf(body), RPC.headerMismatch, mismatch));
     }
-    await gateway.recorder.record({
-      type: 'decision',
-      ...identityOf(caller),
-      span: gateway.newSpan(),
-      detail: {
-        effect: 'method',
-        verdict: 'deny',
-        gate: 'profile',
-        policies: ['remit:method'],
-        method: message.method.slice(0, 80),
-      },
-    });
-    return { answer: errorAnswer(200, message.id, -32601, `Method not found: ${message.method.slice(0, 80)}`) };
+    return legacy.post(exchange);
   }
 
-  return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.method !== 'POST') {
-      send(response, errorAnswer(405, null, -32000, 'This endpoint takes POST'), { Allow: 'POST' });
-      return;
+  function withoutBody(
+    request: IncomingMessage,
+    response: ServerResponse,
+    caller: Caller,
+    scope: ConnectorId | undefined,
+  ): Promise<void> | void {
+    const version = request.headers['mcp-protocol-version'] as string | undefined;
+    if (version !== undefined && !PROTOCOL_VERSIONS.includes(version)) {
+      return sendAnswer(response, problemAnswer(unsupported(version), undefined));
     }
-    const abandoned = new AbortController();
-    response.on('close', () => {
-      if (!response.writableFinished) abandoned.abort();
-    });
-    let outcome: Answer;
-    try {
-      outcome = await answerPost(request, abandoned.signal);
-    } catch (error) {
-      outcome = { answer: faultAnswer(gateway, error, null) };
-    }
-    send(response, outcome.answer);
-    outcome.afterwards?.();
-  };
+    const edge = version === MODERN_VERSION ? modern : legacy;
+    const exchange = { request, response, caller, scope, body: undefined };
+    return request.method === 'GET' ? edge.get(exchange) : edge.delete(exchange);
+  }
+
+  function refuseCaller(response: ServerResponse, { refusal }: Refused): void {
+    if (refusal.kind !== 'unauthenticated') throw new Error('authentication refuses for its own reasons only');
+    if (refusal.error !== 'missing_token') gateway.recordRefusal({ at: 'mcp', reason: refusal.reason });
+    sendAnswer(response, unauthenticatedAnswer(null, refusal, challenge));
+  }
+
+  /** RFC 9700 §4.3.2: addresses end up in logs and histories. Refused even with a good header, so that nobody gets used to it. */
+  function refuseQuery(response: ServerResponse): void {
+    const reason = 'a token in the address is not accepted: send it as Authorization: Bearer, and renew this one';
+    gateway.recordRefusal({ at: 'mcp', reason: 'token in a query string' });
+    sendAnswer(response, errorAnswer(400, null, RPC.invalidRequest, reason));
+  }
 }
 
-interface Answer {
-  readonly answer: HttpAnswer;
-  readonly afterwards?: () => void;
+/** Legacy clients need not send `Mcp-Method` and `Mcp-Name`; what they say of a batch cannot be true of each message in it. */
+function findLegacyMismatch({ headers }: IncomingMessage, body: unknown): string | undefined {
+  if (headers['mcp-method'] === undefined && headers['mcp-name'] === undefined) return undefined;
+  if (Array.isArray(body)) return 'headers Mcp-Method and Mcp-Name cannot describe a batch';
+  if (!isJsonObject(body) || typeof body.method !== 'string') return undefined;
+  return findNameMismatch(body.method, isJsonObject(body.params) ? body.params : NO_PARAMS, headers, false);
 }
 
-/** A fault anywhere is a refusal (guarantees D1, A3): the caller learns that it was not served, the log why. */
-function faultAnswer(gateway: Gateway, error: unknown, id: string | number | null): HttpAnswer {
-  const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
-  gateway.log.error({ code, error: messageOf(error) }, 'a request failed and was refused');
-  return errorAnswer(
-    503,
-    id,
-    -31000,
-    `Remit could not serve the request (${code}); nothing was forwarded. See the gateway’s log.`,
-  );
-}
-
-function send(response: ServerResponse, answer: HttpAnswer, more?: Readonly<Record<string, string>>): void {
-  if (response.destroyed) return;
-  response.writeHead(answer.status, {
-    ...(answer.body !== '' && { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(answer.body) }),
-    'Cache-Control': 'no-store',
-    ...answer.headers,
-    ...more,
-  });
-  response.end(answer.body);
-}
-
-function initializeResult(params: Params, version: string): string {
-  const asked = params.protocolVersion;
-  const agreed = PROTOCOL_VERSIONS.find((known) => known === asked) ?? PROTOCOL_VERSIONS[0];
-  return JSON.stringify({
-    protocolVersion: agreed,
-    capabilities: { tools: {} },
-    serverInfo: { name: 'remit', title: 'Remit', version },
-    instructions:
-      'Every call is decided on for the task that this session was started for. A denied call says why and what to do next; calling again unchanged will not help.',
-  });
-}
-
-/** Clients' own ids for a call, for the record: Claude Code sends `claudecode/toolUseId`. */
-function clientCallId(params: Params): string | undefined {
-  const meta = params._meta;
-  if (meta === null || typeof meta !== 'object') return undefined;
-  const value = (meta as Record<string, unknown>)['claudecode/toolUseId'];
-  return typeof value === 'string' ? value.slice(0, 100) : undefined;
+function problemAnswer({ code, reason, data }: EraProblem, body: unknown): HttpAnswer {
+  return errorAnswer(400, idOf(body), code, reason, data);
 }

@@ -1,3 +1,4 @@
+import type { Era } from '../../domain/era.ts';
 import type { ConnectorId, TaskId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ClientAnswer, UpstreamEvents, Watch } from '../../seams/upstream.ts';
@@ -7,6 +8,7 @@ export type ListKind = 'tools' | 'prompts' | 'resources';
 
 /** A client's open stream: the GET stream of a legacy session, or a modern `subscriptions/listen`. */
 export interface Sink {
+  readonly era: Era;
   readonly task: TaskId;
   /** The connector whose own path it is for; undefined: all. */
   readonly scope: ConnectorId | undefined;
@@ -14,6 +16,8 @@ export interface Sink {
   wantsList(kind: ListKind): boolean;
   /** Whether it subscribed to a resource. */
   wantsResource(uri: string): boolean;
+  /** The resources that it subscribed to. */
+  resources(): Iterable<string>;
   notify(method: string, params: JsonObject): void;
   /** Legacy only: a question outside any request. Undefined when the client cannot be asked. */
   ask?: ((question: Question) => Promise<ClientAnswer>) | undefined;
@@ -33,6 +37,10 @@ export interface Hub {
   eventsFor(task: TaskId, connector: ConnectorId): UpstreamEvents;
   /** Tells every sink that may see the connector that a list has changed. */
   listChanged(connector: ConnectorId, kind: ListKind): void;
+  /** Remembers the handle under which clients of a task know an upstream's McpTask, so that its notifications reach them under that. */
+  knowMcpTask(task: TaskId, connector: ConnectorId, mcpTask: string, handle: string): void;
+  /** The handle, if it is remembered. */
+  handleOf(task: TaskId, connector: ConnectorId, mcpTask: string): string | undefined;
   endTask(task: TaskId): void;
   closeAll(): void;
   readonly size: number;

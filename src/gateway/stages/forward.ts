@@ -1,63 +1,142 @@
 import { isRemitError, messageOf } from '../../domain/errors.ts';
 import { type Refused, refuse } from '../../domain/refusal.ts';
-import type { GovernedTool } from '../../domain/tool.ts';
-import type { UpstreamReply } from '../../seams/upstream.ts';
+import type { HeldLease } from '../../leases/held-lease.ts';
+import type { Upstream, UpstreamReply } from '../../seams/upstream.ts';
+import { sendBridged } from '../bridge/send.ts';
 import type { Gateway } from '../gateway.ts';
+import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
-import type { Leased } from './lease.ts';
-import type { ToolCall } from './resolve.ts';
+import { Dialogue } from './dialogue.ts';
+import { paramHeadersFor } from './param-headers.ts';
+import type { Needle } from './withhold-secrets.ts';
 
 /**
- * Sends exactly what was authorised: the arguments as they were decided on, written out anew, under the tool's own name
- * (guarantee D4). Identity that a client put into `_meta` is not passed on. Never retried (guarantee I2).
+ * Sends exactly what was authorised: the parameters as they were decided on, written out anew, under the item's own name
+ * (guarantee D4). What a client put into `_meta` is not passed on (attack A14). Never retried (guarantee I2).
  */
 export async function forward(
   gateway: Gateway,
   caller: Caller,
-  tool: GovernedTool,
-  call: ToolCall,
-  leased: Leased,
-  argumentsText: string,
-  signal: AbortSignal,
+  operation: Operation,
+  held: HeldLease | undefined,
+  needles: readonly Needle[],
 ): Promise<UpstreamReply | Refused> {
+  if (operation.reply !== undefined) return operation.reply;
+  const { item, request, act } = operation;
+  const { connector } = item;
   const { task } = caller;
-  const params =
-    `{"name":${JSON.stringify(tool.name)},"arguments":${argumentsText},` +
-    `"_meta":{"traceparent":"00-${task.trace}-${call.span}-01"}}`;
-  const timeoutMs = gateway.timeoutMs(tool.connector);
+  let isForwarded = false;
   try {
-    // The lease may have taken a while: a task that ended meanwhile opens nothing. Checked in one step with `get`.
-    if (gateway.tasks.get(task.id) === undefined) return ended(task.id);
-    const connection = gateway.connections.get(task.id, tool.connector, leased.held);
+    const connection = connect(gateway, caller, operation, held);
     const upstream = connection instanceof Promise ? await connection : connection;
+    // Opening it may have taken a while: a task that ended and a lease that was revoked meanwhile carry nothing (guarantee V2).
     if (gateway.tasks.get(task.id) === undefined) return ended(task.id);
-    // Opening it may have taken a while too: a lease that was revoked meanwhile carries nothing (guarantee V2).
-    if (leased.held?.isLive === false) return revoked(tool);
-    return await upstream.request('tools/call', params, { signal, timeoutMs });
+    if (held?.isLive === false) return revoked(connector);
+    if (request.cancellation.isCancelled) return calledOff(connector);
+    isForwarded = true;
+    if (act !== undefined) return await act(upstream);
+    const dialogue = new Dialogue(gateway, caller, operation, needles);
+    return await sendBridged(gateway, upstream, callOf(gateway, caller, operation, upstream, dialogue), dialogue);
   } catch (error) {
-    const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
-    gateway.log.warn(
-      { connector: tool.connector, tool: tool.ref, task: task.id, code, error: messageOf(error) },
-      'the call did not come back',
-    );
-    return refuse({
-      kind: 'unavailable',
-      code,
-      reason:
-        code === 'ERR_CONNECTOR_TIMEOUT'
-          ? `${tool.connector} did not answer within ${timeoutMs / 1000} s`
-          : `${tool.connector} could not be reached or broke off`,
-      nextStep: 'The call may or may not have had its effect: check before calling again.',
-    });
+    return didNotComeBack(gateway, caller, operation, isForwarded, error);
   }
 }
 
-function revoked(tool: GovernedTool): Refused {
+/** Checked in one step with `get`: a task that ended while its credential was being leased opens nothing. */
+function connect(
+  gateway: Gateway,
+  { task }: Caller,
+  { item, request }: Operation,
+  held: HeldLease | undefined,
+): Upstream | Promise<Upstream> {
+  if (gateway.tasks.get(task.id) === undefined) throw new TaskEnded();
+  return gateway.connections.get(task.id, item.connector, held, {
+    prefer: request.era,
+    clientCapabilities: request.capabilities,
+  });
+}
+
+class TaskEnded extends Error {}
+
+function callOf(gateway: Gateway, { task }: Caller, operation: Operation, upstream: Upstream, client: Dialogue) {
+  const { request, item, params, eraParams, span } = operation;
+  const isModern = upstream.era === 'modern';
+  return {
+    method: operation.method,
+    params: upstream.era === request.era ? params + eraParams : params,
+    meta: `"traceparent":"00-${task.trace}-${span}-01"`,
+    timeoutMs: gateway.timeoutMs(item.connector),
+    cancellation: request.cancellation,
+    // Unique in the gateway; the client's own means something between it and us only (fault 32).
+    progressToken: request.progressToken === undefined ? undefined : span,
+    client,
+    logLevel: request.logLevel,
+    name: isModern ? operation.name : undefined,
+    paramHeaders: isModern && item.kind === 'tool' ? paramHeadersFor(gateway, item, operation.args) : undefined,
+  };
+}
+
+function didNotComeBack(
+  gateway: Gateway,
+  { task }: Caller,
+  { item, method, request }: Operation,
+  isForwarded: boolean,
+  error: unknown,
+): Refused {
+  if (error instanceof TaskEnded) return ended(task.id);
+  const { connector } = item;
+  const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
+  gateway.log.warn(
+    { connector, tool: item.ref, task: task.id, method, code, error: messageOf(error) },
+    isForwarded ? 'the call did not come back' : 'the call could not be sent',
+  );
+  if (!isForwarded) {
+    return refuse({
+      kind: 'unavailable',
+      code,
+      reason: `${connector} could not be reached`,
+      nextStep: 'Nothing was sent. Try again; if it persists, tell the connector’s owner.',
+      isForwarded,
+    });
+  }
+  return refuse({
+    kind: 'unavailable',
+    code,
+    reason: reasonFor(gateway, connector, code, request.cancellation.isCancelled),
+    nextStep: 'The call may or may not have had its effect: check before calling again.',
+    isForwarded,
+  });
+}
+
+function reasonFor(
+  gateway: Gateway,
+  connector: Operation['item']['connector'],
+  code: string,
+  isCancelled: boolean,
+): string {
+  if (isCancelled) return `the call to ${connector} was cancelled`;
+  return code === 'ERR_CONNECTOR_TIMEOUT'
+    ? `${connector} did not answer within ${gateway.timeoutMs(connector) / 1000} s`
+    : `${connector} could not be reached or broke off`;
+}
+
+function revoked(connector: string): Refused {
   return refuse({
     kind: 'unavailable',
     code: 'ERR_CREDENTIAL_REVOKE',
-    reason: `the credential for ${tool.connector} was revoked before the call was sent`,
+    reason: `the credential for ${connector} was revoked before the call was sent`,
     nextStep: 'Nothing was sent. Try again; if the task goes on, it gets a new credential.',
+    isForwarded: false,
+  });
+}
+
+function calledOff(connector: string): Refused {
+  return refuse({
+    kind: 'unavailable',
+    code: 'ERR_CONNECTOR_UNREACHABLE',
+    reason: `the call to ${connector} was cancelled before it was sent`,
+    nextStep: 'Nothing was sent.',
+    isForwarded: false,
   });
 }
 

@@ -4,6 +4,7 @@ import type { AgentClient } from './agent-clients.ts';
 import { PATHS } from './metadata.ts';
 import { loadOidcLibrary } from './oidc-library.ts';
 import { createProvider, type ProviderOptions } from './provider.ts';
+import { quietStorage } from './quiet-storage.ts';
 
 export interface AuthorizationServer {
   /** Serves the paths that `handles` names; answers 404 for any other. */
@@ -27,9 +28,13 @@ const SERVED: ReadonlySet<string> = new Set(Object.values(PATHS));
  */
 export async function createAuthorizationServer(options: ProviderOptions): Promise<AuthorizationServer> {
   checkOptions(options);
-  const { library, isRuntimeUntested } = await loadOidcLibrary();
+  const { library, isRuntimeUntested, storage } = await loadOidcLibrary();
   if (isRuntimeUntested)
     options.log.debug({ node: process.version }, 'oidc-provider is developed for Node 22 and later');
+
+  if (storage === undefined)
+    options.log.debug({}, 'the storage of oidc-provider was not found: calls cost a little more');
+  const watch = storage && quietStorage(storage);
 
   let { agents } = options;
   const build = (): RequestListener =>
@@ -51,7 +56,9 @@ export async function createAuthorizationServer(options: ProviderOptions): Promi
         response.setHeader('Allow', 'POST');
         return answerError(response, 405, 'invalid_request', 'the token endpoint takes POST');
       }
-      handle(request, response);
+      // The library's promise, which its type does not tell: it is done when the handling is.
+      const handling: unknown = handle(request, response);
+      watch?.(handling);
     },
     handles: (pathname) => SERVED.has(pathname),
     rebuild(next) {

@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+import type { Workspace } from '../../compose/workspace.ts';
+import { RemitError } from '../../domain/errors.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { definitionFindings, type SeenItem } from '../../inventory/definition-findings.ts';
+import { diffDefinition } from '../../inventory/diff-definition.ts';
+import { inspectDefinition } from '../../inventory/inspect-definition.ts';
+import { table } from '../output.ts';
+import { type Common, command } from '../program.ts';
+import { withWorkspace } from '../with-workspace.ts';
+
+/** What an approver needs before approving again: what changed, and what is wrong. */
+export function addToolReviewCommands(group: Command): void {
+  command<Common>(
+    group,
+    'diff <target>',
+    'show what changed in a connector/tool since it was approved, and what it would mean',
+    (c) => c,
+    async (output, options, [target = '']) => {
+      await withWorkspace(options, async (workspace) => {
+        const item = (await seenItems(workspace)).find(({ ref }) => ref === target);
+        if (item === undefined) {
+          throw new RemitError('ERR_NOT_FOUND', `${target} has not been seen`, {
+            hint: '`remit tool ls` shows what there is.',
+          });
+        }
+        const { status, approved, definition } = item;
+        const changes = approved === undefined ? [] : diffDefinition(approved, definition);
+        const flags = inspectDefinition(definition);
+        output.result({ tool: target, status, approved: approved !== undefined, changes, flags }, () =>
+          [
+            `${target} is ${status}.`,
+            approved === undefined
+              ? 'No approved definition is known: `remit tool describe` shows the present one.'
+              : table(
+                  ['MEANING', 'AT', 'BEFORE', 'AFTER'],
+                  changes.map(({ meaning, at, before, after }) => [meaning, at, before ?? '-', after ?? '-']),
+                  'It is as it was approved.',
+                ),
+            ...flags.map(({ kind, at, detail }) => `${kind} at ${at || 'the top'}: ${detail}`),
+            ...(changes.length === 0
+              ? []
+              : [`To approve it as it is now: remit tool describe ${target} --approve --by WHO`]),
+          ].join('\n'),
+        );
+      });
+    },
+  );
+
+  command<Common>(
+    group,
+    'findings',
+    'list what is wrong with definitions: changed, hiding characters, shadowing one another',
+    (c) => c,
+    async (output, options) => {
+      await withWorkspace(options, async (workspace) => {
+        const findings = definitionFindings(await seenItems(workspace));
+        output.result(findings, () =>
+          table(
+            ['SEVERITY', 'FINDING', 'WHERE', 'WHAT'],
+            findings.map(({ severity, kind, refs, text }) => [severity, kind, refs.join(', '), text]),
+            'Nothing is wrong with the definitions that have been seen.',
+          ),
+        );
+      });
+    },
+  );
+}
+
+/** Everything that the inventory has seen, with what was approved of it. */
+export async function seenItems({ store, estate }: Workspace): Promise<SeenItem[]> {
+  const { tenant } = estate;
+  const [tools, pins] = await Promise.all([store.inventory.tools(tenant), store.inventory.pins(tenant)]);
+  const approved = new Map(pins.map((pin) => [`${pin.connector}/${pin.name}`, pin.definition as JsonObject]));
+  return tools.map(({ connector, name, status, definition }) => {
+    const ref = `${connector}/${name}`;
+    const [, kind = 'tool', plain = name] = /^(prompt|resource):(.*)$/s.exec(name) ?? [];
+    return {
+      ref,
+      connector,
+      kind,
+      name: plain,
+      status,
+      definition: definition as JsonObject,
+      approved: approved.get(ref),
+    };
+  });
+}

@@ -1,0 +1,58 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TaskId } from '../domain/ids.ts';
+import { createLegacyEdge } from '../gateway/edge/legacy/legacy-edge.ts';
+import { createMcpEndpoint } from '../gateway/edge/mcp-endpoint.ts';
+import { createModernEdge } from '../gateway/edge/modern/modern-edge.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { handleMethod } from '../gateway/methods/handle-method.ts';
+import { offer } from '../gateway/methods/offer.ts';
+import { unauthorizedChallenge } from '../http/authorization-server/challenges.ts';
+import type { Workspace } from './workspace.ts';
+
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+const HEARTBEAT_MS = 15_000;
+
+/** The MCP endpoint with both its eras. */
+export interface Endpoint {
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  /** Sessions and streams of a task go with it (guarantee V2). */
+  endTask(task: TaskId): void;
+  drain(): void;
+}
+
+export function buildEndpoint(parts: {
+  workspace: Workspace;
+  gateway: Gateway;
+  /** The MCP endpoint's URL: what tokens are for. */
+  resource: string;
+  version: string;
+}): Endpoint {
+  const { workspace, gateway, resource, version } = parts;
+  const { sessions, limits } = workspace.config;
+  const challenge = (error: string, reason: string): string =>
+    unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
+  const shared = { gateway, challenge, version, handleMethod, offer };
+  const legacy = createLegacyEdge({
+    ...shared,
+    random: workspace.system.random,
+    onRootsChanged: ({ task }) => gateway.connections.notifyTask(task.id, 'notifications/roots/list_changed', ''),
+    limits: {
+      idleMs: sessions.idleSeconds * 1000,
+      perTask: sessions.perTask,
+      perAgent: sessions.perAgent,
+      overall: sessions.max,
+    },
+  });
+  const modern = createModernEdge({ ...shared, heartbeatMs: HEARTBEAT_MS, streamsPerTask: limits.streamsPerTask });
+  return {
+    handle: createMcpEndpoint({ gateway, challenge, maxBodyBytes: MAX_BODY_BYTES, legacy, modern }),
+    endTask(task) {
+      legacy.endTask(task);
+      modern.endTask(task);
+    },
+    drain() {
+      legacy.drain();
+      modern.drain();
+    },
+  };
+}

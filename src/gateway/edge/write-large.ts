@@ -1,0 +1,72 @@
+import type { ServerResponse } from 'node:http';
+import type { Schedule } from '../../seams/clock.ts';
+import { oneLineBytes, type SseStream } from './sse-stream.ts';
+
+/** A result too large to hold: `head` (all that stands before the result), the result's text in pieces, and a closing brace. */
+export interface LargeAnswer {
+  readonly id: string | number;
+  readonly chunks: AsyncIterable<Buffer>;
+  readonly head: string;
+}
+
+/** How a large answer went: `broken` when the connector's text broke off, `gone` when the client did or would not read. */
+export type Written = 'whole' | 'broken' | 'gone';
+
+/** A client that takes nothing for so long is given up: a connector's connection waits behind it. */
+const STALL_MS = 30_000;
+
+/**
+ * Writes a large answer with backpressure. Nothing is written before the first piece is there, so that a connector that fails at once can
+ * still be answered for. Never rejects; leaving early ends the iteration, and with it the exchange behind it.
+ * @param before text to begin with: a head of `answer`, after what frames it
+ */
+export async function writeLarge(
+  target: ServerResponse | SseStream,
+  before: () => string,
+  answer: LargeAnswer,
+  after: string,
+  schedule: Schedule,
+): Promise<{ readonly written: Written; readonly hasBegun: boolean }> {
+  const stream = 'response' in target ? target : undefined;
+  const response = 'response' in target ? target.response : target;
+  let hasBegun = false;
+  try {
+    for await (const chunk of answer.chunks) {
+      if (response.destroyed || response.writableEnded) return { written: 'gone', hasBegun };
+      if (!hasBegun) {
+        hasBegun = true;
+        stream?.flush();
+        if (stream !== undefined) stream.isWithinEvent = true;
+        response.write(before());
+      }
+      const isTaken = response.write(stream === undefined ? chunk : oneLineBytes(chunk));
+      if (!isTaken && !(await drained(response, schedule))) return { written: 'gone', hasBegun };
+    }
+  } catch {
+    return { written: 'broken', hasBegun };
+  }
+  if (!hasBegun) return { written: 'broken', hasBegun };
+  if (response.destroyed || response.writableEnded) return { written: 'gone', hasBegun };
+  response.write(after);
+  if (stream !== undefined) stream.isWithinEvent = false;
+  return { written: 'whole', hasBegun };
+}
+
+/** Resolves true when the client has taken what was written, false when it has gone or does not read. */
+function drained(response: ServerResponse, schedule: Schedule): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (response.destroyed) return resolve(false);
+    const settle = (isDrained: boolean): void => {
+      cancel();
+      response.off('drain', onDrain).off('close', onClose);
+      resolve(isDrained);
+    };
+    const onDrain = (): void => settle(true);
+    const onClose = (): void => settle(false);
+    const cancel = schedule(STALL_MS, () => {
+      settle(false);
+      response.destroy();
+    });
+    response.on('drain', onDrain).on('close', onClose);
+  });
+}

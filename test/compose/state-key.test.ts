@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { loadOrCreateStateKey, STATE_KEY } from '../../src/compose/state-key.ts';
+import { RemitError } from '../../src/domain/errors.ts';
+import { type RandomBytes, tenantId } from '../../src/domain/ids.ts';
+import type { TaskKeyRepository } from '../../src/seams/store.ts';
+import { createVault } from '../../src/secrets/vault.ts';
+import { createFakeMemorySecretRepository } from '../support/fake-memory-secret-repository.ts';
+
+const tenant = tenantId('default');
+
+function makeStore() {
+  const rows = new Map<string, { keyId: string; envelope: Buffer }>();
+  const repository: TaskKeyRepository = {
+    async insert({ task, keyId, envelope }) {
+      if (rows.has(task)) throw new RemitError('ERR_STORE_LOCKED', 'another writer was there first');
+      rows.set(task, { keyId, envelope });
+    },
+    get: async (_tenant, task) => rows.get(task),
+    erase: async (_tenant, task) => rows.delete(task),
+  };
+  const kek = randomBytes(32);
+  const vault = createVault({
+    repository: createFakeMemorySecretRepository(),
+    keys: { keyId: 'k1', key: async () => kek },
+    tenant,
+    clock: () => 1,
+    random: randomBytes,
+  });
+  const load = (random: RandomBytes = randomBytes) =>
+    loadOrCreateStateKey({ tenant, repository, vault, random, clock: () => 1 });
+  return { rows, repository, vault, load };
+}
+
+it('A17: the sealing key is made once, kept sealed, and the same after a restart', async () => {
+  const { rows, load } = makeStore();
+  const key = Buffer.from(await load());
+  expect(key.length).toBe(32);
+  expect(rows.get(STATE_KEY)?.envelope.includes(key)).toBe(false);
+  expect(await load()).toEqual(key);
+  expect(rows.size).toBe(1);
+});
+
+it('two nodes that start at once have one key', async () => {
+  const { load } = makeStore();
+  const [one, other] = await Promise.all([load(), load()]);
+  expect(one).toEqual(other);
+});
+
+it('a row that was altered, or holds something else, stops the start', async () => {
+  const { rows, load, vault } = makeStore();
+  await load();
+  const row = rows.get(STATE_KEY) as { keyId: string; envelope: Buffer };
+  const altered = Buffer.from(row.envelope);
+  altered[altered.length - 1] = (altered.at(-1) as number) ^ 1;
+  rows.set(STATE_KEY, { ...row, envelope: altered });
+  await expect(load()).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
+  rows.set(STATE_KEY, await vault.seal(STATE_KEY, Buffer.alloc(5)));
+  await expect(load()).rejects.toMatchObject({ code: 'ERR_STORE_SCHEMA' });
+});
