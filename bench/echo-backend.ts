@@ -1,12 +1,12 @@
 /**
- * A raw Streamable-HTTP MCP server that answers as cheaply as Node can: initialize, tools/list, and an echo of about 300 bytes. Wants a
- * bearer token, like a real SaaS connector. Prints its port.
+ * A raw Streamable-HTTP MCP server (2025-11-25) that answers as cheaply as Node can: an echo of about 300 bytes, a result of any size, and a
+ * stream of progress events. Wants a bearer token, like a real SaaS connector. Prints its port.
  */
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { answer, type EchoRequest } from './echo.ts';
 
 const TOKEN = process.argv[2] ?? '';
-const FILLER = 'x'.repeat(200);
 
 const server = createServer((request, response) => {
   if (request.headers.authorization !== `Bearer ${TOKEN}`) {
@@ -20,46 +20,43 @@ const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
-    const message = JSON.parse(Buffer.concat(chunks).toString()) as {
-      id?: unknown;
-      method: string;
-      params?: { protocolVersion?: string; arguments?: { value?: string } };
-    };
+    const message = JSON.parse(Buffer.concat(chunks).toString()) as EchoRequest;
     if (message.id === undefined) {
       response.writeHead(202).end();
       return;
     }
-    const body = JSON.stringify({ jsonrpc: '2.0', id: message.id, result: answer(message) });
+    const args = message.params?.arguments;
+    if (message.method === 'tools/call' && args?.events !== undefined)
+      return streamEvents(message, args.events, response);
+    const body = JSON.stringify({ jsonrpc: '2.0', id: message.id, ...answer(message) });
     response
       .writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
       .end(body);
   });
 });
+server.keepAliveTimeout = 60_000;
 
-function answer(message: {
-  method: string;
-  params?: { protocolVersion?: string; arguments?: { value?: string } };
-}): object {
-  switch (message.method) {
-    case 'initialize':
-      return {
-        protocolVersion: message.params?.protocolVersion,
-        capabilities: { tools: {} },
-        serverInfo: { name: 'fake-echo', version: '1' },
-      };
-    case 'tools/list':
-      return {
-        tools: [
-          {
-            name: 'echo',
-            description: 'Echo a value.',
-            inputSchema: { type: 'object', properties: { value: { type: 'string' } }, required: ['value'] },
-          },
-        ],
-      };
-    default:
-      return { content: [{ type: 'text', text: `${message.params?.arguments?.value ?? ''} ${FILLER}` }] };
-  }
+/** One event each turn of the event loop, as a tool that works would send them. */
+function streamEvents(message: EchoRequest, count: number, response: ServerResponse): void {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' });
+  const token = message.params?._meta?.progressToken;
+  const write = (data: object): void => void response.write(`event: message\ndata: ${JSON.stringify(data)}\n\n`);
+  let sent = 0;
+  const next = (): void => {
+    if (sent === count) {
+      write({ jsonrpc: '2.0', id: message.id, ...answer(message) });
+      response.end();
+      return;
+    }
+    sent += 1;
+    write({
+      jsonrpc: '2.0',
+      method: 'notifications/progress',
+      params: { progressToken: token, progress: sent, total: count },
+    });
+    setImmediate(next);
+  };
+  next();
 }
 
 server.listen(0, '127.0.0.1', () => {

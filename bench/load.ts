@@ -15,12 +15,21 @@ export interface LoadResult {
   readonly latencies: Float64Array;
 }
 
-/** Sends `calls` tool calls, `concurrency` at a time; throws on the first answer that is not the echo of what was sent. */
+const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+
+/** Every call's arguments are its own: nothing but the policy's answer can be used again. */
+let serial = 0;
+
+/**
+ * Sends `calls` tool calls, `concurrency` at a time; throws on the first answer that is not the echo of what was sent.
+ * @param options.value the argument that policies read
+ */
 export async function runLoad(
   target: Target,
   options: { calls: number; concurrency: number; value: (index: number) => string },
 ): Promise<LoadResult> {
   const pool = new Pool(target.origin, { connections: options.concurrency, pipelining: 1 });
+  const headers = { ...HEADERS, ...target.headers };
   const latencies = new Float64Array(options.calls);
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -30,12 +39,8 @@ export async function runLoad(
       const { statusCode, body } = await pool.request({
         method: 'POST',
         path: '/mcp',
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          ...target.headers,
-        },
-        body: `{"jsonrpc":"2.0","id":${index},"method":"tools/call","params":{"name":"${target.tool}","arguments":{"value":"${value}"}}}`,
+        headers,
+        body: `{"jsonrpc":"2.0","id":${index},"method":"tools/call","params":{"name":"${target.tool}","arguments":{"value":"${value}","call":"${serial++}"}}}`,
       });
       const text = await body.text();
       latencies[index] = performance.now() - startedAt;
@@ -48,6 +53,38 @@ export async function runLoad(
   const wallMs = performance.now() - startedAt;
   await pool.close();
   return { calls: options.calls, wallMs, latencies: latencies.sort() };
+}
+
+/** Opens a legacy session and gives the headers that belong to it. @throws where the server gives none and `must` is set */
+export async function openSession(
+  target: Pick<Target, 'origin' | 'headers' | 'name'>,
+  pool: Pool,
+  must = false,
+): Promise<Record<string, string>> {
+  const post = async (body: object, more: Readonly<Record<string, string>> = {}) => {
+    const reply = await pool.request({
+      method: 'POST',
+      path: '/mcp',
+      headers: { ...HEADERS, ...target.headers, ...more },
+      body: JSON.stringify(body),
+    });
+    const text = await reply.body.text();
+    if (reply.statusCode >= 300) throw new Error(`${target.name} answered ${reply.statusCode}: ${text.slice(0, 300)}`);
+    return reply.headers['mcp-session-id'];
+  };
+  const session = await post({
+    jsonrpc: '2.0',
+    id: 0,
+    method: 'initialize',
+    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1' } },
+  });
+  if (must && typeof session !== 'string') throw new Error(`${target.name} gave no session id`);
+  const headers: Record<string, string> = {
+    'mcp-protocol-version': '2025-11-25',
+    ...(typeof session === 'string' && { 'mcp-session-id': session }),
+  };
+  await post({ jsonrpc: '2.0', method: 'notifications/initialized' }, headers);
+  return headers;
 }
 
 export function percentile(sorted: Float64Array, share: number): number {

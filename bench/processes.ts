@@ -1,36 +1,50 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface Started {
   readonly pid: number;
+  /** The first line of JSON that it wrote. */
   readonly ready: Readonly<Record<string, unknown>>;
   stop(): Promise<void>;
 }
 
-/** Whether processes can be pinned to a core: then the one that is measured has a core to itself. */
+/** Where processes can be pinned to a core, the one that is measured has core 0 to itself. */
 export const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
+export const MEASURED_CORE = 0;
+export const OTHER_CORE = 1;
 
 /** Starts a Node program and waits for its first line of JSON on standard output. */
 export async function startNode(
   args: readonly string[],
   options: { core?: number; env?: Record<string, string> } = {},
 ): Promise<Started> {
-  const command =
-    options.core !== undefined && canPin
-      ? ['taskset', '-c', String(options.core), process.execPath]
-      : [process.execPath];
-  const [program = '', ...before] = command;
+  const started = startPinned([process.execPath, ...args], options);
+  return { ...started, ready: await firstLine(started.child) };
+}
+
+/** Starts any program; nothing of its output is kept. */
+export function startPinned(
+  command: readonly string[],
+  options: { core?: number; env?: Record<string, string> } = {},
+): Started & { readonly child: ChildProcess } {
   // `taskset` becomes the program it starts: the pid is the one to measure.
-  const child = spawn(program, [...before, ...args], {
+  const whole =
+    options.core !== undefined && canPin ? ['taskset', '-c', String(options.core), ...command] : [...command];
+  const [program = '', ...args] = whole;
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...options.env },
   });
-  const ready = await firstLine(child);
+  const gone = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+    child.once('error', () => resolve());
+  });
+  child.stdout?.resume();
   return {
+    child,
     pid: child.pid as number,
-    ready,
+    ready: {},
     async stop() {
-      const gone = new Promise((resolve) => child.once('close', resolve));
       child.kill('SIGTERM');
       await gone;
     },
@@ -49,13 +63,26 @@ function firstLine(child: ChildProcess): Promise<Record<string, unknown>> {
   });
 }
 
-const TICK_MS = 10;
+/** CPU time that a process has used on all of its threads, in microseconds (proc(5) schedstat: nanoseconds on a CPU). */
+export function cpuUs(pid: number): number {
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    } catch {
+      // It ended in between.
+    }
+  }
+  return ns / 1000;
+}
 
-/** CPU time that a process has used, user and system, all threads, in milliseconds (proc(5), fields 14 and 15, in 10 ms ticks). */
-export function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+const TICK_US = 10_000;
+
+/** Time that anybody has used of a core, in microseconds, in ticks of 10 ms (proc(5) stat: user, nice, system and steal). */
+export function coreUs(core: number): number {
+  const fields =
+    new RegExp(`^cpu${core} +(.*)$`, 'm').exec(readFileSync('/proc/stat', 'latin1'))?.[1]?.split(' ') ?? [];
+  return [0, 1, 2, 7].reduce((sum, index) => sum + Number(fields[index] ?? 0), 0) * TICK_US;
 }
 
 /** Resident memory in MiB. */

@@ -32,6 +32,9 @@ const { values: options } = parseArgs({
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function main(): Promise<void> {
+  const { only } = options;
+  if (only !== undefined && only !== 'outbound' && !PAIRINGS.some(({ id }) => id === only))
+    throw new Error(`--only is outbound or one of ${PAIRINGS.map(({ id }) => id).join(', ')}`);
   const known = parseKnown(await readFile('conformance/cannot-bridge.json', 'utf8'));
   const folder = await mkdtemp(join(tmpdir(), 'remit-conformance-'));
   const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];

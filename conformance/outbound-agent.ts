@@ -45,19 +45,23 @@ const drives: Readonly<Record<string, Drive>> = {
     for (const { name, arguments: args } of context.toolCalls ?? []) await call(client, name, args);
   },
   'http-invalid-tool-headers': async (client) => {
-    // Calls every tool that its owner described, listed or not: an agent may try, the gateway must not let it through.
+    // Calls every tool that its owner described, listed or not: an agent may try, the gateway must not let it through. The list is read
+    // as it comes, since the client library leaves such tools out by itself.
     const described = OUTBOUND.find(({ scenario }) => scenario === 'http-invalid-tool-headers')?.items.tools ?? [];
-    const { tools } = await client.listTools();
+    const { tools } = await client.request({ method: 'tools/list' });
+    const problems: string[] = [];
     for (const name of described) {
       const isListed = tools.some((tool) => tool.name === name);
       const args = { region: 'eu', value: 'x', field1: 'a', field2: 'b', data: {}, items: [], nil: null, score: 1 };
-      const outcome = await call(client, name, args).then(
-        () => 'called',
-        () => 'refused',
+      const isCalled = await call(client, name, args).then(
+        () => true,
+        () => false,
       );
-      if (name === 'valid_tool' ? outcome !== 'called' || !isListed : outcome === 'called' || isListed)
-        throw new Error(`${name} was ${outcome} and ${isListed ? '' : 'not '}listed`);
+      const isWanted = name === 'valid_tool';
+      if (isListed !== isWanted) problems.push(`${name} is ${isListed ? '' : 'not '}listed`);
+      if (isCalled !== isWanted) problems.push(`${name} was ${isCalled ? 'called' : 'refused'}`);
     }
+    if (problems.length > 0) throw new Error(problems.join(', '));
   },
   'json-schema-2020-12-preservation': async (client) => {
     const { tools } = await client.listTools();

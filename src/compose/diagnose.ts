@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
+import { probeSandbox } from '../adapters/upstreams/probe-sandbox.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { createJournalAccess } from './journal-access.ts';
@@ -76,13 +77,29 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       throw error;
     }
   });
+  const path = system.environment('PATH') ?? '';
+  const plan = await probeContainment(path);
   await check('containment', async () => {
-    const { mode } = await probeContainment(system.environment('PATH') ?? '');
-    if (mode === 'pid_namespace') return { what: 'child processes live in a PID namespace that dies with the gateway' };
+    if (plan.mode === 'pid_namespace') {
+      return {
+        what: 'child processes live in a PID namespace that dies with the gateway; a watcher process is the second line',
+      };
+    }
     return {
       state: 'warn',
       what: 'no PID namespace on this host; a watcher process ends the children',
       hint: 'Allow unprivileged user namespaces to have both lines.',
+    };
+  });
+  await check('sandbox', async () => {
+    const support = await probeSandbox(path, plan);
+    if (support.isUsable) {
+      return { what: `bubblewrap ${support.version} (${support.program}) works behind this containment` };
+    }
+    return {
+      state: 'warn',
+      what: `no sandbox for connectors: ${support.reason}; one that is configured to run in a sandbox is not started`,
+      hint: 'Install bubblewrap (`apt-get install bubblewrap`) and allow user namespaces.',
     };
   });
   for (const { id, config } of estate.connectors.values()) {

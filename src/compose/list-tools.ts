@@ -2,6 +2,7 @@ import type { Recorder } from '../audit/recorder.ts';
 import { isRemitError, RemitError } from '../domain/errors.ts';
 import { agentId, type ConnectorId, newTaskId, newTraceId, templateId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
+import { readPages } from '../gateway/methods/read-pages.ts';
 import { needlesOf } from '../gateway/stages/withhold-secrets.ts';
 import type { ListItems } from '../inventory/catalogue.ts';
 import type { ListedItems } from '../inventory/govern-items.ts';
@@ -9,7 +10,6 @@ import type { HeldLease } from '../leases/held-lease.ts';
 import type { IssuerBinding } from '../leases/lease-context.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import { NO_CREDENTIAL, type Upstream, type UpstreamOpener } from '../seams/upstream.ts';
-import { readPages } from './read-pages.ts';
 import type { Workspace } from './workspace.ts';
 
 const DISCOVERY_SECONDS = 120;
@@ -82,12 +82,14 @@ export function createItemLister(parts: ItemListerParts): ListItems {
 }
 
 async function list(
-  { openers, timeoutMs }: ItemListerParts,
+  { workspace, openers, timeoutMs }: ItemListerParts,
   task: Task,
   connector: ConnectorId,
   held: HeldLease | undefined,
 ): Promise<ListedItems> {
   const opener = openers.get(connector);
+  const transport = workspace.estate.connectors.get(connector)?.config.transport;
+  const isProcess = transport !== undefined && 'stdio' in transport;
   if (opener === undefined) throw new RemitError('ERR_NOT_FOUND', `no connector is called ${connector}`);
   const within = timeoutMs(connector);
   // Taken first: when the lease ends, its secret is wiped.
@@ -97,7 +99,8 @@ async function list(
     task: task.id,
     injection: held?.injection ?? NO_CREDENTIAL,
     timeoutMs: within,
-    prefer: 'legacy',
+    // A modern listing is one request over HTTP; a process is asked first what more servers understand.
+    prefer: isProcess ? 'legacy' : 'modern',
     clientCapabilities: {},
   });
   try {

@@ -133,9 +133,11 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
       question: (...asked) => questionOutside(gateway)(...asked),
       async onListChanged(connector, kind) {
+        const before = catalogue.version;
         await catalogue.refresh(connector);
-        // What resources there are is asked for live: the catalogue does not know whether they changed.
-        if (kind === 'resources') wire.hub.listChanged(connector, kind);
+        // A change that the catalogue did not see is told all the same: of resources, which are asked for live, and of what a server has
+        // for the process of one task alone. What was seen has been told by `onChanged`.
+        if (catalogue.version === before) wire.hub.listChanged(connector, kind);
       },
       async rewatch(id, connector, wish) {
         const task = tasks.get(id);
@@ -259,6 +261,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
           tasks: tasks.active().length,
           connections: connections.size,
           containment: containment.mode,
+          policy: engine.counts,
           problems: problems(),
         }),
       }),

@@ -27,6 +27,7 @@ const FLAG_SEVERITY: Readonly<Record<string, DefinitionFinding['severity']>> = {
   hidden_characters: 'high',
   network_reference: 'medium',
   unsafe_pattern: 'medium',
+  invalid_header_mark: 'high',
   too_deep: 'high',
   too_large: 'high',
 };

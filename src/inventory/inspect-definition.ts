@@ -4,7 +4,13 @@ import { withoutHidden } from '../domain/visible-text.ts';
 
 /** Something about a definition that its approver should know. */
 export interface DefinitionFlag {
-  readonly kind: 'hidden_characters' | 'network_reference' | 'unsafe_pattern' | 'too_deep' | 'too_large';
+  readonly kind:
+    | 'hidden_characters'
+    | 'network_reference'
+    | 'unsafe_pattern'
+    | 'invalid_header_mark'
+    | 'too_deep'
+    | 'too_large';
   /** JSON Pointer (RFC 6901) into the definition. */
   readonly at: string;
   readonly detail: string;
@@ -41,6 +47,7 @@ export function inspectDefinition(definition: JsonObject): readonly DefinitionFl
     if (typeof value === 'string') lookAtText(value, at);
     else if (Array.isArray(value)) return value.every((item, index) => look(item, `${at}/${index}`, depth + 1));
     else if (isJsonObject(value)) {
+      if (PROPERTY.test(at) && Object.hasOwn(value, 'x-mcp-header')) lookAtMark(value, at);
       for (const [name, member] of Object.entries(value)) {
         const below = `${at}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
         if (withoutHidden(name) !== name) flag('hidden_characters', below, 'in a name');
@@ -55,13 +62,37 @@ export function inspectDefinition(definition: JsonObject): readonly DefinitionFl
     const hidden = text.length - withoutHidden(text).length;
     if (hidden > 0) flag('hidden_characters', at, `${hidden} UTF-16 units that people do not see`);
   };
+  const marks = new Set<string>();
+  const lookAtMark = (property: JsonObject, at: string): void => {
+    const problem = headerMarkProblem(property, marks);
+    if (problem !== undefined) flag('invalid_header_mark', at, problem);
+  };
   look(definition, '', 0);
   return flags;
 }
 
 /** Flags with which an item cannot be used at all. */
 export const isUnusable = (flags: readonly DefinitionFlag[]): boolean =>
-  flags.some(({ kind }) => kind === 'too_deep' || kind === 'too_large');
+  flags.some(({ kind }) => kind === 'too_deep' || kind === 'too_large' || kind === 'invalid_header_mark');
+
+/** A property of the input, at any depth. */
+const PROPERTY = /^\/inputSchema\/(?:.*\/)?properties\/[^/]+$/;
+/** RFC 9110 §5.6.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * What is wrong with an `x-mcp-header` mark (2026-07-28, tools): the header's name must be a token and used once, the argument a text, an
+ * integer or a boolean. A client must not use a tool with a wrong one, because two readers would take its calls differently (attack A13).
+ */
+function headerMarkProblem(property: JsonObject, marks: Set<string>): string | undefined {
+  const { type, 'x-mcp-header': name } = property;
+  if (typeof name !== 'string' || !TOKEN.test(name)) return 'its header has no usable name';
+  if (type !== 'string' && type !== 'integer' && type !== 'boolean')
+    return 'only a text, an integer or a boolean may have a header';
+  if (marks.has(name.toLowerCase())) return 'two arguments share a header';
+  marks.add(name.toLowerCase());
+  return undefined;
+}
 
 /** `$ref` and its kin that a client's validator might fetch: anything but a reference within the document. */
 export function isNetworkReference(name: string, value: unknown): boolean {

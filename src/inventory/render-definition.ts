@@ -15,8 +15,8 @@ export function renderDefinition({ definition, exposedName }: GovernedTool, name
   return JSON.stringify({
     name,
     ...texts({ title, description }),
-    inputSchema: isObjectSchema(inputSchema) ? cleanSchema(inputSchema, '') : { type: 'object' },
-    ...(isObjectSchema(outputSchema) && { outputSchema: cleanSchema(outputSchema, '') }),
+    inputSchema: isObjectSchema(inputSchema) ? cleanSchema(inputSchema, false) : { type: 'object' },
+    ...(isObjectSchema(outputSchema) && { outputSchema: cleanSchema(outputSchema, false) }),
     ...(isJsonObject(annotations) && { annotations: withoutHiddenWithin(annotations) }),
     ...(TASK_SUPPORT.has(taskSupport) && { execution: { taskSupport } }),
   });
@@ -84,18 +84,17 @@ function texts(members: JsonObject): JsonObject {
 
 /**
  * Texts are cleaned wherever they stand; names of members are not, because they are names of arguments. Left out: what a client's validator
- * would fetch or could be held up with, and a header for an argument that carries a secret (attack A15).
- * @param argument name of the property whose schema this is
+ * would fetch or could be held up with (fault 46), and a header for an argument that carries a secret, or lies in one (attack A15).
  */
-function cleanSchema(value: unknown, argument: string): unknown {
+function cleanSchema(value: unknown, isSecret: boolean): unknown {
   if (typeof value === 'string') return withoutHidden(value);
-  if (Array.isArray(value)) return value.map((item) => cleanSchema(item, ''));
+  if (Array.isArray(value)) return value.map((item) => cleanSchema(item, isSecret));
   if (!isJsonObject(value)) return value;
   const kept: [string, unknown][] = [];
   for (const [name, member] of Object.entries(value)) {
     if (isNetworkReference(name, member) || isUnsafePattern(name, member)) continue;
-    if (name === 'x-mcp-header' && typeof member === 'string' && looksSecret(argument)) continue;
-    kept.push([name, cleanSchema(member, name)]);
+    if (isSecret && name === 'x-mcp-header' && typeof member === 'string') continue;
+    kept.push([name, cleanSchema(member, isSecret || looksSecret(name))]);
   }
   return Object.fromEntries(kept);
 }

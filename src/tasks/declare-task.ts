@@ -17,7 +17,7 @@ export interface DeclarationContext {
 
 const MAX_PURPOSE = 500;
 const MAX_ENTRIES = 200;
-const MAX_ENTRY = 512;
+const MAX_ENTRY = 600;
 /** Control, format (bidirectional overrides among them), separators of lines, lone surrogates: they forge log lines. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const TOOL = /^[a-z][a-z0-9_]{0,30}\/.+$/su;

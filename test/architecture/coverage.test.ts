@@ -15,15 +15,16 @@ function* numbers(from: number, to: number): Generator<number> {
   for (let number = from; number <= to; number++) yield number;
 }
 
-/** Titles of tests: the first string after `it(`, `test(`, `describe(` or one of their `.each` forms. */
+/** Titles of tests: the first string after `it(`, `test(`, `describe(`, and the first of a row of a table of cases. */
 function titles(): string[] {
   const root = resolve(import.meta.dirname, '..');
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   return files.flatMap((name) => {
     const text = readFileSync(join(root, name), 'utf8');
-    return [...text.matchAll(/\b(?:it|test|describe)\b[^'"`\n]{0,200}?\(\s*(['"`])((?:(?!\1).)*)\1/g)].map(
-      (match) => match[2] as string,
-    );
+    return [
+      ...text.matchAll(/\b(?:it|test|describe)\b[^'"`\n]{0,200}?\(\s*(['"`])((?:(?!\1).)*)\1/g),
+      ...text.matchAll(/^\s+\[\s*(['"`])((?:(?!\1).)*)\1,/gm),
+    ].map((match) => match[2] as string);
   });
 }
 

@@ -35,6 +35,17 @@ describe('readHistory', () => {
     expect((await readHistory(readRecords(journal.read(0)))).unsettled).toEqual([]);
   });
 
+  it('A1 what follows from a call and a question to a client are settled too, and take nothing of the budget', async () => {
+    const journal = memoryJournal();
+    const { record } = createRecorder({ journal, clock: () => NOW, tenant: TENANT });
+    await record(decision(TASK, 's1', { effect: 'follow' }));
+    await record(decision(TASK, 's2', { effect: 'ask' }));
+    await record(decision(TASK, 's3', { effect: 'method' }));
+    const { unsettled, permittedCalls } = await readHistory(readRecords(journal.read(0)));
+    expect(unsettled.map(({ span }) => span)).toEqual(['s1', 's2']);
+    expect(permittedCalls.size).toBe(0);
+  });
+
   it('counts the permitted calls of each task that goes on', async () => {
     const journal = memoryJournal();
     const { record } = createRecorder({ journal, clock: () => NOW, tenant: TENANT });

@@ -236,6 +236,123 @@ describe('references between parts', () => {
   });
 });
 
+/** The good file with more members of its connector, the first of them in line 14. */
+const withMembers = (members: string): string => edited('templates:\n', `${members}templates:\n`);
+
+describe('resources and prompts', () => {
+  const GOVERNED = withMembers(`    resources:
+      "docs://manuals/*": { class: read, approvedBy: dana }
+      "file:///srv/**": { class: read, approvedBy: dana, arguments: { uri: string } }
+    prompts:
+      summarise: { class: read, arguments: { text: string, tone: "string?" }, approvedBy: dana }
+`);
+
+  it('are described as tools are, and templates name them', () => {
+    const tools = '["files/resource:docs://manuals/*", "files/prompt:summarise", "files/*"]';
+    const { connectors, templates } = parseConfig(GOVERNED.replace('[files/read]', tools), 'remit.yaml');
+    expect(Object.keys(connectors.files?.resources ?? {})).toEqual(['docs://manuals/*', 'file:///srv/**']);
+    expect(connectors.files?.prompts.summarise).toMatchObject({ class: 'read', reversible: false });
+    expect(templates.work?.tools).toHaveLength(3);
+  });
+
+  it.each([
+    [
+      'a resource that is not described',
+      GOVERNED.replace('files/read]', '"files/resource:docs://other/*"]'),
+      /^remit\.yaml:25:13: templates\.work\.tools\.0: files\/resource:docs:\/\/other\/\* has no profile/,
+    ],
+    [
+      'a tool where a prompt is meant',
+      GOVERNED.replace('files/read]', '"files/prompt:read"]'),
+      /^remit\.yaml:25:13: templates\.work\.tools\.0: files\/prompt:read has no profile/,
+    ],
+    [
+      'a pattern with an unwritten scheme',
+      withMembers('    resources:\n      "*://x": { class: read, approvedBy: dana }\n'),
+      /^remit\.yaml:15:7: connectors\.files\.resources\.\*:\/\/x: not a URI pattern: its scheme/,
+    ],
+    [
+      'a URI template for a pattern',
+      withMembers('    resources:\n      "docs://{name}": { class: read, approvedBy: dana }\n'),
+      /^remit\.yaml:15:7: .*not a URI pattern: it holds a brace: write \*/,
+    ],
+    [
+      'a pattern with two readings',
+      withMembers('    resources:\n      "docs://a/../*": { class: read, approvedBy: dana }\n'),
+      /^remit\.yaml:15:7: .*segment/,
+    ],
+    [
+      'a pattern that is too long',
+      withMembers(`    resources:\n      "docs://${'x'.repeat(510)}": { class: read, approvedBy: dana }\n`),
+      /^remit\.yaml:15:7: .*512/,
+    ],
+    [
+      'an argument of a resource that is none',
+      withMembers('    resources:\n      "docs://*": { class: read, arguments: { name: string }, approvedBy: dana }\n'),
+      /^remit\.yaml:15:34: .*arguments: of a resource policies may read `uri`/,
+    ],
+    [
+      'an argument of a prompt that is no text',
+      withMembers('    prompts:\n      sum: { class: read, arguments: { n: long }, approvedBy: dana }\n'),
+      /^remit\.yaml:15:27: .*arguments of a prompt are texts/,
+    ],
+    [
+      'a tool under the name of another kind',
+      edited('      read: {', '      "prompt:x": {'),
+      /^remit\.yaml:13:7: connectors\.files\.tools\.prompt:x: a tool’s name cannot begin/,
+    ],
+    [
+      'a feature of clients that is none',
+      withMembers('    clientFeatures: [elicitation, files]\n'),
+      /^remit\.yaml:14:35: connectors\.files\.clientFeatures\.1: /,
+    ],
+    ['an era that is none', withMembers('    protocol: newest\n'), /^remit\.yaml:14:5: connectors\.files\.protocol: /],
+    ['an unknown bound', `${GOOD}sessions: { perUser: 1 }\n`, /^remit\.yaml:21:13: sessions\.perUser: unknown key/],
+    ['a bound out of range', `${GOOD}limits: { connections: 0 }\n`, /^remit\.yaml:21:11: limits\.connections: /],
+    [
+      'a sandbox with an unknown network',
+      edited('        command: [server]', '        command: [server]\n        sandbox: { network: lan }'),
+      /transport\.stdio\.sandbox\.network: /,
+    ],
+  ])('%s is refused where it stands', (_, text, expected) => {
+    const found = problems(text);
+    // What a template names of a connector that is wrong is wrong, too.
+    expect(found[0]).toMatch(expected);
+  });
+});
+
+describe('transports and bounds', () => {
+  it('have the defaults that are safe', () => {
+    const config = parseConfig(GOOD, 'remit.yaml');
+    expect(config.sessions).toEqual({ idleSeconds: 1800, perTask: 32, perAgent: 256, max: 10_000 });
+    expect(config.limits).toEqual({ callsPerAgent: 256, connections: 256, streamsPerTask: 16 });
+    expect(config.connectors.files).toMatchObject({
+      protocol: 'auto',
+      clientFeatures: ['elicitation'],
+      transport: { stdio: { allowInlineCode: false } },
+    });
+    expect(config.connectors.files?.transport).not.toHaveProperty('stdio.sandbox');
+  });
+
+  it('a sandbox has no network and no paths unless it names them', () => {
+    const config = parseConfig(
+      edited('        command: [server]', '        command: [server]\n        sandbox: {}'),
+      'remit.yaml',
+    );
+    const sandbox = { network: 'none', readOnly: [], readWrite: [] };
+    expect(config.connectors.files?.transport).toMatchObject({ stdio: { sandbox } });
+  });
+
+  it.each(['http', 'sse'])('%s reaches no private network unless it is allowed to', (kind) => {
+    const stdio = '      stdio:\n        command: [server]\n';
+    const over = (more: string) =>
+      parseConfig(edited(stdio, `      ${kind}: { url: "https://x.example/mcp"${more} }\n`), 'remit.yaml').connectors
+        .files?.transport;
+    expect(over('')).toEqual({ [kind]: { url: 'https://x.example/mcp', allowPrivateNetwork: false } });
+    expect(over(', allowPrivateNetwork: true')).toMatchObject({ [kind]: { allowPrivateNetwork: true } });
+  });
+});
+
 describe('a file that cannot be read', () => {
   it('is ERR_CONFIG_MISSING with the way out', async () => {
     await expect(loadConfig('/nowhere/remit.yaml')).rejects.toMatchObject({

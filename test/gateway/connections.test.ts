@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { type ConnectorId, connectorId, type TaskId } from '../../src/domain/ids.ts';
 import { type ConnectionsOptions, type ConnectionWish, createConnections } from '../../src/gateway/connections.ts';
-import { governCall } from '../../src/gateway/pipeline.ts';
+import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
 import type { OpenUpstream, Upstream, UpstreamCall, Watch } from '../../src/seams/upstream.ts';
-import { heldLease, makeGateway, makePrincipal, makeTask } from '../support/fake-gateway-parts.ts';
+import { heldLease, makeClientRequest, makeGateway, makePrincipal, makeTask } from '../support/fake-gateway-parts.ts';
 
 const SHOP = connectorId('shop');
 const DOCS = connectorId('docs');
@@ -90,17 +90,16 @@ describe('connections that are still being opened', () => {
     const fake = makeGateway({ tasks: [task] });
     const { connections, openings, events } = slowConnections();
     const held = heldLease(task, SHOP);
-    const governed = governCall(
+    const governed = handleMethod(
       { ...fake.gateway, connections, acquireLease: () => held },
       { principal: makePrincipal(task), task },
-      { exposedName: 'shop__orders', arguments: {}, span: 'a'.repeat(16), clientCallId: undefined },
-      new AbortController().signal,
+      makeClientRequest('tools/call', { name: 'shop__orders' }),
     );
     for (let turns = 0; openings.length === 0 && turns < 1_000; turns++) await turn();
     openings[0]?.open();
     held.end();
     const { reply, recordOutcome } = await governed;
-    recordOutcome();
+    recordOutcome?.();
     expect(events).toEqual([]);
     expect(reply).toMatchObject({ refusal: { kind: 'unavailable', code: 'ERR_CREDENTIAL_REVOKE' } });
     expect(fake.records.at(-1)?.detail).toMatchObject({ status: 'not_forwarded' });

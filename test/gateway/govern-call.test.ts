@@ -1,23 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
 import type { Task } from '../../src/domain/task.ts';
-import { governCall } from '../../src/gateway/pipeline.ts';
-import { listTools } from '../../src/gateway/stages/list-tools.ts';
-import type { ToolCall } from '../../src/gateway/stages/resolve.ts';
+import type { ClientRequest } from '../../src/gateway/client-request.ts';
+import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
 import {
   decision,
   type FakeGateway,
   heldLease,
+  makeClientRequest,
   makeGateway,
   makePrincipal,
   makeTask,
   makeTool,
 } from '../support/fake-gateway-parts.ts';
 
-const SIGNAL = new AbortController().signal;
+function call(name = 'shop__orders', args: Record<string, unknown> = { id: 1 }): ClientRequest {
+  return makeClientRequest('tools/call', { name, arguments: args });
+}
 
-function call(name = 'shop__orders', args: Record<string, unknown> = { id: 1 }): ToolCall {
-  return { exposedName: name, arguments: args, span: 'a'.repeat(16), clientCallId: undefined };
+async function list(fake: FakeGateway): Promise<{ tools: { name: string }[]; _meta: Record<string, unknown> }> {
+  const { reply } = await handleMethod(fake.gateway, caller(fake), makeClientRequest('tools/list'));
+  if (!('resultText' in reply)) throw new Error('no list');
+  return JSON.parse(reply.resultText);
 }
 
 function caller(fake: FakeGateway, task: Task = [...fake.tasks.values()][0] as Task) {
@@ -33,12 +37,12 @@ describe('one governed call', () => {
       makeDurable = resolve;
     });
     const fake = makeGateway({ record: () => durable });
-    const governed = governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    const governed = handleMethod(fake.gateway, caller(fake), call());
     await wait();
     expect(fake.events).toEqual([]);
     makeDurable();
     const { recordOutcome } = await governed;
-    recordOutcome();
+    recordOutcome?.();
     expect(fake.events).toEqual([
       'record:decision',
       'record:credential_used',
@@ -50,7 +54,7 @@ describe('one governed call', () => {
 
   it('A1 a log that cannot be written means refusal: nothing is forwarded', async () => {
     const fake = makeGateway({ record: () => Promise.reject(new RemitError('ERR_JOURNAL_FULL', 'no space')) });
-    await expect(governCall(fake.gateway, caller(fake), call(), SIGNAL)).rejects.toMatchObject({
+    await expect(handleMethod(fake.gateway, caller(fake), call())).rejects.toMatchObject({
       code: 'ERR_JOURNAL_FULL',
     });
     expect(fake.events).toEqual([]);
@@ -59,7 +63,7 @@ describe('one governed call', () => {
 
   it('D1 a denial is recorded like a permit, and neither leases nor forwards', async () => {
     const fake = makeGateway({ decideCall: () => decision('deny', { policies: ['no-orders'] }) });
-    const { reply } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    const { reply } = await handleMethod(fake.gateway, caller(fake), call());
     expect(reply).toMatchObject({ refusal: { kind: 'denied', decision: { policies: ['no-orders'] } } });
     expect(fake.events).toEqual(['record:decision']);
     expect(fake.records[0]).toMatchObject({
@@ -70,13 +74,13 @@ describe('one governed call', () => {
 
   it('D1 a verdict that is not a permit is not a permit: step_up without an approval forwards nothing', async () => {
     const fake = makeGateway({ decideCall: () => decision('step_up') });
-    await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    await handleMethod(fake.gateway, caller(fake), call());
     expect(fake.forwarded).toEqual([]);
   });
 
   it('D1 a decision that fails forwards nothing', async () => {
     const fake = makeGateway({ decideCall: () => Promise.reject(new Error('engine fault')) });
-    await expect(governCall(fake.gateway, caller(fake), call(), SIGNAL)).rejects.toThrow('engine fault');
+    await expect(handleMethod(fake.gateway, caller(fake), call())).rejects.toThrow('engine fault');
     expect(fake.forwarded).toEqual([]);
   });
 
@@ -88,23 +92,23 @@ describe('one governed call', () => {
         return decision('permit');
       },
     });
-    await governCall(fake.gateway, caller(fake), call('shop__orders', { id: 7, nested: { a: [1, 'x'] } }), SIGNAL);
+    await handleMethod(fake.gateway, caller(fake), call('shop__orders', { id: 7, nested: { a: [1, 'x'] } }));
     const sent = JSON.parse(fake.forwarded[0] as string) as Record<string, unknown>;
     expect(sent).toEqual({
       name: 'orders',
       arguments: decidedOn,
-      _meta: { traceparent: `00-${'0'.repeat(32)}-${'a'.repeat(16)}-01` },
+      _meta: { traceparent: `00-${'0'.repeat(32)}-${'0'.repeat(15)}1-01` },
     });
   });
 
   it('A2 the records of a call are joined by one span and carry who, what and for which task', async () => {
     const fake = makeGateway();
-    const { recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
-    recordOutcome();
+    const { recordOutcome } = await handleMethod(fake.gateway, caller(fake), call());
+    recordOutcome?.();
     expect(fake.records.map((record) => record.type)).toEqual(['decision', 'credential_used', 'outcome']);
     for (const record of fake.records) {
       expect(record).toMatchObject({
-        span: 'a'.repeat(16),
+        span: `${'0'.repeat(15)}1`,
         trace: '0'.repeat(32),
         agent: 'helper',
         actors: [],
@@ -122,8 +126,8 @@ describe('one governed call', () => {
 
   it('A2 an unknown tool is recorded as a denial: probing leaves a trace', async () => {
     const fake = makeGateway();
-    const { reply } = await governCall(fake.gateway, caller(fake), call('shop__nothing'), SIGNAL);
-    expect(reply).toMatchObject({ refusal: { kind: 'malformed', rpcCode: -32602 } });
+    const { reply } = await handleMethod(fake.gateway, caller(fake), call('shop__nothing'));
+    expect(reply).toMatchObject({ error: { code: -32602 } });
     expect(fake.records[0]).toMatchObject({
       type: 'decision',
       detail: { verdict: 'deny', policies: ['remit:unknown-tool'] },
@@ -140,7 +144,7 @@ describe('one governed call', () => {
         return { result: {}, resultText: '{}' };
       },
     });
-    await Promise.all([a, b, a, b].map((task) => governCall(fake.gateway, caller(fake, task), call(), SIGNAL)));
+    await Promise.all([a, b, a, b].map((task) => handleMethod(fake.gateway, caller(fake, task), call())));
     expect(fake.events.filter((event) => event.startsWith('open:')).sort()).toEqual(['open:tsk_a', 'open:tsk_b']);
     expect(new Set(secrets)).toEqual(new Set(['tsk_a uses secret of tsk_a', 'tsk_b uses secret of tsk_b']));
   });
@@ -157,12 +161,12 @@ describe('one governed call', () => {
           ? { error: { code: -32000, message: 'bad login: secret of tsk_echoing' } }
           : { result: echoed, resultText: JSON.stringify(echoed) },
     });
-    const ok = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
-    ok.recordOutcome();
+    const ok = await handleMethod(fake.gateway, caller(fake), call());
+    ok.recordOutcome?.();
     expect(JSON.stringify(ok.reply)).not.toContain('secret of tsk_echoing');
     expect(JSON.stringify(ok.reply)).toContain('withheld by Remit');
     expect(fake.records.at(-1)?.detail).toMatchObject({ status: 'ok', credentialsWithheld: 2 });
-    const failed = await governCall(fake.gateway, caller(fake), call('shop__orders', { mode: 'fail' }), SIGNAL);
+    const failed = await handleMethod(fake.gateway, caller(fake), call('shop__orders', { mode: 'fail' }));
     expect(failed.reply).toMatchObject({
       error: { code: -32000, message: expect.stringContaining('withheld by Remit') },
     });
@@ -170,8 +174,8 @@ describe('one governed call', () => {
 
   it('I2 a call that does not come back is not sent again; its outcome is unknown', async () => {
     const fake = makeGateway({ reply: () => Promise.reject(new RemitError('ERR_CONNECTOR_TIMEOUT', 'late')) });
-    const { reply, recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
-    recordOutcome();
+    const { reply, recordOutcome } = await handleMethod(fake.gateway, caller(fake), call());
+    recordOutcome?.();
     expect(fake.forwarded).toHaveLength(1);
     expect(reply).toMatchObject({ refusal: { kind: 'unavailable', code: 'ERR_CONNECTOR_TIMEOUT' } });
     expect(fake.records.at(-1)).toMatchObject({ type: 'outcome', detail: { status: 'unknown' } });
@@ -181,8 +185,8 @@ describe('one governed call', () => {
     const fake = makeGateway({
       acquireLease: () => Promise.reject(new RemitError('ERR_CREDENTIAL_ISSUE', 'no database')),
     });
-    const { reply, recordOutcome } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
-    recordOutcome();
+    const { reply, recordOutcome } = await handleMethod(fake.gateway, caller(fake), call());
+    recordOutcome?.();
     expect(reply).toMatchObject({ refusal: { kind: 'unavailable', code: 'ERR_CREDENTIAL_ISSUE' } });
     expect(fake.events).toEqual(['record:decision', 'record:outcome']);
     expect(fake.records.at(-1)?.detail).toMatchObject({ status: 'not_forwarded' });
@@ -195,7 +199,7 @@ describe('one governed call', () => {
         return heldLease(task, connector);
       },
     });
-    const { reply } = await governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    const { reply } = await handleMethod(fake.gateway, caller(fake), call());
     expect(reply).toMatchObject({ refusal: { kind: 'unauthenticated' } });
     expect(fake.events.filter((event) => event.startsWith('open'))).toEqual([]);
   });
@@ -203,7 +207,7 @@ describe('one governed call', () => {
   it('the call budget holds for parallel calls: exactly as many are permitted as it has', async () => {
     const fake = makeGateway({ tasks: [makeTask('tsk_a', 'helper', 3)] });
     const replies = await Promise.all(
-      Array.from({ length: 10 }, () => governCall(fake.gateway, caller(fake), call(), SIGNAL)),
+      Array.from({ length: 10 }, () => handleMethod(fake.gateway, caller(fake), call())),
     );
     expect(fake.forwarded).toHaveLength(3);
     expect(replies.filter(({ reply }) => 'refusal' in reply && reply.refusal.kind === 'denied')).toHaveLength(7);
@@ -224,7 +228,7 @@ describe('connections', () => {
         return { result: {}, resultText: '{}' };
       },
     });
-    const underWay = governCall(fake.gateway, caller(fake), call(), SIGNAL);
+    const underWay = handleMethod(fake.gateway, caller(fake), call());
     while (fake.forwarded.length === 0) await wait();
     const task = [...fake.tasks.values()][0] as Task;
     const held = heldLease(task, makeTool('x').connector);
@@ -247,16 +251,10 @@ describe('discovery', () => {
       decideDiscovery: ({ tool }) => decision(tool.name === 'orders' ? 'permit' : 'deny'),
       decideCall: ({ tool }) => decision(tool.name === 'refunds' ? 'permit' : 'deny'),
     });
-    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as {
-      tools: { name: string }[];
-    };
+    const listed = await list(fake);
     expect(listed.tools.map((tool) => tool.name)).toEqual(['shop__orders']);
-    expect((await governCall(fake.gateway, caller(fake), call('shop__orders'), SIGNAL)).reply).toHaveProperty(
-      'refusal',
-    );
-    expect((await governCall(fake.gateway, caller(fake), call('shop__refunds'), SIGNAL)).reply).toHaveProperty(
-      'resultText',
-    );
+    expect((await handleMethod(fake.gateway, caller(fake), call('shop__orders'))).reply).toHaveProperty('refusal');
+    expect((await handleMethod(fake.gateway, caller(fake), call('shop__refunds'))).reply).toHaveProperty('resultText');
     expect(fake.records.map((record) => record.type)).toEqual(['discovery', 'decision', 'decision', 'credential_used']);
   });
 
@@ -264,10 +262,7 @@ describe('discovery', () => {
     const fake = makeGateway({
       tools: [makeTool('orders'), makeTool('secret', 'undescribed'), makeTool('changed', 'quarantined')],
     });
-    const listed = JSON.parse(await listTools(fake.gateway, caller(fake), 'b'.repeat(16))) as {
-      tools: unknown[];
-      _meta: Record<string, unknown>;
-    };
+    const listed = await list(fake);
     expect(listed.tools).toHaveLength(1);
     expect(listed._meta['io.remit/withheld']).toEqual({ undescribed: 1, quarantined: 1, withheld: 0 });
     expect(JSON.stringify(listed)).not.toContain('secret');

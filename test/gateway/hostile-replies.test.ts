@@ -1,19 +1,26 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/domain/secret.ts';
+import { createLegacyEdge } from '../../src/gateway/edge/legacy/legacy-edge.ts';
 import { createMcpEndpoint } from '../../src/gateway/edge/mcp-endpoint.ts';
+import { createModernEdge } from '../../src/gateway/edge/modern/modern-edge.ts';
+import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
+import { offer } from '../../src/gateway/methods/offer.ts';
 import { createHeldLease } from '../../src/leases/held-lease.ts';
 import type { UpstreamReply } from '../../src/seams/upstream.ts';
 import { type FakeGateway, heldLease, makeGateway, makeTask } from '../support/fake-gateway-parts.ts';
 
 /** One POST through the endpoint, without a socket. */
 async function post(fake: FakeGateway, token: string, message: object, beforeBody = (): void => {}) {
+  const { gateway } = fake;
+  const parts = { gateway, challenge: (_error: string, reason: string) => reason, version: '0', handleMethod, offer };
   const handle = createMcpEndpoint({
-    gateway: fake.gateway,
-    challenge: (_error, reason) => reason,
+    ...parts,
     maxBodyBytes: 1_000_000,
-    version: '0',
+    legacy: createLegacyEdge({ ...parts, random: randomBytes }),
+    modern: createModernEdge({ ...parts, heartbeatMs: 15_000, streamsPerTask: 1 }),
   });
   async function* body(): AsyncGenerator<Buffer> {
     beforeBody();
@@ -22,7 +29,8 @@ async function post(fake: FakeGateway, token: string, message: object, beforeBod
   const request = Object.assign(Readable.from(body(), { objectMode: false }), {
     method: 'POST',
     complete: true,
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    url: '/mcp',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', accept: 'application/json' },
   });
   let status = 0;
   let text = '';

@@ -84,7 +84,7 @@ describe('changed lists', () => {
     expect(tools.heard[0]).toEqual(['notifications/tools/list_changed', {}]);
   });
 
-  it('I3: a server that floods costs one listing in five seconds, and the last announcement is not lost', async () => {
+  it('I3: a server that floods costs, after the first four, one listing in five seconds, and the last announcement is not lost', async () => {
     const { hub, time, listed } = makeHub();
     const events = hub.eventsFor(A, SHOP);
     const flood = async (ms: number) => {
@@ -94,8 +94,8 @@ describe('changed lists', () => {
       }
     };
     await flood(20_000);
-    expect(listed.length).toBeGreaterThanOrEqual(4);
-    expect(listed.length).toBeLessThanOrEqual(5);
+    expect(listed.length).toBeGreaterThanOrEqual(7);
+    expect(listed.length).toBeLessThanOrEqual(8);
     const before = listed.length;
     await time.advance(5_000);
     expect(listed.length).toBe(before + 1);

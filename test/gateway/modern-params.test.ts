@@ -108,7 +108,7 @@ it('a definition whose headers are ambiguous or unusable declares none', () => {
 });
 
 it('A13: whatever the text, base64 of it is it, and only it', () => {
-  const declared = [{ name: 'X', header: 'mcp-param-x', path: ['x'] }];
+  const declared = [{ name: 'X', header: 'mcp-param-x', path: ['x'], isSecret: false }];
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (text, other) => {
       expect(decodeHeaderValue(base64(text))).toBe(text);
@@ -116,4 +116,10 @@ it('A13: whatever the text, base64 of it is it, and only it', () => {
       expect(mismatch === undefined).toBe(text === other);
     }),
   );
+});
+
+it('A15: a header that would repeat a secret is not asked for; one that is sent all the same must tell the truth', () => {
+  const declared = [{ name: 'Key', header: 'mcp-param-key', path: ['apiKey'], isSecret: true }];
+  expect(findParamMismatch(declared, { apiKey: 'sk-1' }, {})).toBeUndefined();
+  expect(findParamMismatch(declared, { apiKey: 'sk-1' }, { 'mcp-param-key': 'sk-2' })).toContain('differs');
 });

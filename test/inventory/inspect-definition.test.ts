@@ -56,6 +56,24 @@ describe('what a definition is flagged for', () => {
     expect(process.cpuUsage().user - started).toBeLessThan(1_000_000);
   });
 
+  it.each([
+    ['no name', { a: { type: 'string', 'x-mcp-header': '' } }],
+    ['a space in its name', { a: { type: 'string', 'x-mcp-header': 'My Region' } }],
+    ['a line break in its name', { a: { type: 'string', 'x-mcp-header': 'A\r\nHost' } }],
+    ['a number that is no integer', { a: { type: 'number', 'x-mcp-header': 'A' } }],
+    ['an object', { a: { type: 'object', 'x-mcp-header': 'A' } }],
+    ['one header for two', { a: { type: 'string', 'x-mcp-header': 'A' }, b: { type: 'string', 'x-mcp-header': 'a' } }],
+  ])('A13: a tool that marks an argument for a header with %s is unusable', (_, properties) => {
+    const flags = inspectDefinition(tool({ type: 'object', properties }));
+    expect(flags.map(({ kind }) => kind)).toContain('invalid_header_mark');
+    expect(isUnusable(flags)).toBe(true);
+  });
+
+  it('leaves a proper mark, and an argument of that name, alone', () => {
+    const properties = { region: { type: 'string', 'x-mcp-header': 'Region' }, 'x-mcp-header': { type: 'array' } };
+    expect(inspectDefinition(tool({ type: 'object', properties }))).toEqual([]);
+  });
+
   it('I3: a schema that is nested too deep or too large makes its item unusable', () => {
     let deep: object = {};
     for (let level = 0; level < 100; level++) deep = { properties: { a: deep } };

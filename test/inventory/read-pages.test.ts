@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readPages } from '../../src/compose/read-pages.ts';
 import { connectorId } from '../../src/domain/ids.ts';
 import { Secret } from '../../src/domain/secret.ts';
+import { readPages } from '../../src/gateway/methods/read-pages.ts';
 import { needlesOf } from '../../src/gateway/stages/withhold-secrets.ts';
 import { createHeldLease } from '../../src/leases/held-lease.ts';
 import type { UpstreamCall, UpstreamReply } from '../../src/seams/upstream.ts';
@@ -47,11 +47,7 @@ describe('fault 31: pagination', () => {
       result({ tools: [{ name: `t${page}` }], ...(page < 3 && { nextCursor: `after "${page}"` }) }),
     );
     expect(items).toEqual([{ name: 't1' }, { name: 't2' }, { name: 't3' }]);
-    expect(calls.map(({ params }) => params)).toEqual([
-      '',
-      '"cursor":"after \\"1\\""',
-      '"cursor":"after \\"2\\""',
-    ]);
+    expect(calls.map(({ params }) => params)).toEqual(['', '"cursor":"after \\"1\\""', '"cursor":"after \\"2\\""']);
   });
 
   it.each([

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { listTools } from '../../src/gateway/stages/list-tools.ts';
-import { renderDefinition } from '../../src/inventory/render-definition.ts';
-import { makeGateway, makePrincipal, makeTool } from '../support/fake-gateway-parts.ts';
+import { renderDefinition, renderPrompt, renderTemplate } from '../../src/inventory/render-definition.ts';
+import { makeTool } from '../support/fake-gateway-parts.ts';
 
 function toolWith(members: Record<string, unknown>, name = 'orders') {
   const tool = makeTool(name);
@@ -18,6 +17,7 @@ describe('a definition as clients see it', () => {
     expect(Object.keys(seen({ ...odd, title: 'T', annotations: { readOnlyHint: true } })).sort()).toEqual([
       'annotations',
       'description',
+      'execution',
       'inputSchema',
       'name',
       'title',
@@ -33,7 +33,7 @@ describe('a definition as clients see it', () => {
     };
     const { description, inputSchema: schema } = seen({ description: `Orders.${tags}\nTwo lines 👩‍👧`, inputSchema });
     expect(description).toBe('Orders.\nTwo lines 👩‍👧');
-    expect(schema).toEqual({ type: 'object', properties: { id: { type: 'string', description: 'the id[8m' } } });
+    expect(schema).toEqual({ type: 'object', properties: { id: { type: 'string', description: 'the id' } } });
   });
 
   it.each([
@@ -46,19 +46,99 @@ describe('a definition as clients see it', () => {
     expect(typeof (given.description ?? '')).toBe('string');
   });
 
-  it('I1 one that cannot be written out costs no other tool its place in the list', async () => {
-    let deep: unknown = 'end';
-    for (let level = 0; level < 60_000; level += 1) deep = { deep };
-    const fake = makeGateway({
-      tools: [toolWith({ inputSchema: { type: 'object', deep } }, 'bomb'), makeTool('orders')],
-    });
-    const task = [...fake.tasks.values()][0] as NonNullable<ReturnType<typeof fake.tasks.get>>;
-    const listed = JSON.parse(
-      await listTools(fake.gateway, { principal: makePrincipal(task), task }, 'a'.repeat(16)),
-    ) as {
-      tools: { name: string }[];
+  it('stands under the name that it is shown by', () => {
+    expect(JSON.parse(renderDefinition(toolWith({}), 'orders'))).toMatchObject({ name: 'orders' });
+    expect(JSON.parse(renderDefinition(toolWith({})))).toMatchObject({ name: 'shop__orders' });
+  });
+
+  it('fault 46: has no reference into the network and no pattern that holds a client up', () => {
+    const inputSchema = {
+      type: 'object',
+      $defs: { id: { type: 'string', pattern: '^[a-z]+$' } },
+      properties: {
+        a: { $ref: 'http://169.254.169.254/x.json' },
+        b: { $ref: '#/$defs/id' },
+        c: { type: 'string', pattern: '^(a+)+$' },
+        pattern: { type: 'string' },
+        $ref: { type: 'string' },
+      },
     };
-    expect(listed.tools.map(({ name }) => name)).toEqual(['shop__orders']);
-    expect(fake.records[0]?.detail).toMatchObject({ shown: ['shop/orders'], withheld: 1 });
+    expect(seen({ inputSchema }).inputSchema).toEqual({
+      type: 'object',
+      $defs: { id: { type: 'string', pattern: '^[a-z]+$' } },
+      properties: {
+        a: {},
+        b: { $ref: '#/$defs/id' },
+        c: { type: 'string' },
+        pattern: { type: 'string' },
+        $ref: { type: 'string' },
+      },
+    });
+  });
+
+  it('A15: asks for no header that repeats a secret', () => {
+    const marked = { type: 'string', 'x-mcp-header': 'X' };
+    const names = ['region', 'api_key', 'apiKey', 'password', 'accessToken', 'client-secret', 'credentials'];
+    const nested = { type: 'object', properties: { user: marked } };
+    const inputSchema = {
+      type: 'object',
+      properties: {
+        ...Object.fromEntries(names.map((name) => [name, marked])),
+        auth: nested,
+        place: nested,
+        'x-mcp-header': { type: 'string' },
+      },
+    };
+    const { properties } = seen({ inputSchema }).inputSchema as { properties: Record<string, object> };
+    const kept = names.filter((name) => 'x-mcp-header' in (properties[name] as object));
+    expect(kept).toEqual(['region']);
+    expect(properties.auth).toEqual({ type: 'object', properties: { user: { type: 'string' } } });
+    expect(properties.place).toEqual(nested);
+    expect(properties['x-mcp-header']).toEqual({ type: 'string' });
+  });
+});
+
+describe('A25: a prompt and a resource template as clients see them', () => {
+  it('hold what MCP gives them, cleaned, and no other member of the server’s', () => {
+    const prompt = toolWith({
+      title: 'Sum\u200bmary',
+      description: 'Sums\u202e up.',
+      icons: [{ src: 'https://evil.example/x' }],
+      arguments: [
+        { name: 'text', title: 'T\u200b', description: 'what\u{e0041}', required: true, extra: 1 },
+        { name: 'tone' },
+        { description: 'no name' },
+        'odd',
+      ],
+    });
+    expect(JSON.parse(renderPrompt(prompt, 'orders'))).toEqual({
+      name: 'orders',
+      title: 'Summary',
+      description: 'Sums up.',
+      arguments: [{ name: 'text', title: 'T', description: 'what', required: true }, { name: 'tone' }],
+    });
+    const template = renderTemplate({
+      uriTemplate: 'docs://{name}',
+      name: 'do\u200bcs',
+      description: 'All\u001b[8m of them',
+      mimeType: 'text/plain',
+      icons: [],
+      _meta: {},
+    });
+    expect(JSON.parse(template ?? '')).toEqual({
+      uriTemplate: 'docs://{name}',
+      name: 'docs',
+      description: 'All of them',
+      mimeType: 'text/plain',
+    });
+  });
+
+  it('are ones that clients accept, whatever the types of their members', () => {
+    expect(JSON.parse(renderPrompt(toolWith({ description: 4, arguments: 'x' }), 'p'))).toEqual({ name: 'p' });
+    expect(JSON.parse(renderTemplate({ uriTemplate: 'x:{a}', name: 7, title: [] }) ?? '')).toEqual({
+      uriTemplate: 'x:{a}',
+      name: 'x:{a}',
+    });
+    expect(renderTemplate({ name: 'none' })).toBeUndefined();
   });
 });

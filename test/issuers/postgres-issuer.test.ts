@@ -210,6 +210,25 @@ describe('a leased PostgreSQL role', () => {
     await expect(client.query('TRUNCATE orders')).rejects.toMatchObject(refused);
   });
 
+  it('for the gateway’s own discovery, which asks for nothing, logs in and may do nothing', async () => {
+    const { issued } = await issue({ actionClasses: [], resources: [] });
+    expect(issued.scope).toBe('no rights');
+    const client = await connect(issued);
+    await expect(client.query('SELECT * FROM orders')).rejects.toMatchObject(refused);
+    await expect(client.query('CREATE TABLE public.mine (id int)')).rejects.toMatchObject(refused);
+  });
+
+  it.each([
+    { actionClasses: ['read' as const], resources: [] },
+    { actionClasses: [], resources: ['public.orders'] },
+  ])('is not made for half of a task: %j', async (half) => {
+    const outcome = await issue(half).then(
+      ({ issued }) => issued.scope,
+      (error: { code: string }) => error.code,
+    );
+    expect(outcome).toBe('ERR_CREDENTIAL_ISSUE');
+  });
+
   it('for columns reads those columns only', async () => {
     const { issued } = await issue({ resources: ['public.customers(id, name)'] });
     const client = await connect(issued);

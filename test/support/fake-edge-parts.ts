@@ -93,7 +93,10 @@ export async function startEdge(options: EdgeOptions = {}): Promise<FakeEdge> {
     isRegistered: () => true,
     tasks: { get: (id: TaskId) => tasks.get(id) },
     catalogue: {
-      byExposedName: (name: string) => tools.find((tool) => tool.exposedName === name),
+      find: (_: string, name: string, scope: string | undefined) =>
+        tools.find((tool) =>
+          scope === undefined ? tool.exposedName === name : tool.connector === scope && tool.name === name,
+        ),
       tools: () => tools,
     },
     recorder: {

@@ -1,6 +1,9 @@
 /** fake-gateway-parts: a `Gateway` out of in-memory parts whose every step a test can see and hold up. Listed in docs/fakes.md. */
+import { randomBytes } from 'node:crypto';
 import type { RecordEntry } from '../../src/audit/recorder.ts';
+import { Cancellation } from '../../src/domain/cancellation.ts';
 import type { Decision } from '../../src/domain/decision.ts';
+import type { Era } from '../../src/domain/era.ts';
 import {
   agentId,
   type ConnectorId,
@@ -10,19 +13,28 @@ import {
   taskId,
   templateId,
   tenantId,
-  toolRef,
   traceId,
 } from '../../src/domain/ids.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
 import type { Lease } from '../../src/domain/lease.ts';
 import type { Principal } from '../../src/domain/principal.ts';
 import { refuse } from '../../src/domain/refusal.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { Task } from '../../src/domain/task.ts';
-import type { GovernedTool } from '../../src/domain/tool.ts';
+import { type GovernedTool, type ItemKind, itemRef } from '../../src/domain/tool.ts';
+import type { Rounds } from '../../src/gateway/bridge/rounds.ts';
+import { createSealer } from '../../src/gateway/bridge/sealer.ts';
+import type { ClientRequest, ClientSide } from '../../src/gateway/client-request.ts';
 import { createConnections } from '../../src/gateway/connections.ts';
-import type { Gateway } from '../../src/gateway/gateway.ts';
+import { createHub } from '../../src/gateway/events/create-hub.ts';
+import type { ClientFeature, Gateway } from '../../src/gateway/gateway.ts';
+import type { Caller } from '../../src/gateway/stages/authenticate.ts';
+import { exposeName, shownName } from '../../src/inventory/expose-name.ts';
+import type { ListedTemplate } from '../../src/inventory/govern-items.ts';
+import { indexItems } from '../../src/inventory/item-index.ts';
+import { routeUri, toRouted } from '../../src/inventory/match-uri.ts';
 import { createHeldLease } from '../../src/leases/held-lease.ts';
-import type { OpenUpstream, Upstream, UpstreamReply } from '../../src/seams/upstream.ts';
+import type { OpenUpstream, Upstream, UpstreamCall, UpstreamReply, Watch } from '../../src/seams/upstream.ts';
 
 export const TENANT = tenantId('default');
 export const CONNECTOR = connectorId('shop');
@@ -61,22 +73,75 @@ export function makePrincipal(task: Task): Principal {
 }
 
 export function makeTool(name: string, status: GovernedTool['status'] = 'described'): GovernedTool {
-  const raw = { name, description: `the ${name} tool`, inputSchema: { type: 'object' } };
+  return makeItem('tool', name, { status, raw: { inputSchema: { type: 'object' } } });
+}
+
+/** An item of any kind; a resource's name is its pattern. */
+export function makeItem(
+  kind: ItemKind,
+  name: string,
+  more: {
+    readonly connector?: ConnectorId;
+    readonly status?: GovernedTool['status'];
+    readonly raw?: JsonObject;
+    /** Critical arguments, required strings. */
+    readonly args?: readonly string[];
+  } = {},
+): GovernedTool {
+  const { connector = CONNECTOR, status = 'described', args = kind === 'resource' ? ['uri'] : [] } = more;
+  const raw = { name, description: `the ${name} ${kind}`, ...more.raw };
   return {
-    ref: toolRef(CONNECTOR, name),
-    connector: CONNECTOR,
+    kind,
+    ref: itemRef(connector, kind, name),
+    connector,
     name,
-    exposedName: `shop__${name}`,
-    definition: { connector: CONNECTOR, name, description: raw.description, raw, fingerprint: `sha256:${name}` },
+    exposedName: kind === 'resource' ? name : exposeName(connector, name),
+    definition: { connector, name, description: raw.description, raw, fingerprint: `sha256:${name}` },
     profile: {
       actionClass: 'read',
       dataClasses: [],
-      criticalArguments: [],
+      criticalArguments: args.map((argument) => ({ name: argument, type: 'string', required: true })),
       reversible: false,
       approvedBy: 'owner',
       fingerprint: undefined,
     },
     status,
+  };
+}
+
+/** A request of a client that notes what it is told, and answers questions by `ask`. */
+export function makeClientRequest(
+  method: string,
+  params: JsonObject = {},
+  more: Partial<ClientRequest> & { readonly ask?: ClientSide['ask'] } = {},
+): ClientRequest & { readonly told: [string, JsonObject][]; readonly asked: Parameters<ClientSide['ask']>[0][] } {
+  const told: [string, JsonObject][] = [];
+  const asked: Parameters<ClientSide['ask']>[0][] = [];
+  const { ask, ...given } = more;
+  const era: Era = more.era ?? 'legacy';
+  return {
+    era,
+    protocolVersion: era === 'modern' ? '2026-07-28' : '2025-11-25',
+    id: 1,
+    method,
+    params,
+    scope: undefined,
+    capabilities: {},
+    logLevel: undefined,
+    progressToken: undefined,
+    cancellation: new Cancellation(),
+    client: {
+      canAnswer: () => ask !== undefined,
+      notify: (name, notified) => void told.push([name, notified]),
+      ask: (question) => {
+        asked.push(question);
+        return ask === undefined ? Promise.reject(new Error('nobody to ask')) : ask(question);
+      },
+    },
+    session: undefined,
+    told,
+    asked,
+    ...given,
   };
 }
 
@@ -99,55 +164,123 @@ export interface FakeGateway {
   readonly records: RecordEntry[];
   /** Parameters that each upstream request carried, as text. */
   readonly forwarded: string[];
+  /** The requests themselves. */
+  readonly calls: UpstreamCall[];
+  readonly watched: Watch[];
+  /** Calls under way that `enter` has counted. */
+  readonly underWay: () => number;
+  readonly logged: string[];
   readonly tasks: Map<TaskId, Task>;
+  /** The caller of the first task, or of the one that is named. */
+  caller(task?: Task): Caller;
   end(id: TaskId): void;
 }
 
 export interface FakeOptions {
   readonly tasks?: readonly Task[];
+  /** Items of every kind. */
   readonly tools?: readonly GovernedTool[];
+  readonly templates?: readonly ListedTemplate[];
   readonly decideCall?: Gateway['decider']['decideCall'];
   readonly decideDiscovery?: Gateway['decider']['decideDiscovery'];
   /** Replaces the durable write: resolve late, or reject. */
   readonly record?: (entry: RecordEntry) => Promise<void>;
   readonly acquireLease?: Gateway['acquireLease'];
-  readonly reply?: (params: string, open: OpenUpstream) => Promise<UpstreamReply>;
+  /** Answers a request, of which `params` is the whole text. */
+  readonly reply?: (params: string, open: OpenUpstream, call: UpstreamCall) => Promise<UpstreamReply>;
+  readonly open?: (request: OpenUpstream) => Promise<void>;
+  /** Of the servers; by default each speaks what the client prefers. */
+  readonly era?: Era;
+  readonly capabilities?: JsonObject;
+  readonly clientFeatures?: readonly ClientFeature[];
+  /** Calls that an agent may have under way. */
+  readonly maxUnderWay?: number;
+  readonly decider?: Gateway['decider'];
+  readonly template?: Gateway['template'];
 }
+
+const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Answers each request at once, without parking. */
+const NO_ROUNDS: Rounds = {
+  answer: (_caller, request, start) => start(request),
+  endTask() {},
+  closeAll() {},
+  size: 0,
+};
 
 export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const events: string[] = [];
   const records: RecordEntry[] = [];
   const forwarded: string[] = [];
+  const calls: UpstreamCall[] = [];
+  const watched: Watch[] = [];
+  const logged: string[] = [];
   const tasks = new Map((options.tasks ?? [makeTask('tsk_a')]).map((task) => [task.id, task]));
   const left = new Map([...tasks].map(([id, task]) => [id, task.bounds.calls]));
-  const tools = options.tools ?? [makeTool('orders'), makeTool('refunds')];
+  const items = options.tools ?? [makeTool('orders'), makeTool('refunds')];
+  const log = { ...QUIET, warn: (_: object, message: string) => void logged.push(message) };
   let spans = 0;
+  let underWay = 0;
   const note = (entry: RecordEntry): void => {
     records.push(entry);
     events.push(`record:${entry.type}`);
   };
   const open = async (request: OpenUpstream): Promise<Upstream> => {
     events.push(`open:${request.task}`);
+    await options.open?.(request);
     let close = (): void => {};
     const closed = new Promise<void>((resolve) => {
       close = resolve;
     });
+    const era = options.era ?? request.prefer;
     return {
+      era,
+      protocolVersion: era === 'modern' ? '2026-07-28' : '2025-11-25',
+      capabilities: options.capabilities ?? { tools: {}, prompts: {}, resources: {} },
       pid: undefined,
       closed,
       close: async () => {
         events.push(`close:${request.task}`);
         close();
       },
-      request: async (_method, params) => {
+      notify() {},
+      watch: async (wanted) => {
+        watched.push(wanted);
+        events.push('watch');
+      },
+      request: async (call) => {
+        const params = `{${call.params}${call.params === '' ? '' : ','}"_meta":{${call.meta}}}`;
+        calls.push(call);
         forwarded.push(params);
         events.push('request');
-        return options.reply
-          ? options.reply(params, request)
-          : { result: { content: [] }, resultText: '{"content":[]}' };
+        if (options.reply !== undefined) return options.reply(params, request, call);
+        const result = era === 'modern' ? { resultType: 'complete', content: [] } : { content: [] };
+        return { result, resultText: JSON.stringify(result) };
       },
     };
   };
+  const connectors = [...new Set(items.map(({ connector }) => connector))];
+  const ofKind = (kind: ItemKind) => items.filter((item) => item.kind === kind);
+  const tools = indexItems(ofKind('tool'));
+  const prompts = indexItems(ofKind('prompt'));
+  const resources = ofKind('resource');
+  const routed = new Map(
+    connectors.map((connector) => [connector, resources.filter((item) => item.connector === connector).map(toRouted)]),
+  );
+  const templates = options.templates ?? [];
+  const clock = (): number => NOW;
+  const schedule = (): (() => void) => () => {};
+  const hub = createHub({
+    clock,
+    schedule,
+    log,
+    onListChanged() {},
+    connectorOf: () => CONNECTOR,
+    onWanted() {},
+    question: () => ({ error: { code: -32603, message: 'not in this test' } }),
+  });
+  const clientFeatures = (): readonly ClientFeature[] => options.clientFeatures ?? ['elicitation'];
   const gateway: Gateway = {
     tenant: TENANT,
     authenticator: {
@@ -163,16 +296,28 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       get: (id) => tasks.get(id),
       callsLeft: (id) => left.get(id) ?? 0,
       takeCall: (id) => {
-        const calls = left.get(id) ?? 0;
-        if (calls === 0) return false;
-        left.set(id, calls - 1);
+        const count = left.get(id) ?? 0;
+        if (count === 0) return false;
+        left.set(id, count - 1);
         return true;
       },
       end: async (id) => tasks.delete(id),
     },
-    template: () => undefined,
-    catalogue: { byExposedName: (name) => tools.find((tool) => tool.exposedName === name), tools: () => tools },
-    decider: {
+    template: options.template ?? (() => undefined),
+    catalogue: {
+      byExposedName: (name) => tools.exposed.get(name),
+      find: (kind, name, scope) => {
+        const index = kind === 'tool' ? tools : prompts;
+        return scope === undefined ? index.exposed.get(name) : index.scoped.get(scope)?.get(name);
+      },
+      shownName,
+      routeUri: (uri, scope) => routeUri(routed, uri, scope),
+      tools: () => tools.all,
+      prompts: () => prompts.all,
+      templates: () => templates,
+      resources: () => resources,
+    },
+    decider: options.decider ?? {
       decideCall: options.decideCall ?? (() => decision('permit')),
       decideDiscovery: options.decideDiscovery ?? (() => decision('permit')),
     },
@@ -186,14 +331,42 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
     recordLater: note,
     recordRefusal: (detail) => note({ type: 'authentication_refused', detail }),
     acquireLease: options.acquireLease ?? ((task, connector) => heldLease(task, connector)),
-    connections: createConnections({ opener: () => ({ open }), timeoutMs: () => 1_000, max: 10 }),
+    connections: createConnections({ opener: () => ({ open }), timeoutMs: () => 1_000, max: 10, clientFeatures }),
+    hub,
+    sealer: createSealer({ key: SEALING_KEY, node: 'node-1', clock, random: randomBytes }),
+    rounds: NO_ROUNDS,
+    clientFeatures,
+    connectors,
+    enter: () => {
+      if (underWay >= (options.maxUnderWay ?? 100)) return false;
+      underWay += 1;
+      return true;
+    },
+    leave: () => {
+      underWay -= 1;
+    },
     timeoutMs: () => 1_000,
     newSpan: () => String(++spans).padStart(16, '0'),
-    clock: () => NOW,
-    log: { debug() {}, info() {}, warn() {}, error() {} },
+    clock,
+    schedule,
+    log,
   };
-  return { gateway, events, records, forwarded, tasks, end: (id) => void tasks.delete(id) };
+  return {
+    gateway,
+    events,
+    records,
+    forwarded,
+    calls,
+    watched,
+    underWay: () => underWay,
+    logged,
+    tasks,
+    caller: (task = [...tasks.values()][0] as Task) => ({ principal: makePrincipal(task), task }),
+    end: (id) => void tasks.delete(id),
+  };
 }
+
+const SEALING_KEY = randomBytes(32);
 
 const held = new Map<string, ReturnType<typeof createHeldLease>>();
 

@@ -76,7 +76,7 @@ describe.each((await plansHere()).map((plan) => plan.mode))('contained by %s', (
       .toEqual([]);
   }
 
-  it('I3 leaves no child and no daemonised grandchild after kill −9 of the gateway', async () => {
+  it('I3, fault 23: leaves no child and no daemonised grandchild after kill −9 of the gateway', async () => {
     const gateway = await startGateway({ FAKE_COUNT: '2' });
     await gateway.isOpen;
     expect(processesWith('cmdline', gateway.marker)).toHaveLength(2);

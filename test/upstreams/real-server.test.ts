@@ -45,3 +45,43 @@ it('talks to the reference filesystem server', async () => {
     await rm(folder, { recursive: true });
   }
 });
+
+const SDK_SERVER = fileURLToPath(new URL('../support/sdk-stdio-server.mjs', import.meta.url));
+
+it.each([
+  ['legacy', 'legacy', {}],
+  ['modern', 'modern', {}],
+  ['legacy', 'modern', { SDK_LEGACY: 'reject' }],
+] as const)('talks to a server of the official SDK: prefers %s, speaks %s (%o)', async (prefer, era, environment) => {
+  const containment = await contain();
+  try {
+    const told: string[] = [];
+    const opener = createStdioOpener({
+      command: [process.execPath, SDK_SERVER],
+      environment,
+      containment,
+      clientInfo: CLIENT,
+      schedule,
+    });
+    const upstream = await opener.open({
+      connector: connectorId('sdk'),
+      task: taskId('tsk_a'),
+      injection: NO_CREDENTIAL,
+      timeoutMs: 15_000,
+      prefer,
+      clientCapabilities: {},
+      events: { notification: (method) => void told.push(method), ask: async () => ({ result: {} }) },
+    });
+    expect(upstream.era).toBe(era);
+    await upstream.watch({ lists: true, resources: [] });
+    const call = { method: 'tools/call', params: '"name":"grow","arguments":{}', meta: '', timeoutMs: 10_000 };
+    expect(await upstream.request(call)).toMatchObject({ result: { content: [{ type: 'text', text: 'grown' }] } });
+    await expect.poll(() => told).toEqual(['notifications/tools/list_changed']);
+    const list = await upstream.request({ method: 'tools/list', params: '', meta: '', timeoutMs: 10_000 });
+    expect(list).toMatchObject({ result: { tools: [{ name: 'grow' }, { name: 'extra' }] } });
+    await upstream.watch({ lists: false, resources: [] });
+    await upstream.close();
+  } finally {
+    await containment.close();
+  }
+});

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,7 @@ import { connectorId, taskId } from '../../src/domain/ids.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { Upstream } from '../../src/seams/upstream.ts';
 import { isAlive, processesWith } from '../support/fake-mcp-processes.ts';
-import { CLIENT, contain, FAKE_STDIO_COMMAND, plansHere, schedule } from '../support/fake-mcp-setup.ts';
+import { CLIENT, FAKE_STDIO_COMMAND, plansHere, schedule } from '../support/fake-mcp-setup.ts';
 
 const SERVERS = dirname(FAKE_STDIO_COMMAND[1] as string);
 const TIGHT: Sandbox = { network: 'none', readOnly: [SERVERS], readWrite: [] };
@@ -49,8 +50,14 @@ describe.skipIf(!support.isUsable).each(plans)(`a server in a sandbox, contained
   let containment: Containment;
   let folder: string;
   beforeEach(async () => {
-    containment = await contain(plan);
     folder = await realpath(await mkdtemp(join(tmpdir(), 'remit-test-')));
+    containment = await createContainment({
+      random: randomBytes,
+      schedule,
+      environment: process.env,
+      temporaryFolder: folder,
+      plan,
+    });
   });
   afterEach(async () => {
     await containment.close();
@@ -95,8 +102,7 @@ describe.skipIf(!support.isUsable).each(plans)(`a server in a sandbox, contained
       environment: { HOME: '/tmp', TMPDIR: '/tmp', FAKE_SECRET: 'canary-70d1e9' },
     });
     await one.close();
-    const left = await readdir(tmpdir(), { recursive: true }).catch(() => []);
-    expect(left.filter((name) => name.endsWith('/mine'))).toEqual([]);
+    expect((await readdir(folder, { recursive: true })).filter((name) => name.endsWith('/mine'))).toEqual([]);
   });
 
   it('reaches the network only where it may', async () => {
@@ -124,7 +130,10 @@ describe.skipIf(!support.isUsable).each(plans)(`a server in a sandbox, contained
     expect(await ask(upstream, 'environment', {})).toMatchObject({ folder });
     const everything = await open(containment, { ...TIGHT, readOnly: ['/'], hidden });
     expect(await ask(everything, 'look', { path: join(folder, '.remit') })).toEqual({ found: [] });
-    expect(await ask(everything, 'touch', { path: join(folder, 'x') })).toEqual({ code: 'EROFS' });
+    expect(await ask(everything, 'touch', { path: '/usr/x' })).toEqual({ code: 'EROFS' });
+    // The test's folder lies in /tmp, which is another one inside.
+    await ask(everything, 'touch', { path: join(folder, 'x') });
+    expect(await readdir(folder)).not.toContain('x');
   });
 
   it('has no capabilities and cannot get new ones, and is alone', async () => {

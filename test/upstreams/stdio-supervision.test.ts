@@ -58,25 +58,34 @@ describe.each(await plansHere())('contained by $mode', (plan) => {
   it('fault 22: zero orphans after 200 starts that were called off or failed, anywhere on the way', {
     timeout: 120_000,
   }, async () => {
-    // Only every other server is one that answers: the rest is called off for certain.
-    const kinds = [
-      opener(),
-      opener({ FAKE_VERSION: 'silent' }),
-      opener({ FAKE_VERSION: 'silent', FAKE_START: 'stubborn' }),
-      opener({ FAKE_DAEMON: `fault-22-${containment.instance}`, FAKE_VERSION: 'silent' }),
-      // Set up after the process has been started, and fails there.
-      opener(
-        {},
-        {
-          clientInfo: {
-            get name(): never {
-              throw new Error('on purpose');
-            },
-            version: '0',
-          },
-        },
-      ),
+    let started = 0;
+    const counted: Containment = {
+      ...containment,
+      start(one) {
+        started += 1;
+        return containment.start(one);
+      },
+    };
+    const clientInfo = {
+      get name(): never {
+        throw new Error('on purpose');
+      },
+      version: '0',
+    };
+    const marker = `fault-22-${containment.instance}`;
+    // An opener each: the breaker of one that has failed so often would start nothing any more.
+    const kinds: Parameters<typeof opener>[] = [
+      [{}],
+      [{ FAKE_VERSION: 'silent' }],
+      [{ FAKE_VERSION: 'silent', FAKE_START: 'stubborn' }],
+      [{ FAKE_VERSION: 'silent', FAKE_DAEMON: marker }],
+      // Fails in our own set-up, once the process has been started.
+      [{}, { clientInfo }],
     ];
+    const openNext = (number: number, cancellation: Cancellation): Promise<Upstream> => {
+      const [environment, more] = kinds[number % kinds.length] as Parameters<typeof opener>;
+      return opener(environment, { ...more, containment: counted }).open({ ...REQUEST, cancellation });
+    };
     const outcomes = { opened: 0, rejected: 0 };
     let number = 0;
     const worker = async (): Promise<void> => {
@@ -87,7 +96,7 @@ describe.each(await plansHere())('contained by $mode', (plan) => {
         const delay = (number * 37) % 250;
         const cancel = number % 8 === 0 ? () => {} : schedule(delay, () => cancellation.cancel('over'));
         if (number % 8 === 0) cancellation.cancel('over');
-        await (kinds[number % kinds.length] as StdioOpener).open({ ...REQUEST, cancellation }).then(
+        await openNext(number, cancellation).then(
           async (upstream) => {
             outcomes.opened += 1;
             await upstream.close();
@@ -101,9 +110,10 @@ describe.each(await plansHere())('contained by $mode', (plan) => {
     };
     await Promise.all(Array.from({ length: 8 }, worker));
     expect(outcomes.opened + outcomes.rejected).toBe(200);
+    expect(started).toBeGreaterThan(150);
     expect(outcomes.rejected).toBeGreaterThan(100);
     expect(tagged()).toEqual([]);
-    expect(processesWith('cmdline', `fault-22-${containment.instance}`)).toEqual([]);
+    expect(processesWith('cmdline', marker)).toEqual([]);
   });
 
   it('fault 22: a set-up that throws after the start leaves no process', async () => {

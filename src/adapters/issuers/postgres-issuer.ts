@@ -33,9 +33,9 @@ export function createPostgresIssuer(options: PostgresIssuerOptions): Issuer {
 
   async function issue(request: IssueRequest): Promise<IssuedCredential> {
     if (!isRoleTag(request.tag)) throw new Error(`${JSON.stringify(request.tag)} is not a role name of ours`);
-    const privileges = privilegesOf(request.actionClasses);
-    // The gateway's own discovery, which asks for nothing: a role that may log in, for a server that does not start without one.
+    // The gateway's own discovery asks for nothing: a role that may log in, for a server that does not start without one.
     const isBare = request.actionClasses.length === 0 && request.resources.length === 0;
+    const privileges = isBare ? [] : privilegesOf(request.actionClasses);
     const tables = isBare ? [] : parseTables(request.resources);
     const password = Buffer.from(random(32)).toString('base64url');
     const verifier = await scramVerifier(password, random);

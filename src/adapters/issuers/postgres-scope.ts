@@ -39,11 +39,11 @@ const PLAIN_NAME = /[a-z_][a-z0-9_$]*/y;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL names cannot hold NUL
 const QUOTED_NAME = /"((?:[^"\x00]|"")+)"/y;
 
-/** Union over the classes, in a fixed order. @throws `ERR_CREDENTIAL_ISSUE` when nothing remains to grant of those that are named */
+/** Union over the classes, in a fixed order. @throws `ERR_CREDENTIAL_ISSUE` when nothing remains to grant */
 export function privilegesOf(classes: readonly ActionClass[]): TablePrivilege[] {
   const granted = new Set(classes.flatMap((actionClass) => PRIVILEGES[actionClass]));
   const privileges = (['SELECT', 'INSERT', 'UPDATE'] as const).filter((privilege) => granted.has(privilege));
-  if (privileges.length > 0 || classes.length === 0) return privileges;
+  if (privileges.length > 0) return privileges;
   throw new RemitError('ERR_CREDENTIAL_ISSUE', `action classes ${classes.join(', ') || '(none)'} open no table`, {
     hint: 'Only read, export, write, ticket and financial come to privileges on PostgreSQL tables.',
   });

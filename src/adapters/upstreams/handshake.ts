@@ -65,7 +65,11 @@ export function readDiscovered(reply: UpstreamReply, where: string, redact: (tex
 /** Whether a reply to a first request says that the server speaks the other era only. */
 export function saysOtherEra(reply: UpstreamReply, asked: 'initialize' | 'server/discover'): boolean {
   if ('error' in reply) {
-    const { code } = reply.error;
+    const { code, data } = reply.error;
+    if (code === RPC.unsupportedVersion && isJsonObject(data) && Array.isArray(data.supported)) {
+      // It says itself what it speaks.
+      return data.supported.includes(MODERN_VERSION) === (asked === 'initialize');
+    }
     return (
       code === RPC.methodNotFound ||
       code === RPC.unsupportedVersion ||
@@ -75,7 +79,8 @@ export function saysOtherEra(reply: UpstreamReply, asked: 'initialize' | 'server
         (code === RPC.invalidRequest || code === RPC.invalidParams || (code >= -32099 && code <= -32000)))
     );
   }
-  if (asked === 'initialize' || !('result' in reply)) return false;
+  if (!('result' in reply)) return false;
+  if (asked === 'initialize') return reply.result.protocolVersion === MODERN_VERSION;
   const { supportedVersions } = reply.result;
   return !Array.isArray(supportedVersions) || !supportedVersions.includes(MODERN_VERSION);
 }
@@ -85,9 +90,4 @@ function resultOf(reply: UpstreamReply, where: string, redact: (text: string) =>
   if (!('error' in reply)) throw protocolFault('The server introduces itself with too many words', { where, hint });
   const said = redact(reply.error.message).slice(0, 200);
   throw protocolFault(`The server refused to open a connection (${reply.error.code}): ${said}`, { where, hint });
-}
-
-/** Goes as soon as nobody imports it. */
-export function negotiatedVersion(reply: UpstreamReply, where: string, redact: (text: string) => string): string {
-  return readInitialized(reply, where, redact).version;
 }

@@ -49,8 +49,11 @@ export function createHttpOpener(options: HttpOpenerOptions): HttpOpener {
     const Connection = era === 'legacy' ? LegacyHttpConnection : ModernHttpConnection;
     const connection = new Connection(setup.connectionOptions(request), introduction);
     return await setup.openWithin(request, connection, async () => {
-      const call = connection.introduce(timeoutMs, cancellation);
-      const reply = await replyTo(call);
+      let reply = await replyTo(connection.introduce(timeoutMs, cancellation));
+      // A server that names this very revision as supported is asked once more: it was not ready for it, or not sure.
+      if (era === 'modern' && 'error' in reply && !saysOtherEra(reply, 'server/discover')) {
+        reply = await replyTo(connection.introduce(timeoutMs, cancellation));
+      }
       const isOther = saysOtherEra(reply, era === 'legacy' ? 'initialize' : 'server/discover');
       try {
         await connection.agree(reply, timeoutMs);

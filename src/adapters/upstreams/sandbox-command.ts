@@ -84,10 +84,10 @@ export function checkSandbox({ readOnly, readWrite, hidden = [] }: Sandbox): voi
 /** What is put before a command to run it in the sandbox. */
 export function sandboxPrefix(command: SandboxCommand): string[] {
   const { program, sandbox, workingDirectory, folder } = command;
+  const isRootThere = sandbox.readOnly.some((at) => depth(at) === 0);
   const mounts = [
-    ...SYSTEM.flatMap(systemMount),
-    ...ETC.map((at) => readOnly(at)),
-    ...nodeFolders().map((at) => readOnly(at)),
+    ...(isRootThere ? [] : [...SYSTEM.flatMap(systemMount), ...ETC.map(readOnly)]),
+    ...nodeFolders().map(readOnly),
     ...(depth(workingDirectory) === 0 ? [] : [readOnly(workingDirectory)]),
     ...sandbox.readOnly.map((at) => ({ at, flags: ['--ro-bind', at, at] })),
     { at: '/proc', flags: ['--proc', '/proc'] },
@@ -98,13 +98,14 @@ export function sandboxPrefix(command: SandboxCommand): string[] {
   ];
   // What lies deeper is laid over what lies above it; in one place, the later wins.
   mounts.sort((a, b) => depth(a.at) - depth(b.at));
-  const isRootThere = sandbox.readOnly.some((at) => depth(at) === 0);
-  const kept = isRootThere ? mounts.filter(({ flags }) => flags[0] !== '--symlink') : mounts;
   return [
     program,
     ...BASE_FLAGS,
     ...(sandbox.network === 'host' ? ['--share-net'] : []),
-    ...kept.flatMap(({ flags }) => flags),
+    ...mounts.flatMap(({ flags }) => flags),
+    // Made by bubblewrap in memory, to mount the rest on.
+    '--remount-ro',
+    '/',
     '--chdir',
     workingDirectory,
     '--',

@@ -144,7 +144,8 @@ export class StdioConnection implements Upstream, StdioCallHost {
   }
 
   async close(): Promise<void> {
-    if (!this.#pipe.hasExited) this.#wasAskedToEnd = true;
+    // One that has failed before ended by its own doing.
+    if (this.#pipe.fault === undefined) this.#wasAskedToEnd = true;
     this.#pipe.end(unreachable('The connection was closed', { where: this.where }));
     await this.#child.close();
   }

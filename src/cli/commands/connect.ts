@@ -4,6 +4,7 @@ import { bridgeStdio } from '../../agent/stdio-bridge.ts';
 import { type Declaration, openTaskSession } from '../../agent/task-session.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
+import { Cancellation } from '../../domain/cancellation.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type Common, command } from '../program.ts';
 import { type AgentOptions, readSessionOptions } from '../session-options.ts';
@@ -33,9 +34,13 @@ export function addConnectCommands(program: Command): void {
       const end = once(async () => {
         await (await opening).end();
       });
+      const cancellation = new Cancellation();
+      let isBridging = false;
       // From the moment that a task may have been started: one that nobody uses must not live on.
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
         process.once(signal, () => {
+          cancellation.cancel(signal);
+          if (isBridging) return; // it ends its session at the gateway, and the rest follows
           void end()
             .catch((error: Error) => output.note(`remit: ${error.message}`))
             .finally(() => process.exit(0));
@@ -46,8 +51,11 @@ export function addConnectCommands(program: Command): void {
       process.stdout.on('error', () => {});
       const session = await opening;
       output.note(`remit: task ${session.granted.task} started: ${session.granted.purpose}`);
+      if (cancellation.isCancelled) return; // being ended already
+      isBridging = true;
       await bridgeStdio({
         session,
+        cancellation,
         input: process.stdin,
         output: process.stdout,
         onProblem: (message) => output.note(`remit: ${message}`),

@@ -106,3 +106,8 @@ export function missingCapability(missing: FeatureSet): RpcError {
     data: { requiredCapabilities },
   };
 }
+
+/** What answers a modern client that uses McpTasks without having declared them; undefined when it has. */
+export function undeclaredMcpTasks(capabilities: JsonObject): RpcError | undefined {
+  return (featuresOf(capabilities) & MCP_TASKS) === 0 ? missingCapability(MCP_TASKS) : undefined;
+}

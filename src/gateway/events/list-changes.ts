@@ -13,13 +13,17 @@ export interface ListChangesOptions {
 
 /** Servers announce several changes at once. */
 const DEBOUNCE_MS = 250;
-/** A server that floods announcements costs one listing in this time. */
+/** A server that floods announcements costs, after the first few, one listing in this time. */
 const LEAST_INTERVAL_MS = 5_000;
+/** Listings that may follow one another at once, so that a few true changes are told without delay. */
+const BURST = 4;
 
 interface Pending {
   readonly kinds: Set<ListKind>;
   cancel: (() => void) | undefined;
   isListing: boolean;
+  /** Listings of the present burst, and when the last of them began. */
+  listings: number;
   listedAt: number;
 }
 
@@ -30,7 +34,10 @@ export function createListChanges(options: ListChangesOptions) {
 
   function arrange(connector: ConnectorId, pending: Pending): void {
     if (pending.cancel !== undefined || pending.isListing || pending.kinds.size === 0) return;
-    const wait = Math.min(LEAST_INTERVAL_MS, pending.listedAt + LEAST_INTERVAL_MS - clock());
+    const isSettled = clock() - pending.listedAt >= BURST * LEAST_INTERVAL_MS;
+    if (isSettled) pending.listings = 0;
+    const rest = pending.listings < BURST ? 0 : pending.listedAt + LEAST_INTERVAL_MS - clock();
+    const wait = Math.min(LEAST_INTERVAL_MS, rest);
     pending.cancel = schedule(Math.max(DEBOUNCE_MS, wait), () => {
       pending.cancel = undefined;
       void list(connector, pending);
@@ -41,6 +48,7 @@ export function createListChanges(options: ListChangesOptions) {
     const kinds = [...pending.kinds];
     pending.kinds.clear();
     pending.isListing = true;
+    pending.listings += 1;
     pending.listedAt = clock();
     for (const kind of kinds) {
       try {
@@ -58,7 +66,13 @@ export function createListChanges(options: ListChangesOptions) {
     announced(connector: ConnectorId, kind: ListKind): void {
       let pending = connectors.get(connector);
       if (pending === undefined) {
-        pending = { kinds: new Set(), cancel: undefined, isListing: false, listedAt: Number.NEGATIVE_INFINITY };
+        pending = {
+          kinds: new Set(),
+          cancel: undefined,
+          isListing: false,
+          listings: 0,
+          listedAt: Number.NEGATIVE_INFINITY,
+        };
         connectors.set(connector, pending);
       }
       pending.kinds.add(kind);

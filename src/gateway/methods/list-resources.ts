@@ -116,15 +116,19 @@ async function listOf(
     });
     if (gateway.tasks.get(task.id) === undefined || held?.isLive === false) return failed;
     if (!isJsonObject(upstream.capabilities.resources)) return { ...failed, isAvailable: true };
-    const listed = await readPages(upstream, {
+    const listed = await readPages(
+      upstream,
       connector,
-      method: 'resources/list',
-      member: 'resources',
-      meta: `"traceparent":"00-${task.trace}-${span}-01"`,
-      timeoutMs: gateway.timeoutMs(connector),
-      cancellation: request.cancellation,
+      {
+        method: 'resources/list',
+        member: 'resources',
+        isDeclared: true,
+        meta: `"traceparent":"00-${task.trace}-${span}-01"`,
+        cancellation: request.cancellation,
+      },
+      gateway.timeoutMs(connector),
       needles,
-    });
+    );
     const texts = listed.flatMap((one) => renderListed(gateway, request, items, one));
     return { connector, texts, others: listed.length - texts.length, isAvailable: true };
   } catch (error) {

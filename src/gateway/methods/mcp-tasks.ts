@@ -1,5 +1,6 @@
 import { RPC } from '../../domain/era.ts';
 import { isJsonObject } from '../../domain/json.ts';
+import { undeclaredMcpTasks } from '../bridge/client-features.ts';
 import { unsealMcpTask } from '../bridge/handles.ts';
 import type { ClientRequest, MethodAnswer } from '../client-request.ts';
 import type { Gateway } from '../gateway.ts';
@@ -44,6 +45,8 @@ async function operate(
   effect: Operation['effect'],
   eraParams = '',
 ): Promise<MethodAnswer> {
+  const undeclared = request.era === 'modern' ? undeclaredMcpTasks(request.capabilities) : undefined;
+  if (undeclared !== undefined) return { reply: { error: undeclared } };
   const { taskId: given } = request.params;
   if (typeof given !== 'string') return invalidParams('"taskId" must be a string');
   const handle = unsealMcpTask(gateway.sealer, caller, given);

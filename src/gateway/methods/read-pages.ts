@@ -7,69 +7,89 @@ import { type Needle, withhold } from '../stages/withhold-secrets.ts';
 
 const MAX_PAGES = 100;
 const MAX_ITEMS = 5_000;
-/** Characters of all pages of one list: they are held in memory. */
+/** Bytes of one list: definitions are kept in memory and in the store. */
 const MAX_LISTING = 16 * 1024 * 1024;
-/** A parser needs seconds for texts that are nested much deeper. */
-const MAX_DEPTH = 512;
+/** Deeper than any definition that can be used. */
+const MAX_LEVELS = 256;
+const METHOD_NOT_FOUND = -32601;
 
-export interface PagesRequest extends Pick<UpstreamCall, 'timeoutMs' | 'cancellation' | 'meta'> {
-  readonly connector: ConnectorId;
+/** What is asked for: `tools/list` gives `tools`, and so on. */
+export interface Listing extends Partial<Pick<UpstreamCall, 'meta' | 'cancellation'>> {
   readonly method: string;
-  /** The member of the result that holds the items. */
   readonly member: string;
-  /** A credential in what the server says is taken out: it reaches people's logs and, as definitions, agents (guarantee L6). */
-  readonly needles: readonly Needle[];
+  /** Whether the server said that it has any: one that did not may know no such method. */
+  readonly isDeclared: boolean;
 }
 
 /**
- * Reads a list of a server, page after page, bounded in pages, items and size. A cursor that comes again would never end (fault 31).
- * @throws `ERR_CONNECTOR_PROTOCOL` for an error of the server, and for a list that does not end or cannot be read
+ * Follows pagination, bounded: a cursor that comes again, or never ends, is the server's fault (fault 31), and so is more than can be kept.
+ * What it says reaches people's logs and, as definitions, agents: a credential in it is taken out (guarantee L6).
+ * @throws `ERR_CONNECTOR_PROTOCOL`, and as `Upstream.request`
  */
-export async function readPages(upstream: Pick<Upstream, 'request'>, request: PagesRequest): Promise<JsonObject[]> {
-  const { connector, method, member, needles, timeoutMs, cancellation, meta } = request;
+export async function readPages(
+  upstream: Pick<Upstream, 'request'>,
+  connector: ConnectorId,
+  { method, member, isDeclared, meta = '', cancellation }: Listing,
+  timeoutMs: number,
+  needles: readonly Needle[],
+): Promise<readonly JsonObject[]> {
   const items: JsonObject[] = [];
-  const seen = new Set<string>();
-  let size = 0;
+  const cursors = new Set<string>();
+  let room = MAX_LISTING;
   let params = '';
   for (let page = 0; page < MAX_PAGES; page++) {
-    const came = await upstream.request({ method, params, meta, timeoutMs, cancellation });
-    const { reply } = withhold(await hold(came, connector, method), needles);
+    const answer = await upstream.request({ method, params, meta, timeoutMs, cancellation });
+    const whole = 'resultChunks' in answer ? await readWhole(answer, connector, method, room) : answer;
+    const { reply } = withhold(whole, needles);
     if (isRefused(reply)) throw unusable(connector, `replied to ${method} with what cannot be read`);
     if ('error' in reply) {
-      throw unusable(connector, `refused ${method}: ${reply.error.message} (${reply.error.code})`);
+      if (!isDeclared && reply.error.code === METHOD_NOT_FOUND) return items;
+      throw refused(connector, method, reply);
     }
-    size += reply.resultText.length;
-    if (size > MAX_LISTING) throw unusable(connector, `lists more than ${MAX_LISTING} characters in ${method}`);
+    room -= Buffer.byteLength(reply.resultText);
+    if (room < 0) throw tooMuch(connector, method);
     const { [member]: listed, nextCursor } = reply.result;
-    if (!Array.isArray(listed)) throw unusable(connector, `replied to ${method} without "${member}"`);
-    for (const item of listed) if (isJsonObject(item)) items.push(item);
-    if (items.length > MAX_ITEMS) throw unusable(connector, `lists more than ${MAX_ITEMS} items in ${method}`);
-    if (typeof nextCursor !== 'string') return items;
-    if (seen.has(nextCursor)) throw unusable(connector, `gives the same cursor again in ${method}`);
-    seen.add(nextCursor);
+    if (!Array.isArray(listed)) throw unusable(connector, `replied to ${method} without ${member}`);
+    items.push(...listed.filter(isJsonObject));
+    if (items.length > MAX_ITEMS) throw unusable(connector, `lists more than ${MAX_ITEMS} ${member}`);
+    if (typeof nextCursor !== 'string' || nextCursor === '') return items;
+    if (cursors.has(nextCursor))
+      throw unusable(connector, `gave the same cursor of ${method} twice: its list never ends`);
+    cursors.add(nextCursor);
     params = `"cursor":${JSON.stringify(nextCursor)}`;
   }
-  throw unusable(connector, `lists more than ${MAX_PAGES} pages in ${method}`);
+  throw unusable(connector, `gave more than ${MAX_PAGES} pages of ${method}`);
 }
 
-/** A page may be large: it is held all the same, up to what a whole list may be. */
-async function hold(
-  reply: SmallResult | LargeResult | ErrorReply,
+async function readWhole(
+  { resultChunks }: LargeResult,
   connector: ConnectorId,
   method: string,
-): Promise<SmallResult | ErrorReply> {
-  if (!('resultChunks' in reply)) return reply;
+  room: number,
+): Promise<SmallResult> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of reply.resultChunks) {
+  for await (const chunk of resultChunks) {
     size += chunk.length;
-    if (size > MAX_LISTING) throw unusable(connector, `lists more than ${MAX_LISTING} characters in ${method}`);
+    // Leaving early ends the exchange.
+    if (size > room) throw tooMuch(connector, method);
     chunks.push(chunk);
   }
   const resultText = Buffer.concat(chunks).toString('utf8');
-  if (isLargeAndDeep(resultText, MAX_DEPTH)) throw unusable(connector, `nests its answer to ${method} too deep`);
+  if (isLargeAndDeep(resultText, MAX_LEVELS))
+    throw unusable(connector, `replied to ${method} with what is nested too deep`);
   return { result: JSON.parse(resultText) as JsonObject, resultText };
 }
+
+function refused(connector: ConnectorId, method: string, { error }: ErrorReply): RemitError {
+  return new RemitError('ERR_CONNECTOR_PROTOCOL', `${connector} refused ${method}: ${error.message} (${error.code})`, {
+    where: `connectors.${connector}`,
+    hint: 'Run the server by hand to see why it does not list what it has.',
+  });
+}
+
+const tooMuch = (connector: ConnectorId, method: string): RemitError =>
+  unusable(connector, `replies to ${method} with more than ${MAX_LISTING} bytes`);
 
 function unusable(connector: ConnectorId, what: string): RemitError {
   return new RemitError('ERR_CONNECTOR_PROTOCOL', `${connector} ${what}`, {

@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import { type GovernedTool, looksSecret, type ToolDefinition } from '../../domain/tool.ts';
+import type { GovernedTool, ToolDefinition } from '../../domain/tool.ts';
 import { type ParamHeader, paramHeadersOf, textOf } from '../edge/modern/param-headers.ts';
 import type { Gateway } from '../gateway.ts';
 
@@ -29,7 +29,7 @@ export function paramHeadersFor(gateway: Gateway, item: GovernedTool, args: Json
 
 function withoutSecrets(gateway: Gateway, { ref, definition }: GovernedTool): readonly ParamHeader[] {
   const declared = paramHeadersOf(definition);
-  const kept = declared.filter(({ path }) => !path.some(looksSecret));
+  const kept = declared.filter(({ isSecret }) => !isSecret);
   if (kept.length < declared.length) {
     gateway.log.warn(
       { tool: ref },

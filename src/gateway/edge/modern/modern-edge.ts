@@ -10,7 +10,6 @@ import { createReply, type Reply, type ReplyOptions } from '../reply.ts';
 import { faultAnswer, sendAnswer, unwritableAnswer } from '../send-answer.ts';
 import type { LargeAnswer } from '../write-large.ts';
 import { discoverResult } from './discover.ts';
-import { findTool } from './find-tool.ts';
 import type { ModernParts } from './modern-parts.ts';
 import { ModernRequest } from './modern-request.ts';
 import { findParamMismatch, paramHeadersOf } from './param-headers.ts';
@@ -70,7 +69,7 @@ export function createModernEdge(parts: ModernParts): EraEdge {
     if (headers['mcp-protocol-version'] === undefined) return 'header MCP-Protocol-Version is missing';
     const mismatch = findNameMismatch(method, params, headers, true);
     if (mismatch !== undefined || method !== 'tools/call' || typeof params.name !== 'string') return mismatch;
-    const tool = findTool(gateway.catalogue, scope, params.name);
+    const tool = gateway.catalogue.find('tool', params.name, scope);
     // Of a tool that nobody may see, nothing is said.
     if (tool?.status !== 'described') return undefined;
     const declared = paramHeadersOf(tool.definition);

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonObject } from '../../../domain/json.ts';
-import type { ToolDefinition } from '../../../domain/tool.ts';
+import { looksSecret, type ToolDefinition } from '../../../domain/tool.ts';
 import { decodeHeaderValue } from '../header-value.ts';
 
 /** An argument that a tool's `inputSchema` marks with `x-mcp-header`: clients repeat it as a header. */
@@ -11,6 +11,8 @@ export interface ParamHeader {
   readonly header: string;
   /** Names of members from the arguments down. */
   readonly path: readonly string[];
+  /** It repeats what may be a secret: clients are not told to, and it does not go on to the connector (attack A15). */
+  readonly isSecret: boolean;
 }
 
 /** RFC 9110 §5.6.2. */
@@ -43,7 +45,7 @@ function collect(schema: unknown, path: readonly string[], found: ParamHeader[])
     const at = [...path, key];
     const name = property['x-mcp-header'];
     if (typeof name === 'string' && TOKEN.test(name)) {
-      found.push({ name, header: `mcp-param-${name.toLowerCase()}`, path: at });
+      found.push({ name, header: `mcp-param-${name.toLowerCase()}`, path: at, isSecret: at.some(looksSecret) });
     }
     collect(property, at, found);
   }
@@ -60,14 +62,17 @@ export function findParamMismatch(
   args: unknown,
   headers: IncomingHttpHeaders,
 ): string | undefined {
-  for (const { name, header, path } of declared) {
+  for (const { name, header, path, isSecret } of declared) {
     const said = headers[header] as string | undefined;
     const text = textOf(valueAt(args, path));
     if (text === undefined) {
       if (said !== undefined) return `header Mcp-Param-${name} is given and its argument ${path.join('.')} is not`;
       continue;
     }
-    if (said === undefined) return `header Mcp-Param-${name} is missing`;
+    if (said === undefined) {
+      if (isSecret) continue;
+      return `header Mcp-Param-${name} is missing`;
+    }
     const decoded = decodeHeaderValue(said);
     if (decoded === undefined) return `header Mcp-Param-${name} is not valid base64`;
     if (decoded !== text && !isSameNumber(decoded, valueAt(args, path))) {

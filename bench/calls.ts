@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto';
+import { median } from './load.ts';
+import { fsyncMs, interleave, measure, ratioOf, report, type Sample, type Variant } from './measure.ts';
+import { MEASURED_CORE, residentMib, startNode } from './processes.ts';
+import { type BenchGateway, type PartResult, type Setting, startBenchGateway } from './set-up.ts';
+
+const MOST_REUSED = 1.7;
+const MOST_FRESH = 3.5;
+/** What one call may take longer than the bare pass-through, beyond one durable append. */
+const MOST_ADDED_MS = 0.15;
+const VALUES = 16;
+
+/**
+ * What one governed call costs, against the least that a Node proxy does, in one interleaved run. CPU time of the measured process per call,
+ * and ratios; absolute latencies say more about the machine than about Remit. Arguments differ from call to call.
+ *
+ *   re-used   16 values of the argument that the policy reads: the engine answers from memory
+ *   fresh     another value each call: the policy is evaluated anew
+ */
+export async function measureCalls(setting: Setting): Promise<PartResult> {
+  const { isQuick, say } = setting;
+  const count = Number(process.env.BENCH_ROUNDS ?? (isQuick ? 3 : 5));
+  const calls = Number(process.env.BENCH_CALLS ?? (isQuick ? 3_000 : 8_000));
+  const bare = await startNode(['dist/bench/bare-proxy.js', setting.backendOrigin, setting.token], {
+    core: MEASURED_CORE,
+  });
+  setting.closers.push(() => bare.stop());
+  const gateway = await startBenchGateway(setting);
+  const headers = await gateway.openTask();
+  const run = randomBytes(4).toString('hex');
+  let serial = 0;
+  const remit = { origin: gateway.url, headers, tool: 'echo__echo', pid: gateway.pid };
+  const few = (index: number): string => `v${index % VALUES}`;
+  const variants: readonly Variant[] = [
+    {
+      name: 'bare pass-through',
+      origin: `http://127.0.0.1:${bare.ready.port}`,
+      headers: {},
+      tool: 'echo',
+      pid: bare.pid,
+      value: few,
+    },
+    { ...remit, name: 'Remit, re-used', value: few },
+    { ...remit, name: 'Remit, fresh', value: () => `f${run}${serial++}` },
+  ];
+  const [, reusedOne, freshOne] = variants as [Variant, Variant, Variant];
+
+  // Warm-up, not counted; and what the engine did meanwhile.
+  for (const variant of variants) await measure(variant, calls, 64);
+  say(
+    `re-use of policy answers: ${await reuseRate(gateway, reusedOne, calls)} with ${VALUES} values, ${await reuseRate(gateway, freshOne, calls)} with another each call`,
+  );
+
+  const before = residentMib(gateway.pid);
+  const loaded = await interleave(variants, { count, calls, concurrency: 64 });
+  say(report('concurrency 64', variants, loaded));
+  const syncs: number[] = [];
+  const alone = await interleave(variants, {
+    count,
+    calls: Math.ceil(calls / 8),
+    concurrency: 1,
+    between: async () => void syncs.push(await fsyncMs(gateway.folder, 100)),
+  });
+  say(report('concurrency 1', variants, alone));
+  say(`resident memory of the gateway: ${before.toFixed(0)} → ${residentMib(gateway.pid).toFixed(0)} MiB`);
+
+  const [reused, fresh] = [ratioOf(loaded.rows, 1), ratioOf(loaded.rows, 2)];
+  const added = median(alone.rows.map((row) => (row[1] as Sample).p50 - (row[0] as Sample).p50));
+  const fsync = median(syncs);
+  const us = (index: number): string => median(loaded.rows.map((row) => (row[index] as Sample).cpuUs)).toFixed(0);
+  return {
+    figure: `bare ${us(0)} µs, Remit re-used ${us(1)} µs (${reused.toFixed(2)}×), fresh ${us(2)} µs (${fresh.toFixed(2)}×) CPU per call at concurrency 64; at 1 it adds ${added.toFixed(2)} ms where one fsync takes ${fsync.toFixed(2)}`,
+    short: [
+      ...above('re-used', reused, MOST_REUSED, '×'),
+      ...above('fresh', fresh, MOST_FRESH, '×'),
+      ...above('added p50 at concurrency 1', added, fsync + MOST_ADDED_MS, ' ms'),
+    ],
+  };
+}
+
+async function reuseRate(gateway: BenchGateway, variant: Variant, calls: number): Promise<string> {
+  const before = await gateway.policyCounts();
+  await measure(variant, calls, 64);
+  const after = await gateway.policyCounts();
+  if (before === undefined || after === undefined) return 'unknown';
+  const [asked, reused] = [after.asked - before.asked, after.reused - before.reused];
+  return `${((100 * reused) / (asked + reused)).toFixed(1)}%`;
+}
+
+/** What to say of a figure that is over its bound; nothing of one that is not. A figure that is none is over every bound. */
+export function above(what: string, figure: number, most: number, unit: string): string[] {
+  return figure <= most ? [] : [`${what} ${figure.toFixed(2)}${unit} > ${most.toFixed(2)}${unit}`];
+}

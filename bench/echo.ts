@@ -1,0 +1,62 @@
+/** What both echo servers of the benchmark say, over HTTP and over stdio. */
+
+export interface EchoRequest {
+  readonly id?: unknown;
+  readonly method: string;
+  readonly params?: {
+    readonly protocolVersion?: string;
+    readonly arguments?: { readonly value?: string; readonly bytes?: number; readonly events?: number };
+    readonly _meta?: { readonly progressToken?: unknown };
+  };
+}
+
+const FILLER = 'x'.repeat(200);
+const large = new Map<number, string>();
+
+/** `result` or `error` of the answer. */
+export function answer({ method, params }: EchoRequest): { result: object } | { error: object } {
+  switch (method) {
+    case 'initialize':
+      return {
+        result: {
+          protocolVersion: params?.protocolVersion,
+          capabilities: { tools: {} },
+          serverInfo: { name: 'fake-echo', version: '1' },
+        },
+      };
+    case 'ping':
+      return { result: {} };
+    case 'tools/list':
+      return { result: { tools: [TOOL] } };
+    case 'tools/call':
+      return {
+        result: {
+          content: [{ type: 'text', text: `${params?.arguments?.value ?? ''} ${filler(params?.arguments?.bytes)}` }],
+        },
+      };
+    default:
+      return { error: { code: -32601, message: 'Method not found' } };
+  }
+}
+
+const TOOL = {
+  name: 'echo',
+  description: 'Echo a value.',
+  inputSchema: {
+    type: 'object',
+    properties: {
+      value: { type: 'string' },
+      call: { type: 'string' },
+      bytes: { type: 'integer' },
+      events: { type: 'integer' },
+    },
+    required: ['value'],
+  },
+};
+
+function filler(bytes: number | undefined): string {
+  if (bytes === undefined) return FILLER;
+  const text = large.get(bytes) ?? `xxx${'y'.repeat(bytes)}`;
+  large.set(bytes, text);
+  return text;
+}

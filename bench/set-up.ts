@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JWK } from 'jose';
+import { runRemit } from '../demo/run-remit.ts';
+import { writeAgentKey } from '../src/agent/agent-key.ts';
+import { openTaskSession } from '../src/agent/task-session.ts';
+import { callAdmin } from '../src/cli/admin-client.ts';
+import { placesOf } from '../src/compose/workspace.ts';
+import { loadConfig } from '../src/config/load-config.ts';
+import { MEASURED_CORE, OTHER_CORE, type Started, startNode } from './processes.ts';
+
+/** What a part of the benchmark is given, and what it says. */
+export interface Setting {
+  readonly isQuick: boolean;
+  /** Bearer token that the echo server wants. */
+  readonly token: string;
+  readonly backendOrigin: string;
+  /** Stopped, and folders removed, when the benchmark ends. */
+  readonly closers: (() => Promise<unknown>)[];
+  readonly say: (text: string) => void;
+}
+
+export interface PartResult {
+  /** For the last line. */
+  readonly figure: string;
+  /** What fell short, or could not be measured and should have been. */
+  readonly short: readonly string[];
+}
+
+export interface BenchGateway extends Started {
+  readonly url: string;
+  readonly folder: string;
+  /** Declares a task and gives the headers of a call under it. */
+  openTask(): Promise<Record<string, string>>;
+  /** Questions that the policy engine was asked, and answers that it gave again; undefined when the gateway does not say. */
+  policyCounts(): Promise<{ asked: number; reused: number } | undefined>;
+}
+
+export async function openSetting(isQuick: boolean): Promise<Setting> {
+  const token = randomBytes(24).toString('base64url');
+  const backend = await startNode(['dist/bench/echo-backend.js', token], { core: OTHER_CORE });
+  return {
+    isQuick,
+    token,
+    backendOrigin: `http://127.0.0.1:${backend.ready.port}`,
+    closers: [() => backend.stop()],
+    say: (text) => void process.stdout.write(`${text}\n`),
+  };
+}
+
+/**
+ * A gateway of its own with one agent, one connector and a policy that reads an argument; pinned to the core that is measured.
+ * @param more further top-level YAML of its configuration
+ */
+export async function startBenchGateway(
+  setting: Setting,
+  transport = httpTransport(setting),
+  more = '',
+): Promise<BenchGateway> {
+  const folder = await mkdtemp(join(tmpdir(), 'remit-bench-'));
+  setting.closers.push(() => rm(folder, { recursive: true, force: true }));
+  const config = await writeConfig(folder, transport, setting.token, more);
+  const gateway = await startNode(['bin/remit.js', 'up', '--config', config, '--json', '--log-level', 'error'], {
+    core: MEASURED_CORE,
+  });
+  setting.closers.push(() => gateway.stop());
+  const url = String(gateway.ready.url);
+  const key = JSON.parse(await readFile(join(folder, 'bench.key.json'), 'utf8')) as JWK;
+  const { socket } = placesOf(await loadConfig(config));
+  return {
+    ...gateway,
+    url,
+    folder,
+    async openTask() {
+      const session = await openTaskSession({
+        gateway: url,
+        agent: 'bench',
+        key,
+        task: { declare: { template: 'bench' } },
+        clock: Date.now,
+      });
+      return { authorization: `Bearer ${await session.token()}` };
+    },
+    async policyCounts() {
+      return (await callAdmin<{ policy?: { asked: number; reused: number } }>(socket, 'status')).policy;
+    },
+  };
+}
+
+function httpTransport({ backendOrigin }: Setting): string {
+  return `    transport: { http: { url: "${backendOrigin}/mcp" } }
+    credential:
+      static: { secret: echo_token, exception: { owner: bench@example.com, reason: benchmark, expires: "2099-01-01T00:00:00Z" } }
+      ttlSeconds: 3600`;
+}
+
+async function writeConfig(folder: string, transport: string, token: string, more: string): Promise<string> {
+  const config = join(folder, 'remit.yaml');
+  await writeFile(
+    config,
+    `version: 1
+listen: { port: 0 }
+agents:
+  bench: { owner: bench@example.com, publicKeys: bench.jwks.json }
+connectors:
+  echo:
+    owner: bench@example.com
+${transport}
+    tools:
+      echo: { class: read, arguments: { value: string }, approvedBy: bench@example.com }
+templates:
+  bench: { owner: bench@example.com, purpose: measure, agents: [bench], classes: [read], tools: [echo/echo], calls: 1000000 }
+${more}`,
+  );
+  await mkdir(join(folder, 'policies'));
+  await writeFile(
+    join(folder, 'policies', 'bench.cedar'),
+    `@id("bench-reads")
+permit (principal == Remit::Agent::"bench", action in [Remit::Action::"discover", Remit::Action::"read"], resource);
+@id("no-secrets")
+forbid (principal, action == Remit::Action::"echo/echo", resource) when { context.args.value like "*secret*" };
+`,
+  );
+  await writeAgentKey('bench', {
+    privateKey: join(folder, 'bench.key.json'),
+    publicKeys: join(folder, 'bench.jwks.json'),
+  });
+  await runRemit(['secret', 'init', '--config', config]);
+  await runRemit(['secret', 'put', 'echo_token', '--config', config], token);
+  return config;
+}
