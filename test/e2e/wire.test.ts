@@ -52,7 +52,8 @@ beforeAll(async () => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => seen.push({ headers: request.headers, body: Buffer.concat(chunks).toString() }));
-    if (request.headers.authorization === `Bearer ${SECRET}`) void handler(request as Parameters<typeof handler>[0], response);
+    if (request.headers.authorization === `Bearer ${SECRET}`)
+      void handler(request as Parameters<typeof handler>[0], response);
     else response.writeHead(401).end();
   });
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));

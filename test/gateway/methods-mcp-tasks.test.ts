@@ -74,6 +74,19 @@ describe('McpTasks', () => {
     },
   );
 
+  it.each(['tasks/get', 'tasks/update', 'tasks/cancel'])(
+    '%s of a modern client that has not declared the extension: −32021, whatever the id',
+    async (method) => {
+      const fake = makeGateway({ reply });
+      const refused = await ask(fake, method, { taskId: 'x', inputResponses: {} }, { era: 'modern', capabilities: {} });
+      expect(refused.error).toMatchObject({
+        code: -32021,
+        data: { requiredCapabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } },
+      });
+      expect(fake.calls).toEqual([]);
+    },
+  );
+
   it('D1 they are decided on as the call that made them, with its arguments', async () => {
     const decided: unknown[] = [];
     let isAllowed = true;

@@ -57,8 +57,11 @@ function sealed({ gateway, caller }: FakeGateway): string {
 }
 
 function ask(fake: FakeGateway, method: string, params: JsonObject, more: Partial<ClientRequest> = {}) {
-  return handleMethod(fake.gateway, fake.caller(), makeClientRequest(method, params, more));
+  return handleMethod(fake.gateway, fake.caller(), makeClientRequest(method, params, { ...DECLARED, ...more }));
 }
+
+/** What a modern client must have declared to use McpTasks. */
+const DECLARED = { capabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } };
 
 const withParts = (more: FakeOptions = {}): FakeGateway => makeGateway({ tools: ITEMS, templates: TEMPLATES, ...more });
 
