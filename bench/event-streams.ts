@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Pool } from 'undici';
-import { cacheFolder } from './cache-folder.ts';
+import { unpackDebian } from '../harness/install.ts';
+import { freePort } from '../harness/service.ts';
 import { above } from './calls.ts';
 import { median, openSession, type Target } from './load.ts';
 import { cpuUs, MEASURED_CORE, startPinned } from './processes.ts';
@@ -83,7 +83,7 @@ async function perEvent(target: Target & { readonly pid: number }, calls: number
 
 /** nginx of the machine, or Debian's unpacked into a cache folder; undefined when there is none to be had. */
 async function startNginx(setting: Setting, folder: string): Promise<(Target & { pid: number }) | undefined> {
-  const program = findNginx();
+  const program = await findNginx();
   if (program === undefined) return undefined;
   const port = await freePort();
   mkdirSync(join(folder, 'nginx'), { recursive: true });
@@ -123,25 +123,12 @@ http {
   return undefined;
 }
 
-function findNginx(): string | undefined {
+async function findNginx(): Promise<string | undefined> {
   const runs = (program: string): boolean => spawnSync(program, ['-v']).status === 0;
   if (runs('nginx')) return 'nginx';
-  const cache = cacheFolder('nginx');
-  const unpacked = join(cache, 'usr', 'sbin', 'nginx');
-  if (runs(unpacked)) return unpacked;
-  if (spawnSync('apt-get', ['download', 'nginx'], { cwd: cache, timeout: 60_000 }).status !== 0) return undefined;
-  const [archive] = readdirSync(cache).filter((name) => name.endsWith('.deb'));
-  if (archive === undefined || spawnSync('dpkg', ['-x', archive, cache], { cwd: cache }).status !== 0) return undefined;
-  return runs(unpacked) ? unpacked : undefined;
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
+  const unpacked = await unpackDebian('nginx', ['nginx']).then(
+    (root) => join(root, 'usr/sbin/nginx'),
+    () => undefined,
+  );
+  return unpacked !== undefined && runs(unpacked) ? unpacked : undefined;
 }

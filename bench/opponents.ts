@@ -1,31 +1,29 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheFolder } from './cache-folder.ts';
+import { installPackages } from '../harness/install.ts';
 import type { PartResult, Setting } from './set-up.ts';
 
 /** Without any policy, credential or record of their own. Exact versions, so that figures can be compared. */
-export const OPPONENTS = [
-  { name: 'mcp-proxy', version: '6.7.19' },
-  { name: 'supergateway', version: '4.0.0' },
-] as const;
+export const OPPONENTS = { 'mcp-proxy': '6.7.19', supergateway: '4.0.0' } as const;
 
 /**
  * Remit against what else brings a stdio server to HTTP, all in front of the same raw echo server. One of them listens on every interface:
  * so all run in a network namespace of their own (`unshare`), which has nothing but a loopback.
  */
 export async function measureOpponents(setting: Setting): Promise<PartResult> {
-  const folder = cacheFolder('opponents');
-  const problem = findProblem(folder);
-  if (problem !== undefined) {
+  const none = (problem: string): PartResult => {
     const figure = `no opponents (${problem})`;
     setting.say(`\n${figure}`);
     return { figure, short: [] };
+  };
+  if (spawnSync('unshare', ['-rn', 'ip', 'link', 'set', 'lo', 'up']).status !== 0) {
+    return none('unshare or ip is missing, or may not make a network namespace');
   }
+  const modules = await installPackages('opponents', OPPONENTS).catch(() => undefined);
+  if (modules === undefined) return none(`npm cannot fetch ${Object.keys(OPPONENTS).join(' and ')}`);
   const runner = fileURLToPath(new URL('run-opponents.js', import.meta.url));
   const script = 'ip link set lo up && exec "$@"';
-  const args = ['-rn', 'sh', '-c', script, 'sh', process.execPath, runner, folder, setting.isQuick ? 'quick' : 'full'];
+  const args = ['-rn', 'sh', '-c', script, 'sh', process.execPath, runner, modules, setting.isQuick ? 'quick' : 'full'];
   const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -37,17 +35,4 @@ export async function measureOpponents(setting: Setting): Promise<PartResult> {
   setting.say(`\n${lines.join('\n')}`);
   if (code !== 0) throw new Error(`the run against the opponents ended with ${code}`);
   return { figure, short: [] };
-}
-
-function findProblem(folder: string): string | undefined {
-  if (spawnSync('unshare', ['-rn', 'ip', 'link', 'set', 'lo', 'up']).status !== 0) {
-    return 'unshare or ip is missing, or may not make a network namespace';
-  }
-  const missing = OPPONENTS.filter(({ name }) => !existsSync(join(folder, 'node_modules', name, 'package.json')));
-  if (missing.length === 0) return undefined;
-  const names = OPPONENTS.map(({ name, version }) => `${name}@${version}`);
-  const args = ['install', '--prefix', folder, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', ...names];
-  return spawnSync('npm', args, { timeout: 180_000 }).status === 0
-    ? undefined
-    : `npm cannot fetch ${names.join(' and ')}`;
 }

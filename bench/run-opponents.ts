@@ -1,14 +1,14 @@
-/** Run by `opponents.ts` in a network namespace; `[folder] [quick|full]`. Its last line is the figure. */
+/** Run by `opponents.ts` in a network namespace; `[node_modules] [quick|full]`. Its last line is the figure. */
 import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Pool } from 'undici';
-import { freePort } from './event-streams.ts';
+import { freePort } from '../harness/service.ts';
 import { openSession } from './load.ts';
 import { interleave, measure, ratioOf, report, type Variant } from './measure.ts';
 import { canPin, MEASURED_CORE, OTHER_CORE, residentMib, startPinned } from './processes.ts';
 import { openSetting, type Setting, startBenchGateway } from './set-up.ts';
 
-const [, , folder = '', length = 'full'] = process.argv;
+const [, , modules = '', length = 'full'] = process.argv;
 const CONCURRENCY = 16;
 const START_MS = 20_000;
 
@@ -18,7 +18,7 @@ const echo = [
   process.execPath,
   resolve('dist/bench/stdio-echo.js'),
 ];
-const bin = (name: string, file: string): string => join(folder, 'node_modules', name, file);
+const bin = (name: string, file: string): string => join(modules, name, file);
 
 /** Starts one, waits until it opens a session, and gives it as a variant. */
 async function startOpponent(setting: Setting, name: string, command: (port: number) => string[]): Promise<Variant> {

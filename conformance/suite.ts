@@ -1,16 +1,15 @@
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { exists, run } from '../e2e/install.ts';
+import { exists, installPackages, run } from '../harness/install.ts';
 import { type Results, readResults } from './results.ts';
 
 export type Revision = '2025-11-25' | '2026-07-28';
 
 /** The official suite, pinned, and the Node that it needs (22 or newer), where ours is older. Neither is a dependency of Remit. */
-const SUITE = '@modelcontextprotocol/conformance@0.2.0-alpha.12';
+const SUITE = { '@modelcontextprotocol/conformance': '0.2.0-alpha.12' };
 const NODE = '22.23.3';
-const CACHE = resolve('node_modules/.cache/remit-conformance');
 const SCENARIO_TIMEOUT_MS = 20_000;
 const SET_TIMEOUT_MS = 600_000;
 
@@ -45,16 +44,20 @@ const requirementsFile = z.object({
 export async function prepareSuite(output: string): Promise<Suite> {
   const ownNode = Number(process.versions.node.split('.')[0]) >= 22;
   const nodePackage = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-  const wanted = [SUITE, ...(ownNode ? [] : [`${nodePackage}@${NODE}`])];
-  const stamp = join(CACHE, 'installed.json');
-  if ((await readFile(stamp, 'utf8').catch(() => '')) !== JSON.stringify(wanted)) await install(wanted, stamp);
-
-  const modules = join(CACHE, 'node_modules');
+  const modules = await installPackages('conformance', { ...SUITE, ...(ownNode ? {} : { [nodePackage]: NODE }) }).catch(
+    (error: unknown) => {
+      throw new Error(
+        `the conformance suite is not here and could not be installed. It needs the npm registry once; later runs are offline.\n${
+          error instanceof Error ? error.message : String(error)
+        }`,
+      );
+    },
+  );
   const folder = join(modules, '@modelcontextprotocol/conformance');
   const node = ownNode ? process.execPath : join(modules, nodePackage, 'bin/node');
   const script = join(folder, 'dist/index.js');
   for (const file of [node, script])
-    if (!(await exists(file))) throw new Error(`${file} is missing: delete ${CACHE} and run again with a network`);
+    if (!(await exists(file))) throw new Error(`${file} is missing: delete ${modules} and run again with a network`);
   return {
     node,
     script,
@@ -68,23 +71,6 @@ export async function prepareSuite(output: string): Promise<Suite> {
       };
     },
   };
-}
-
-async function install(packages: readonly string[], stamp: string): Promise<void> {
-  await mkdir(CACHE, { recursive: true });
-  await writeFile(join(CACHE, 'package.json'), '{"private":true}\n');
-  process.stdout.write(`installing ${packages.join(', ')} into ${CACHE}\n`);
-  await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...packages], {
-    cwd: CACHE,
-    timeoutMs: 300_000,
-  }).catch((error: unknown) => {
-    throw new Error(
-      `the conformance suite is not here and could not be installed. It needs the npm registry once; later runs are offline.\n${
-        error instanceof Error ? error.message : String(error)
-      }`,
-    );
-  });
-  await writeFile(stamp, JSON.stringify(packages));
 }
 
 /** Runs every server scenario of a revision against a URL. A failed check is a result, not an error. */

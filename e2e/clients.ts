@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { installPackages, run } from '../harness/install.ts';
 import { startFakeModelApi } from './fake-model-api.ts';
-import { installPackages, run } from './install.ts';
 
 /** A real MCP client that reaches Remit as its user would set it up. */
 export interface ClientCase {

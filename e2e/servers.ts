@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
+import { installPackages, run, unpackDebian } from '../harness/install.ts';
+import { freePort, startService } from '../harness/service.ts';
 import { startPostgres } from '../test/support/embedded-postgres.ts';
 import { notionAnswers, sentryAnswers, startFakeHost } from './fake-hosts.ts';
-import { installPackages, run, unpackDebian } from './install.ts';
-import { type Service, startService } from './service.ts';
 
 /** One real MCP server behind Remit, and one call of it that proves that it did its work. */
 export interface ServerCase {
@@ -302,15 +301,4 @@ export async function prepareServers(folder: string): Promise<Prepared> {
       for (const closer of closers.reverse()) await closer().catch(() => {});
     },
   };
-}
-
-export type { Service };
-
-/** A port that was free a moment ago: for programs that do not take 0. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
 }

@@ -98,7 +98,8 @@ export async function buildWire(parts: WireParts): Promise<Wire> {
     random,
   });
   const rounds = createRounds({ sealer, clock, schedule, random, log, ...ROUNDS });
-  const underWay = new Map<AgentId, number>();
+  /** One entry a registered agent, kept: calls come and go, agents do not. */
+  const underWay = new Map<AgentId, { count: number }>();
 
   return {
     connections,
@@ -107,15 +108,18 @@ export async function buildWire(parts: WireParts): Promise<Wire> {
     rounds,
     clientFeatures,
     enter(agent) {
-      const count = underWay.get(agent) ?? 0;
-      if (count >= limits.callsPerAgent) return false;
-      underWay.set(agent, count + 1);
+      let calls = underWay.get(agent);
+      if (calls === undefined) {
+        calls = { count: 0 };
+        underWay.set(agent, calls);
+      }
+      if (calls.count >= limits.callsPerAgent) return false;
+      calls.count += 1;
       return true;
     },
     leave(agent) {
-      const count = underWay.get(agent) ?? 0;
-      if (count > 1) underWay.set(agent, count - 1);
-      else underWay.delete(agent);
+      const calls = underWay.get(agent);
+      if (calls !== undefined) calls.count -= 1;
     },
     endTask(task) {
       rounds.endTask(task);

@@ -3,6 +3,7 @@ import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../adapters/upstreams/probe-sandbox.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
+import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { createJournalAccess } from './journal-access.ts';
 import { readPolicies } from './policies.ts';
 import type { Workspace } from './workspace.ts';
@@ -76,6 +77,11 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
         return { state: 'warn', what: 'there is none yet', hint: 'It is made at the first `remit up`.' };
       throw error;
     }
+  });
+  await check('open files', async () => {
+    const { needed, available, problem } = checkLimits(workspace.config, await readOpenFilesLimit());
+    if (problem !== undefined) return { state: 'warn', ...problem };
+    return { what: `${needed} at most, of ${available ?? 'any number'} that a process started like this one may have` };
   });
   const path = system.environment('PATH') ?? '';
   const plan = await probeContainment(path);

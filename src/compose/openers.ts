@@ -3,6 +3,7 @@ import { type Containment, createContainment } from '../adapters/upstreams/conta
 import { createHttpOpener } from '../adapters/upstreams/http-upstream.ts';
 import { createSseOpener } from '../adapters/upstreams/sse-upstream.ts';
 import { createStdioOpener } from '../adapters/upstreams/stdio-upstream.ts';
+import type { RecordEntry } from '../audit/recorder.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { ConnectorId } from '../domain/ids.ts';
 import type { UpstreamOpener } from '../seams/upstream.ts';
@@ -14,6 +15,7 @@ export type ClosableOpener = UpstreamOpener & { close(): Promise<void> };
 export async function buildOpeners(
   { estate, loaded, places, system }: Workspace,
   version: string,
+  recordLater: (entry: RecordEntry) => void,
 ): Promise<{ openers: ReadonlyMap<ConnectorId, ClosableOpener>; containment: Containment }> {
   const containment = await createContainment({
     random: system.random,
@@ -25,11 +27,11 @@ export async function buildOpeners(
   const common = { clientInfo: { name: 'remit', version }, schedule: system.schedule };
   const openers = new Map<ConnectorId, ClosableOpener>();
   for (const { id, config } of estate.connectors.values()) {
-    openers.set(id, openerOf(config));
+    openers.set(id, openerOf(id, config));
   }
   return { openers, containment };
 
-  function openerOf({ transport, protocol }: ConnectorConfig): ClosableOpener {
+  function openerOf(connector: ConnectorId, { transport, protocol }: ConnectorConfig): ClosableOpener {
     if ('http' in transport) return createHttpOpener({ ...transport.http, protocol, ...common });
     if ('sse' in transport) return createSseOpener({ ...transport.sse, ...common });
     const { command, environment, workingDirectory, sandbox, allowInlineCode } = transport.stdio;
@@ -46,6 +48,16 @@ export async function buildOpeners(
         readWrite: sandbox.readWrite.map(loaded.resolvePath),
         hidden: [places.data],
       },
+      onStarted: ({ task, pid, package: found }) =>
+        recordLater({
+          type: 'connector_started',
+          connector,
+          task,
+          detail: {
+            pid,
+            ...(found && { package: found.name, version: found.version, digest: `sha256:${found.digest}` }),
+          },
+        }),
       ...common,
     });
   }

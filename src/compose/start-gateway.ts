@@ -18,6 +18,7 @@ import { adminOperations } from './admin-operations.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint } from './build-endpoint.ts';
 import { buildWire } from './build-wire.ts';
+import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
@@ -116,7 +117,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         reason === 'renewed' ? connections.retireLease(lease.id) : connections.closeLease(lease.id),
     });
 
-    const { openers, containment } = await buildOpeners(workspace, version);
+    const { openers, containment } = await buildOpeners(workspace, version, recordLater);
     closers.push(async () => {
       await Promise.all([...openers.values()].map((opener) => opener.close()));
       await containment.close();
@@ -185,7 +186,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       leases.close();
     });
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
-    const http = await openHttpServer(config.listen.host, config.listen.port, schedule);
+    const { maxConnections, problem } = checkLimits(config, await readOpenFilesLimit());
+    if (problem !== undefined) log.warn({ hint: problem.hint }, problem.what);
+    const http = await openHttpServer(config.listen.host, config.listen.port, schedule, { maxConnections });
     closers.push(() => http.close());
     const url = (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '');
     const resource = `${url}/mcp`;

@@ -43,13 +43,20 @@ export class RemitError extends Error {
   readonly hint: string | undefined;
   /** Where: a file with line, a configuration path, an address. */
   readonly where: string | undefined;
+  /** Of a call to a connector: not a byte of it was written, so that it certainly had no effect. */
+  readonly isUnsent: boolean;
 
-  constructor(code: ErrorCode, message: string, more: { hint?: string; where?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    more: { hint?: string; where?: string; cause?: unknown; isUnsent?: boolean } = {},
+  ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'RemitError';
     this.code = code;
     this.hint = more.hint;
     this.where = more.where;
+    this.isUnsent = more.isUnsent ?? false;
   }
 }
 

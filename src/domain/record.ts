@@ -9,6 +9,7 @@ export const RECORD_TYPES = [
   'token_issued',
   'authentication_refused',
   'discovery',
+  'connector_started',
   'decision',
   'credential_intended',
   'credential_issued',

@@ -41,14 +41,26 @@ export function withoutHidden(text: string): string {
 }
 
 /**
- * A JSON value with every text in it cleaned; names of members stay, because they are names of arguments.
+ * A JSON value with every text in it cleaned; names of members stay, because they are names of arguments. The very same value when it is clean,
+ * as most are.
  * @throws RangeError when it is nested too deep
  */
 export function withoutHiddenWithin(value: unknown): unknown {
   if (typeof value === 'string') return withoutHidden(value);
-  if (Array.isArray(value)) return value.map(withoutHiddenWithin);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutHiddenWithin(member)]));
+  if (Array.isArray(value)) {
+    const items = value.map(withoutHiddenWithin);
+    return items.some((item, at) => item !== value[at]) ? items : value;
+  }
+  const object = value as Record<string, unknown>;
+  let clean: Record<string, unknown> | undefined;
+  for (const name of Object.keys(object)) {
+    const member = withoutHiddenWithin(object[name]);
+    if (member === object[name]) continue;
+    clean ??= { ...object };
+    clean[name] = member;
+  }
+  return clean ?? value;
 }
 
 function escapeUnits(found: string): string {

@@ -14,6 +14,7 @@ import {
 } from './bridge/client-features.ts';
 import type { Hub } from './events/hub.ts';
 import type { ClientFeature } from './gateway.ts';
+import { needlesOf } from './stages/withhold-secrets.ts';
 import { NOTHING, TaskConnection } from './task-connection.ts';
 
 /** What a caller needs of a connection. */
@@ -109,7 +110,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
         cancellation: entry.callOff,
         prefer: entry.prefer,
         clientCapabilities: capabilitiesOf(entry.features),
-        events: options.hub?.eventsFor(task, connector),
+        events: options.hub?.eventsFor(task, connector, needlesOf(held)),
       });
     } catch (error) {
       drop();

@@ -69,6 +69,32 @@ function send(
   });
 }
 
+/**
+ * Sends the beginning of a request and waits for the answer. Whoever goes on sending what is refused already may find the connection closed
+ * before the answer has been read.
+ */
+function sendPart(headers: string[], body: string): Promise<Pick<Answer, 'status' | 'text'>> {
+  const url = new URL(gateway.url);
+  const own = ['Host', url.host, 'Authorization', `Bearer ${token}`, 'Content-Type', 'application/json'];
+  const all = [...own, 'Accept', 'application/json, text/event-stream', ...headers];
+  const options = { host: url.hostname, port: url.port, path: '/mcp', method: 'POST', headers: all, agent: false };
+  return new Promise((resolve, reject) => {
+    const call = request(options, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, text });
+        call.destroy();
+      });
+    });
+    call.on('error', reject);
+    call.flushHeaders();
+    if (body !== '') call.write(body);
+  });
+}
+
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 
 async function records(type: string): Promise<AuditRecord[]> {
@@ -174,6 +200,25 @@ describe('who asks', () => {
   });
 });
 
+it('what was started is on record: the process, and the package that it runs', async () => {
+  const list = { name: 'files__list_directory', arguments: { path: home.workspace } };
+  await send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: list }));
+  // One of the listing at the start came before: its process may have been gone before it could be looked at.
+  const started = await until(
+    async () => (await records('connector_started')).find((record) => record.task === task),
+    'it is recorded',
+  );
+  expect(started).toMatchObject({
+    connector: 'files',
+    detail: {
+      pid: expect.any(Number),
+      package: '@modelcontextprotocol/server-filesystem',
+      version: '2026.8.31',
+      digest: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+    },
+  });
+});
+
 describe('headers', () => {
   it('D4 a second Authorization header: 400', async () => {
     const answer = await send(PING, { headers: ['Authorization', `Bearer ${token}`, 'authorization', 'Bearer x'] });
@@ -242,12 +287,21 @@ describe('bodies', () => {
     });
   });
 
-  it('I3 larger than the bound: 413', async () => {
-    const answer = await send(
-      `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${'x'.repeat(4 * 1024 * 1024)}"}}`,
-    );
-    expect(answer).toMatchObject({ status: 413, body: { error: { message: expect.stringContaining('larger than') } } });
+  const BOUND = 4 * 1024 * 1024;
+  it.each([
+    ['as it says, before any of it has come', ['Content-Length', String(BOUND + 1)], ''],
+    ['as it turns out', ['Transfer-Encoding', 'chunked'], `{"x":"${'x'.repeat(BOUND)}`],
+  ])('I3 larger than the bound, %s: 413', async (_, headers, body) => {
+    const answer = await sendPart(headers, body);
+    expect(answer.status).toBe(413);
+    expect(answer.text).toContain('larger than');
     expect((await send(PING)).status).toBe(200);
+  });
+
+  it('I3 as large as the bound: read, and answered', async () => {
+    const [head, tail] = ['{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"', '"}}'];
+    const answer = await send(head + 'x'.repeat(BOUND - head.length - tail.length) + tail);
+    expect(answer.body).toEqual({ jsonrpc: '2.0', id: 1, result: {} });
   });
 
   it.each([

@@ -168,7 +168,11 @@ describe('a session of an MCP client over remit connect', () => {
     expect(closed.stdout).not.toContain('hello.txt');
   });
 
-  it('will not erase the key of a task that runs', async () => {
+  it('will not erase the key of a task that runs, nor one that is no task’s', async () => {
+    // What clients carry is sealed with it: without it no gateway of this store could go on.
+    expect(await runToFail(['audit', 'erase', 'state-key', '--config', home.config])).toMatchObject({
+      code: 'ERR_USAGE',
+    });
     expect(await runToFail(['audit', 'erase', task.id, '--config', home.config])).toMatchObject({
       code: 'ERR_USAGE',
       hint: expect.stringContaining('task end'),

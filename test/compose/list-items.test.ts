@@ -13,6 +13,8 @@ const NO_LOGIN = new RemitError('ERR_CONNECTOR_UNREACHABLE', 'the server exited:
 interface Server {
   readonly capabilities?: JsonObject;
   readonly lists?: Readonly<Record<string, JsonObject>>;
+  /** Over stdio where left out. */
+  readonly transport?: JsonObject;
   /** Whether it opens under this injection. */
   readonly opens?: (request: OpenUpstream) => boolean;
 }
@@ -27,7 +29,10 @@ function makeWorld(server: Server, credential?: 'static' | 'postgres', lease: 'g
     workspace: {
       store: { tasks },
       system: { clock: () => 1_000, random: (size: number) => new Uint8Array(size) },
-      estate: { tenant: TENANT },
+      estate: {
+        tenant: TENANT,
+        connectors: new Map([[CONNECTOR, { config: { transport: server.transport ?? { stdio: {} } } }]]),
+      },
     },
     openers: new Map([
       [
@@ -91,6 +96,12 @@ describe('the listing of a connector', () => {
     expect([...world.tasks.rows.values()]).toMatchObject([{ agent: 'remit', state: 'ended' }]);
   });
 
+  it('over HTTP in the era that needs no session', async () => {
+    const world = makeWorld({ transport: { http: {} }, lists: TOOLS });
+    await world.list();
+    expect(world.opened).toMatchObject([{ prefer: 'modern' }]);
+  });
+
   it('asks for no prompts and no resources of a server that has none', async () => {
     const world = makeWorld({ lists: TOOLS });
     await world.list();
@@ -113,7 +124,7 @@ describe('the listing of a connector', () => {
         workspace: {
           store: { tasks: createMemoryTasks() },
           system: { clock: () => 1, random: (size: number) => new Uint8Array(size) },
-          estate: { tenant: TENANT },
+          estate: { tenant: TENANT, connectors: new Map() },
         },
         openers: new Map(),
         issuers: new Map(),

@@ -1,15 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { join } from 'node:path';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import type { Client } from '@modelcontextprotocol/client';
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { writeAgentKey } from '../../src/agent/agent-key.ts';
-import { endAll, makeFolder, run, runJson, startUp, type Up } from '../cli/remit.ts';
+import { endAll, startUp, type Up } from '../cli/remit.ts';
+import {
+  type ClientEra,
+  connectTo,
+  type Estate,
+  EXCEPTION,
+  makeClient,
+  makeEstate,
+  recordsOf,
+  takeTask,
+} from '../support/whole-gateway.ts';
 
 /** A whole gateway between the official client and an official server, over HTTP: what goes over the wire on either side. */
 const SECRET = `up_${randomBytes(20).toString('hex')}`;
@@ -17,7 +24,7 @@ const seen: { headers: IncomingMessage['headers']; body: string }[] = [];
 let upstream: Server;
 let gateway: Up;
 let token: string;
-let config: string;
+let estate: Estate;
 
 beforeAll(async () => {
   const handler = toNodeHandler(
@@ -57,20 +64,13 @@ beforeAll(async () => {
     else response.writeHead(401).end();
   });
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-  const folder = await makeFolder();
-  config = join(folder, 'remit.yaml');
-  const exception = '{ owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z" }';
-  await writeFile(
-    config,
-    `version: 1
-listen: { port: 0 }
-agents:
-  scribe: { owner: dana@shop.example, publicKeys: scribe.jwks.json }
-connectors:
+  estate = await makeEstate({
+    secrets: { notes_token: SECRET },
+    yaml: () => `connectors:
   notes:
     owner: dana@shop.example
     transport: { http: { url: "http://127.0.0.1:${(upstream.address() as AddressInfo).port}/mcp" } }
-    credential: { static: { secret: notes_token, exception: ${exception} } }
+    credential: { static: { secret: notes_token, exception: ${EXCEPTION} } }
     tools:
       add-note: { class: write, arguments: { text: string }, approvedBy: dana@shop.example }
       big: { class: read, approvedBy: dana@shop.example }
@@ -82,24 +82,14 @@ connectors:
 templates:
   note: { owner: dana@shop.example, purpose: keep notes, agents: [scribe], classes: [read, write], tools: ["notes/*"] }
 `,
-  );
-  await mkdir(join(folder, 'policies'));
-  await writeFile(
-    join(folder, 'policies', 'notes.cedar'),
-    `@id("scribe")
+    policy: `@id("scribe")
 permit (principal == Remit::Agent::"scribe", action, resource);
 @id("nothing-rude")
 forbid (principal, action == Remit::Action::"notes/add-note", resource) when { context.args.text like "*rude*" };
 `,
-  );
-  await writeAgentKey('scribe', {
-    privateKey: join(folder, '.remit', 'agents', 'scribe.key.json'),
-    publicKeys: join(folder, 'scribe.jwks.json'),
   });
-  await run(['secret', 'init', '--config', config]);
-  await run(['secret', 'put', 'notes_token', '--config', config], { input: SECRET });
-  gateway = await startUp(config);
-  ({ token } = await runJson<{ token: string }>(['token', '--agent', 'scribe', '--config', config]));
+  gateway = await startUp(estate.config);
+  ({ token } = await takeTask(estate, 'note'));
 });
 
 afterAll(async () => {
@@ -109,21 +99,8 @@ afterAll(async () => {
   await new Promise((resolve) => upstream?.close(resolve));
 });
 
-async function connectClient(era: 'legacy' | 'modern', path = '/mcp'): Promise<Client> {
-  const client = new Client(
-    { name: 'test', version: '1' },
-    { versionNegotiation: era === 'modern' ? { mode: { pin: '2026-07-28' } } : { mode: 'legacy' } },
-  );
-  const requestInit = { headers: { Authorization: `Bearer ${token}` } };
-  await client.connect(new StreamableHTTPClientTransport(new URL(gateway.url + path), { requestInit }));
-  return client;
-}
-
-const outcomes = async (): Promise<{ detail: Record<string, unknown> }[]> =>
-  (await run(['audit', 'tail', '-n', '50', '--json', '--type', 'outcome', '--config', config])).stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as { detail: Record<string, unknown> });
+const connectClient = (era: ClientEra, path = '/mcp'): Promise<Client> =>
+  connectTo(makeClient(era), gateway, token, path);
 
 describe.each(['legacy', 'modern'] as const)('a %s client of the official SDK', (era) => {
   it('lists and calls tools, resources and prompts, under prefixed names', async () => {
@@ -163,7 +140,7 @@ describe.each(['legacy', 'modern'] as const)('a %s client of the official SDK', 
     const reply = await client.callTool({ name: 'notes__big', arguments: { size: 2_000_000 } });
     expect((reply.content as { text: string }[])[0]?.text).toHaveLength(2_000_000);
     await client.close();
-    expect((await outcomes()).at(-1)?.detail).toMatchObject({ status: 'ok' });
+    expect((await recordsOf(estate, 'outcome')).at(-1)?.detail).toMatchObject({ status: 'ok' });
   });
 
   it('L6 never gets the credential, small result or large', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Cancellation } from '../../src/domain/cancellation.ts';
+import { RemitError } from '../../src/domain/errors.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { unsealMcpTask } from '../../src/gateway/bridge/handles.ts';
 import { inputMembers } from '../../src/gateway/bridge/request-state.ts';
@@ -317,6 +318,17 @@ describe('a legacy client and a modern upstream', () => {
     const sent = sendBridged(gateway, upstream, { ...CALL, client }, makeTo(makeRequest('legacy')));
     await expect(sent).rejects.toMatchObject({ code: 'ERR_CONNECTOR_TIMEOUT' });
     expect(upstream.calls.map(({ timeoutMs }) => timeoutMs)).toEqual([1_000, 600, 200]);
+  });
+
+  it('I2: a later round that could not be written does not pass for a call that had no effect', async () => {
+    const { gateway } = makeParts();
+    const unsent = new RemitError('ERR_CONNECTOR_UNREACHABLE', 'gone', { isUnsent: true });
+    const upstream = makeUpstream('modern', (_call, n) => (n === 0 ? round({ a: ELICIT }) : Promise.reject(unsent)));
+    const client = { notify() {}, ask: async (): Promise<ClientAnswer> => ({ result: { action: 'accept' } }) };
+    const send = () => sendBridged(gateway, upstream, { ...CALL, client }, makeTo(makeRequest('legacy')));
+    await expect(send()).rejects.toMatchObject({ code: 'ERR_CONNECTOR_UNREACHABLE', isUnsent: false });
+    // Of the first round, it does.
+    await expect(send()).rejects.toBe(unsent);
   });
 
   it('a server that only wants to be asked again is, after a pause', async () => {

@@ -73,7 +73,7 @@ describe('changed lists', () => {
     const deaf = makeSink();
     const sinks = [tools, onlyShop, onlyDocs, otherTask, deaf];
     for (const sink of sinks) hub.add(sink);
-    hub.eventsFor(A, SHOP).notification('notifications/tools/list_changed', {});
+    hub.eventsFor(A, SHOP, []).notification('notifications/tools/list_changed', {});
     await time.advance(249);
     expect(listed).toEqual([]);
     await time.advance(2);
@@ -86,7 +86,7 @@ describe('changed lists', () => {
 
   it('I3: a server that floods costs, after the first four, one listing in five seconds, and the last announcement is not lost', async () => {
     const { hub, time, listed } = makeHub();
-    const events = hub.eventsFor(A, SHOP);
+    const events = hub.eventsFor(A, SHOP, []);
     const flood = async (ms: number) => {
       for (let at = 0; at < ms; at += 50) {
         events.notification('notifications/tools/list_changed', {});
@@ -102,7 +102,7 @@ describe('changed lists', () => {
     await time.advance(60_000);
     expect(listed.length).toBe(before + 1);
     expect(time.pending).toBe(0);
-    hub.eventsFor(A, DOCS).notification('notifications/prompts/list_changed', {});
+    hub.eventsFor(A, DOCS, []).notification('notifications/prompts/list_changed', {});
     await time.advance(251);
     expect(listed.at(-1)).toBe('docs prompts');
   });
@@ -112,13 +112,13 @@ describe('changed lists', () => {
       onListChanged: async (connector, kind) => {
         runs.push(kind);
         if (runs.length === 1) {
-          hub.eventsFor(A, connector).notification('notifications/resources/list_changed', {});
+          hub.eventsFor(A, connector, []).notification('notifications/resources/list_changed', {});
           throw new Error('server is down');
         }
       },
     });
     const runs: ListKind[] = [];
-    hub.eventsFor(A, SHOP).notification('notifications/tools/list_changed', {});
+    hub.eventsFor(A, SHOP, []).notification('notifications/tools/list_changed', {});
     await time.advance(300);
     expect(runs).toEqual(['tools']);
     expect(logged).toMatchObject([{ error: 'server is down' }]);
@@ -138,14 +138,14 @@ describe('resources', () => {
     const sinks = [mine, scoped, elsewhere, another, other];
     for (const sink of sinks) hub.add(sink);
     hub
-      .eventsFor(A, DOCS)
+      .eventsFor(A, DOCS, [])
       .notification(UPDATED, { uri: 'docs:a', _meta: { 'io.modelcontextprotocol/subscriptionId': 9 } });
     expect(sinks.map(({ heard }) => heard.length)).toEqual([1, 1, 0, 0, 0]);
     expect(mine.heard[0]).toEqual([UPDATED, { uri: 'docs:a' }]);
     // A server that speaks for a resource of another one.
-    hub.eventsFor(A, SHOP).notification(UPDATED, { uri: 'docs:a' });
+    hub.eventsFor(A, SHOP, []).notification(UPDATED, { uri: 'docs:a' });
     expect(mine.heard).toHaveLength(1);
-    hub.eventsFor(A, DOCS).notification(UPDATED, { uri: 5 });
+    hub.eventsFor(A, DOCS, []).notification(UPDATED, { uri: 5 });
     expect(mine.heard).toHaveLength(1);
   });
 
@@ -178,7 +178,7 @@ describe('fault 32: what belongs to a request reaches nobody outside it', () => 
     const { hub, time, listed, logged } = makeHub();
     const sink = makeSink({ kinds: ['tools'], uris: ['docs:a'] });
     hub.add(sink);
-    hub.eventsFor(A, SHOP).notification(method, { progressToken: 1, requestId: 1, progress: 1 });
+    hub.eventsFor(A, SHOP, []).notification(method, { progressToken: 1, requestId: 1, progress: 1 });
     await time.advance(10_000);
     expect(sink.heard).toEqual([]);
     expect(listed).toEqual([]);
@@ -197,7 +197,7 @@ describe('fault 32: what belongs to a request reaches nobody outside it', () => 
         makeSink({ task: B }),
       ];
       for (const sink of sinks) hub.add(sink);
-      hub.eventsFor(A, SHOP).notification(method, { level: 'info', data: 'x' });
+      hub.eventsFor(A, SHOP, []).notification(method, { level: 'info', data: 'x' });
       expect(sinks.map(({ heard }) => heard.length)).toEqual([1, 1, 0, 0, 0]);
     },
   );
@@ -209,14 +209,14 @@ describe('fault 32: what belongs to a request reaches nobody outside it', () => 
     hub.add(legacy);
     hub.add(modern);
     hub.knowMcpTask(A, SHOP, 'inner', 'r1.sealed');
-    const events = hub.eventsFor(A, SHOP);
+    const events = hub.eventsFor(A, SHOP, []);
     events.notification('notifications/tasks/status', { taskId: 'inner', status: 'completed' });
     expect(legacy.heard).toEqual([['notifications/tasks/status', { taskId: 'r1.sealed', status: 'completed' }]]);
     events.notification('notifications/tasks', { taskId: 'inner', status: 'completed' });
     expect(modern.heard).toEqual([['notifications/tasks', { taskId: 'r1.sealed', status: 'completed' }]]);
     events.notification('notifications/tasks', { taskId: 'unknown' });
-    hub.eventsFor(A, DOCS).notification('notifications/tasks', { taskId: 'inner' });
-    hub.eventsFor(B, SHOP).notification('notifications/tasks', { taskId: 'inner' });
+    hub.eventsFor(A, DOCS, []).notification('notifications/tasks', { taskId: 'inner' });
+    hub.eventsFor(B, SHOP, []).notification('notifications/tasks', { taskId: 'inner' });
     expect(modern.heard).toHaveLength(1);
     for (let at = 0; at < 300; at++) hub.knowMcpTask(A, SHOP, `t${at}`, `h${at}`);
     expect(hub.handleOf(A, SHOP, 'inner')).toBeUndefined();
@@ -233,9 +233,52 @@ describe('fault 32: what belongs to a request reaches nobody outside it', () => 
     const sink = makeSink();
     hub.add(broken);
     hub.add(sink);
-    hub.eventsFor(A, SHOP).notification('notifications/message', { data: 1 });
+    hub.eventsFor(A, SHOP, []).notification('notifications/message', { data: 1 });
     expect(sink.heard).toHaveLength(1);
     expect(logged).toHaveLength(1);
+  });
+});
+
+describe('what servers say outside requests is looked through', () => {
+  const needles = [{ value: 'hunter2-hunter2', inJson: 'hunter2-hunter2' }];
+
+  it('L6, A25: neither the credential of the connection nor hidden characters reach a client', () => {
+    const { hub } = makeHub();
+    const sink = makeSink({ uris: ['shop:a'] });
+    hub.add(sink);
+    const { notification } = hub.eventsFor(A, SHOP, needles);
+    notification('notifications/message', {
+      level: 'info',
+      data: { said: ['key hunter2-hunter2', 'a\u200bb\u{e0041}'] },
+    });
+    notification(UPDATED, { uri: 'shop:a', title: 'hunter2-hunter2' });
+    expect(sink.heard).toEqual([
+      ['notifications/message', { level: 'info', data: { said: ['key [withheld by Remit: a credential]', 'ab'] } }],
+      [UPDATED, { uri: 'shop:a', title: '[withheld by Remit: a credential]' }],
+    ]);
+  });
+
+  it('A04: what is nested too deep to be looked through is dropped', () => {
+    const { hub } = makeHub();
+    const sink = makeSink();
+    hub.add(sink);
+    let data: unknown = 'x';
+    for (let depth = 0; depth < 100_000; depth += 1) data = [data];
+    hub.eventsFor(A, SHOP, needles).notification('notifications/message', { data });
+    expect(sink.heard).toEqual([]);
+  });
+
+  it('L6: a question is handed on with what must not be in it', async () => {
+    const given: unknown[] = [];
+    const { hub } = makeHub({
+      question: (...all) => {
+        given.push(all[4]);
+        return { error: { code: -32603, message: 'no' } };
+      },
+    });
+    hub.add(makeSink({ ask: async () => ({ result: {} }) }));
+    await hub.eventsFor(A, SHOP, needles).ask('roots/list', {});
+    expect(given).toEqual([needles]);
   });
 });
 
@@ -247,7 +290,7 @@ describe('questions outside requests', () => {
     },
   });
   const ask = (hub: ReturnType<typeof createHub>, method = 'roots/list', connector: ConnectorId = SHOP) =>
-    hub.eventsFor(A, connector).ask(method, {});
+    hub.eventsFor(A, connector, []).ask(method, {});
 
   it('go to a sink of the task that can be asked, once they are allowed', async () => {
     const { hub } = makeHub();
@@ -308,7 +351,7 @@ it('V2: the end of a task closes its streams and forgets its handles; the others
   hub.endTask(A);
   expect([mine.isClosed, other.isClosed]).toEqual([true, false]);
   expect(hub.handleOf(A, SHOP, 'inner')).toBeUndefined();
-  hub.eventsFor(A, SHOP).notification('notifications/message', {});
+  hub.eventsFor(A, SHOP, []).notification('notifications/message', {});
   expect(mine.heard).toEqual([]);
   hub.closeAll();
   expect(other.isClosed).toBe(true);

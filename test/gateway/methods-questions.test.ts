@@ -193,12 +193,27 @@ describe('questions of servers', () => {
     const fake = makeGateway();
     const { task } = fake.caller();
     const put = questionOutside(fake.gateway);
-    const question = await put(task.id, CONNECTOR, 'elicitation/create', FORM);
+    const question = await put(task.id, CONNECTOR, 'elicitation/create', FORM, []);
     if ('error' in question) throw new Error('refused');
     expect(await question.confirm()).toBe(true);
-    expect(await put(task.id, CONNECTOR, 'sampling/createMessage', {})).toHaveProperty('error');
+    expect(await put(task.id, CONNECTOR, 'sampling/createMessage', {}, [])).toHaveProperty('error');
     fake.end(task.id);
-    expect(await put(task.id, CONNECTOR, 'elicitation/create', FORM)).toHaveProperty('error');
+    expect(await put(task.id, CONNECTOR, 'elicitation/create', FORM, [])).toHaveProperty('error');
     expect(fake.records.map(({ detail }) => detail.verdict)).toEqual(['permit', 'permit', 'deny']);
+  });
+
+  it('L6, A25: outside a call too, a question has neither the credential nor hidden characters in it', async () => {
+    const fake = makeGateway();
+    const { task } = fake.caller();
+    const needles = [{ value: 'hunter2-hunter2', inJson: 'hunter2-hunter2' }];
+    const message = 'The key is hunter2-hunter2\u202e, right?';
+    const put = questionOutside(fake.gateway);
+    const question = await put(task.id, CONNECTOR, 'elicitation/create', { ...FORM, message }, needles);
+    if ('error' in question) throw new Error('refused');
+    expect(question.params.message).toBe('The key is [withheld by Remit: a credential], right?');
+    const url = 'https://shop.example/?key=hunter2-hunter2';
+    const refused = await put(task.id, CONNECTOR, 'elicitation/create', { mode: 'url', url, message: 'x' }, needles);
+    expect(refused).toHaveProperty('error');
+    expect(JSON.stringify(fake.records)).not.toContain('hunter2');
   });
 });

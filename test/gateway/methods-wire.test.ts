@@ -143,6 +143,32 @@ describe('outcomes are precise', () => {
     expect(outcome(fake)).toMatchObject({ status: 'unknown' });
   });
 
+  const unsent = new RemitError('ERR_CONNECTOR_UNREACHABLE', 'the connection was closed', { isUnsent: true });
+
+  it('not_forwarded when the connection was open and nothing was written to it', async () => {
+    const fake = makeGateway({ reply: () => Promise.reject(unsent) });
+    const { reply, recordOutcome } = await serve(fake, call());
+    recordOutcome();
+    expect(outcome(fake)).toMatchObject({ status: 'not_forwarded', problem: 'ERR_CONNECTOR_UNREACHABLE' });
+    expect(reply).toMatchObject({
+      refusal: { isForwarded: false, nextStep: expect.stringContaining('Nothing was sent') },
+    });
+  });
+
+  it('not_forwarded, and no word of trying again, when it was cancelled while it waited to be written', async () => {
+    const cancellation = new Cancellation();
+    const fake = makeGateway({
+      reply: async () => {
+        cancellation.cancel('the client went');
+        throw unsent;
+      },
+    });
+    const { reply, recordOutcome } = await serve(fake, call({}, { cancellation }));
+    recordOutcome();
+    expect(outcome(fake)).toMatchObject({ status: 'not_forwarded' });
+    expect(reply).toMatchObject({ refusal: { nextStep: 'Nothing was sent.' } });
+  });
+
   it('cancelled, with unknown effect, when the client gave it up', async () => {
     const cancellation = new Cancellation();
     const fake = makeGateway({

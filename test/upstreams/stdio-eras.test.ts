@@ -179,14 +179,14 @@ describe('what a stdio server says outside its replies', () => {
     await hanging;
   });
 
-  it('hears no change that nobody watches', async () => {
+  it('fault 33: hears of lists that have changed whether or not a client watches, and of no resource that nobody does', async () => {
     const events = hearer();
     const upstream = await open(opener({}), 'legacy', events);
     await call(upstream, 'change');
-    expect(events.told).toEqual([]);
+    expect(events.told).toEqual([['notifications/tools/list_changed', {}]]);
     await upstream.watch({ lists: true, resources: [] });
     await call(upstream, 'change');
-    expect(events.told).toEqual([['notifications/tools/list_changed', {}]]);
+    expect(events.told).toEqual(Array(2).fill(['notifications/tools/list_changed', {}]));
   });
 
   it('fault 33: subscribes again when a modern server ends the subscription', async () => {

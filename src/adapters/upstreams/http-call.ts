@@ -127,8 +127,13 @@ export class HttpCall extends PendingCall implements ExchangeSink {
     this.fail(fault);
   }
 
+  /** Taken up again means sent before; the exchange is another one then. */
+  protected override get wasSent(): boolean {
+    return this.exchange.isDispatched || this.#lastEventId !== undefined;
+  }
+
   protected override stop(error: Error, reason: 'timeout' | 'cancelled' | undefined): void {
-    const wasSent = this.exchange.isDispatched;
+    const { wasSent } = this;
     this.#cancelLater?.();
     this.#large?.fail(error);
     this.exchange.abort(error);

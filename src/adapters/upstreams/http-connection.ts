@@ -11,7 +11,7 @@ import { statusFault } from './http-faults.ts';
 import { answerText, type Incoming, ownAnswer } from './json-rpc.ts';
 import { PendingCall } from './pending-call.ts';
 import { SideExchange } from './side-exchange.ts';
-import { calledOff, unreachable } from './upstream-faults.ts';
+import { calledOff, unreachable, unsent } from './upstream-faults.ts';
 
 /** Deadline of what no caller waits for. Milliseconds. */
 const SIDE_TIMEOUT = 5_000;
@@ -133,8 +133,8 @@ export abstract class HttpConnection implements Upstream, HttpCallHost {
 
   /** Why a call cannot be made; undefined when it can. */
   protected refusalOf({ cancellation }: UpstreamCall): Error | undefined {
-    if (this.fault !== undefined) return this.fault;
-    return cancellation?.isCancelled ? calledOff(cancellation.reason, { where: this.where }) : undefined;
+    if (this.fault !== undefined) return unsent(this.fault);
+    return cancellation?.isCancelled ? unsent(calledOff(cancellation.reason, { where: this.where })) : undefined;
   }
 
   protected sendCall(call: HttpCall, headers: readonly string[], body: string): void {

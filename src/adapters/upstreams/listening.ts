@@ -5,6 +5,7 @@ import type { Watch } from '../../seams/upstream.ts';
 import type { ExchangeSink, HttpExchange } from './http-exchange.ts';
 import { isPassing } from './http-faults.ts';
 import { type Incoming, nextRequestId, readMessage } from './json-rpc.ts';
+import { filterOf, withoutTag } from './listen-filter.ts';
 import { HeldStream } from './reconnect.ts';
 import { protocolFault, timedOut } from './upstream-faults.ts';
 
@@ -101,18 +102,4 @@ export class Listening {
     this.#reject(error);
     this.close();
   }
-}
-
-function filterOf({ lists, resources }: Watch): JsonObject {
-  return {
-    ...(lists ? { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true } : {}),
-    ...(resources.length > 0 ? { resourceSubscriptions: resources } : {}),
-  };
-}
-
-/** The tag is of this hop only. */
-function withoutTag(params: JsonObject, meta: JsonObject): JsonObject {
-  const { [META.subscriptionId]: _tag, ...rest } = meta;
-  const { _meta, ...others } = params;
-  return Object.keys(rest).length === 0 ? others : { ...others, _meta: rest };
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { ClientAnswer, UpstreamCall, UpstreamEvents, UpstreamReply } from '../../seams/upstream.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { answerText, type Incoming, nextRequestId, ownAnswer } from './json-rpc.ts';
-import { calledOff, protocolFault, timedOut } from './upstream-faults.ts';
+import { calledOff, protocolFault, timedOut, unsent } from './upstream-faults.ts';
 
 /** Requests of the server that are answered within one call. */
 const MOST_QUESTIONS = 100;
@@ -53,6 +53,11 @@ export abstract class PendingCall implements Timed {
 
   get isSettled(): boolean {
     return this.#isSettled;
+  }
+
+  /** Whether any of it may have reached the server. */
+  protected get wasSent(): boolean {
+    return true;
   }
 
   /** Makes an end of what is under way: of its transport, and where need be with a word to the server. */
@@ -142,7 +147,7 @@ export abstract class PendingCall implements Timed {
     this.finish();
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#reject(error);
+    this.#reject(this.wasSent ? error : unsent(error));
   }
 
   /** Nothing more is heard, and nothing more waited for. Idempotent. */

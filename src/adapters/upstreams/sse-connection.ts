@@ -17,9 +17,12 @@ class SseCall extends PendingCall {
   post: HttpExchange | undefined;
   onOver: () => void = () => {};
 
-  protected override stop(_error: Error, reason: 'timeout' | 'cancelled' | undefined): void {
-    const wasSent = this.post?.isDispatched === true;
-    if (!wasSent) this.post?.abort(_error);
+  protected override get wasSent(): boolean {
+    return this.post?.isDispatched === true;
+  }
+
+  protected override stop(error: Error, reason: 'timeout' | 'cancelled' | undefined): void {
+    if (!this.wasSent) this.post?.abort(error);
     else if (reason !== undefined && this.call.method !== 'initialize')
       this.host.post(cancellationText(this.id, reason));
   }

@@ -19,7 +19,7 @@ import { StdioListening } from './stdio-listening.ts';
 import { StdioPipe } from './stdio-pipe.ts';
 import { StdioQuestions } from './stdio-questions.ts';
 import { Subscriptions } from './subscriptions.ts';
-import { calledOff, protocolFault, unreachable } from './upstream-faults.ts';
+import { calledOff, protocolFault, unreachable, unsent } from './upstream-faults.ts';
 
 export interface StdioConnectionOptions {
   readonly child: ContainedChild;
@@ -119,9 +119,9 @@ export class StdioConnection implements Upstream, StdioCallHost {
 
   request(call: UpstreamCall): Promise<UpstreamReply> {
     const fault = this.#pipe.fault;
-    if (fault !== undefined) return Promise.reject(fault);
+    if (fault !== undefined) return Promise.reject(unsent(fault));
     if (call.cancellation?.isCancelled === true)
-      return Promise.reject(calledOff(call.cancellation.reason, { where: this.where }));
+      return Promise.reject(unsent(calledOff(call.cancellation.reason, { where: this.where })));
     if (call.logLevel !== undefined && this.era === 'legacy') this.#setLevel(call.logLevel, call.timeoutMs);
     return this.#send(call, this.#eraMeta).reply;
   }
@@ -238,8 +238,8 @@ export class StdioConnection implements Upstream, StdioCallHost {
       for (const listening of this.#listenings) if (listening.hear(method, params)) return;
       if (isList || isUpdate || method.startsWith('notifications/subscriptions/')) return; // of no subscription of ours
     }
-    // A legacy server tells of lists whether somebody wants to know or not.
-    const isWanted = isList ? this.#wanted.lists : !isUpdate || this.#wanted.resources.length > 0;
+    // A legacy server tells of lists whether a client wants to know or not. The gateway does: a definition may be another one now (attack A20).
+    const isWanted = !isUpdate || this.#wanted.resources.length > 0;
     if (isWanted || this.era === 'modern') this.events?.notification(method, params);
   }
 

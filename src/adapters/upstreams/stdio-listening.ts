@@ -3,6 +3,7 @@ import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Schedule } from '../../seams/clock.ts';
 import type { UpstreamReply, Watch } from '../../seams/upstream.ts';
 import { nextRequestId } from './json-rpc.ts';
+import { filterOf, withoutTag } from './listen-filter.ts';
 import { reconnectDelay } from './reconnect.ts';
 import { protocolFault, timedOut } from './upstream-faults.ts';
 
@@ -118,18 +119,4 @@ export class StdioListening {
     this.#reject(error);
     this.close();
   }
-}
-
-function filterOf({ lists, resources }: Watch): JsonObject {
-  return {
-    ...(lists ? { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true } : {}),
-    ...(resources.length > 0 ? { resourceSubscriptions: resources } : {}),
-  };
-}
-
-/** The tag is of this hop only. */
-function withoutTag(params: JsonObject, meta: JsonObject): JsonObject {
-  const { [META.subscriptionId]: _tag, ...rest } = meta;
-  const { _meta, ...others } = params;
-  return Object.keys(rest).length === 0 ? others : { ...others, _meta: rest };
 }

@@ -1,5 +1,6 @@
 import type { Era } from '../../domain/era.ts';
 import { RemitError } from '../../domain/errors.ts';
+import type { TaskId } from '../../domain/ids.ts';
 import type { Clock, Schedule } from '../../seams/clock.ts';
 import type { CredentialInjection, OpenUpstream, Upstream, UpstreamOpener } from '../../seams/upstream.ts';
 import type { Containment, Wrapper } from './contain-process.ts';
@@ -23,6 +24,7 @@ const SHORTEST_TELLING_SECRET = 8;
 
 /** What runs, told once a process has introduced itself. */
 export interface StartedProcess {
+  readonly task: TaskId;
   readonly pid: number;
   /** Undefined where it cannot be told: no npm package, or none that could be found. */
   readonly package: RunningPackage | undefined;
@@ -86,7 +88,7 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
       });
       breaker.opened();
       void connection.closed.then(() => connection.endedUnasked && breaker.failed());
-      tellStarted(connection.pid);
+      tellStarted(request.task, connection.pid);
       return connection;
     } catch (error) {
       if (isClosed || isCalledOff(request)) breaker.calledOff();
@@ -205,12 +207,12 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
     };
   }
 
-  function tellStarted(pid: number): void {
+  function tellStarted(task: TaskId, pid: number): void {
     const { onStarted } = options;
     if (onStarted === undefined) return;
     // Not waited for, and not a reason to refuse a server: what it is told is best effort.
     void findRunningPackage(pid)
-      .then((found) => onStarted({ pid, package: found }))
+      .then((found) => onStarted({ task, pid, package: found }))
       .catch(() => {});
   }
 

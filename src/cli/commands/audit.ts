@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { followRecords, readRecords, toJsonl } from '../../audit/read-records.ts';
 import { createJournalAccess } from '../../compose/journal-access.ts';
+import { STATE_KEY } from '../../compose/state-key.ts';
 import { createSystem } from '../../compose/system.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
@@ -147,6 +148,10 @@ export function addAuditCommands(program: Command): void {
     async (output, options, [task = '']) => {
       await withWorkspace(options, async (workspace) => {
         const { tenant } = workspace.estate;
+        // Beside the keys of tasks there lies the one that seals what clients carry: without it, no gateway of this store starts as it was.
+        if (task === STATE_KEY) {
+          throw new RemitError('ERR_USAGE', `${task} is no task`, { hint: 'Name a task: `remit task ls --all`.' });
+        }
         const known = await workspace.store.tasks.get(tenant, task as TaskId);
         if (known !== undefined && known.state !== 'ended') {
           throw new RemitError('ERR_USAGE', `${task} has not ended`, { hint: `End it first: remit task end ${task}` });

@@ -28,7 +28,7 @@ export async function askInRounds(
   let timeoutMs = call.timeoutMs;
   for (let round = 0; ; round++) {
     const startedAt = gateway.clock();
-    const reply = await upstream.request(next);
+    const reply = await (round === 0 ? upstream.request(next) : upstream.request(next).catch(throwSent));
     timeoutMs -= Math.max(0, gateway.clock() - startedAt);
     if (!('result' in reply) || reply.result.resultType !== 'input_required') {
       if (!('result' in reply) || isComplete(reply.result)) return reply;
@@ -48,6 +48,15 @@ export async function askInRounds(
     }
     next = { ...call, timeoutMs, params: call.params === '' ? members : `${call.params},${members}` };
   }
+}
+
+/** A later round that was not written leaves a call that was: its effect is not known. */
+function throwSent(error: unknown): never {
+  if (!(error instanceof RemitError) || !error.isUnsent) throw error;
+  throw new RemitError(error.code, error.message, {
+    cause: error,
+    ...(error.where !== undefined && { where: error.where }),
+  });
 }
 
 /** A client that is gone answers nothing: the call does not wait for it. */

@@ -2,9 +2,11 @@ import { RPC } from '../../domain/era.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { ConnectorId, TaskId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { withoutHiddenWithin } from '../../domain/visible-text.ts';
 import type { ClientAnswer, RpcError, Watch } from '../../seams/upstream.ts';
 import { isQuestionMethod } from '../bridge/client-features.ts';
 import type { Question } from '../client-request.ts';
+import { type Needle, withholdWithin } from '../stages/withhold-secrets.ts';
 import type { Hub, ListKind, Sink } from './hub.ts';
 import { createListChanges, type ListChangesOptions } from './list-changes.ts';
 
@@ -22,6 +24,7 @@ export interface HubOptions extends ListChangesOptions {
     connector: ConnectorId,
     method: Question['method'],
     params: JsonObject,
+    needles: readonly Needle[],
   ) => Question | { readonly error: RpcError } | Promise<Question | { readonly error: RpcError }>;
 }
 
@@ -71,14 +74,22 @@ export function createHub(options: HubOptions): Hub {
   const isRouted = (sink: Sink, connector: ConnectorId, uri: string): boolean =>
     sink.scope === undefined ? options.connectorOf(uri) === connector : sink.scope === connector;
 
-  function deliver(task: TaskId, connector: ConnectorId, method: string, came: JsonObject): void {
-    // `_meta` is about the hop that it came by: a subscription of ours, a server's trace.
-    const { _meta, ...params } = came;
+  function deliver(
+    task: TaskId,
+    connector: ConnectorId,
+    needles: readonly Needle[],
+    method: string,
+    came: JsonObject,
+  ): void {
     const list = LISTS.get(method);
-    const statusOf = TASK_STATUS.get(method);
     if (list !== undefined) {
       lists.announced(connector, list);
-    } else if (method === 'notifications/resources/updated') {
+      return;
+    }
+    const params = readable(came, needles);
+    if (params === undefined) return;
+    const statusOf = TASK_STATUS.get(method);
+    if (method === 'notifications/resources/updated') {
       const { uri } = params;
       if (typeof uri !== 'string') return;
       tell(task, method, params, (sink) => sink.wantsResource(uri) && isRouted(sink, connector, uri));
@@ -86,7 +97,7 @@ export function createHub(options: HubOptions): Hub {
       tell(task, method, params, (sink) => sink.era === 'legacy' && isInScope(sink, connector));
     } else if (statusOf !== undefined) {
       // The server's own id never reaches a client, and an McpTask that nobody here was told of is nobody's business.
-      const taskId = hub.handleOf(task, connector, String(params.taskId));
+      const taskId = hub.handleOf(task, connector, String(came.taskId));
       if (taskId === undefined) return;
       tell(task, method, { ...params, taskId }, (sink) => sink.era === statusOf && isInScope(sink, connector));
     } else {
@@ -108,7 +119,13 @@ export function createHub(options: HubOptions): Hub {
     }
   }
 
-  async function ask(task: TaskId, connector: ConnectorId, method: string, params: JsonObject): Promise<ClientAnswer> {
+  async function ask(
+    task: TaskId,
+    connector: ConnectorId,
+    needles: readonly Needle[],
+    method: string,
+    params: JsonObject,
+  ): Promise<ClientAnswer> {
     if (method === 'ping') return { result: {} };
     if (!isQuestionMethod(method)) return refused(RPC.methodNotFound, `${method.slice(0, 80)} is not served`);
     const sink = [...sinksOf(task)].find((one) => one.ask !== undefined && isInScope(one, connector));
@@ -117,7 +134,7 @@ export function createHub(options: HubOptions): Hub {
     if (events.questions >= MAX_QUESTIONS) return refused(RPC.invalidRequest, 'too many questions are open');
     events.questions += 1;
     try {
-      const question = await options.question(task, connector, method, params);
+      const question = await options.question(task, connector, method, params, needles);
       if ('error' in question) return question;
       const answer = await sink.ask(question);
       // The task may have changed while a person thought (guarantee D5).
@@ -155,9 +172,9 @@ export function createHub(options: HubOptions): Hub {
         ? ({ lists: isAnyList, resources: [...resources] } satisfies Watch)
         : NOTHING;
     },
-    eventsFor: (task, connector) => ({
-      notification: (method, params) => deliver(task, connector, method, params),
-      ask: (method, params) => ask(task, connector, method, params),
+    eventsFor: (task, connector, needles) => ({
+      notification: (method, params) => deliver(task, connector, needles, method, params),
+      ask: (method, params) => ask(task, connector, needles, method, params),
     }),
     listChanged(connector, kind) {
       const method = `notifications/${kind}/list_changed`;
@@ -189,6 +206,17 @@ export function createHub(options: HubOptions): Hub {
     },
   };
   return hub;
+}
+
+/** Without the credential and without what people do not see (guarantee L6, attack A25). Undefined: nested deeper than can be looked through. */
+function readable(came: JsonObject, needles: readonly Needle[]): JsonObject | undefined {
+  // `_meta` is about the hop that it came by: a subscription of ours, a server's trace.
+  const { _meta, ...params } = came;
+  try {
+    return withoutHiddenWithin(withholdWithin(params, needles)) as JsonObject;
+  } catch {
+    return undefined;
+  }
 }
 
 const NOTHING: Watch = { lists: false, resources: [] };

@@ -3,6 +3,7 @@ import type { ConnectorId, TaskId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ClientAnswer, UpstreamEvents, Watch } from '../../seams/upstream.ts';
 import type { Question } from '../client-request.ts';
+import type { Needle } from '../stages/withhold-secrets.ts';
 
 export type ListKind = 'tools' | 'prompts' | 'resources';
 
@@ -33,8 +34,8 @@ export interface Hub {
   changed(task: TaskId): void;
   /** What the connections of a task to a connector should watch, over all sinks of the task. */
   wanted(task: TaskId, connector: ConnectorId): Watch;
-  /** For `OpenUpstream.events`. */
-  eventsFor(task: TaskId, connector: ConnectorId): UpstreamEvents;
+  /** For `OpenUpstream.events`. @param needles of the lease that the connection carries: what must not come back from it (guarantee L6) */
+  eventsFor(task: TaskId, connector: ConnectorId, needles: readonly Needle[]): UpstreamEvents;
   /** Tells every sink that may see the connector that a list has changed. */
   listChanged(connector: ConnectorId, kind: ListKind): void;
   /** Remembers the handle under which clients of a task know an upstream's McpTask, so that its notifications reach them under that. */

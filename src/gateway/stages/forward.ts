@@ -38,7 +38,7 @@ export async function forward(
     const dialogue = new Dialogue(gateway, caller, operation, needles);
     return await sendBridged(gateway, upstream, callOf(gateway, caller, operation, upstream, dialogue), dialogue);
   } catch (error) {
-    return didNotComeBack(gateway, caller, operation, isForwarded, error);
+    return didNotComeBack(gateway, caller, operation, isForwarded && (act !== undefined || !isUnsent(error)), error);
   }
 }
 
@@ -57,6 +57,9 @@ function connect(
 }
 
 class TaskEnded extends Error {}
+
+/** The adapter knows that nothing of the call was written. Of an `act`, which may be several, it knows that of the last one only. */
+const isUnsent = (error: unknown): boolean => isRemitError(error) && error.isUnsent;
 
 function callOf(gateway: Gateway, { task }: Caller, operation: Operation, upstream: Upstream, client: Dialogue) {
   const { request, item, params, eraParams, span } = operation;
@@ -91,6 +94,7 @@ function didNotComeBack(
     isForwarded ? 'the call did not come back' : 'the call could not be sent',
   );
   if (!isForwarded) {
+    if (request.cancellation.isCancelled) return calledOff(connector);
     return refuse({
       kind: 'unavailable',
       code,

@@ -145,15 +145,16 @@ export function questionOutside(
   connector: ConnectorId,
   method: Question['method'],
   params: JsonObject,
+  needles: readonly Needle[],
 ) => Promise<Question | { readonly error: RpcError }> {
-  return async (id, connector, method, params) => {
+  return async (id, connector, method, params, needles) => {
     const task = gateway.tasks.get(id);
     if (task === undefined) return refused(RPC.invalidRequest, 'the task has ended');
     const asking: Asking = {
       caller: { principal: principalOf(task), task },
       connector,
       item: undefined,
-      needles: [],
+      needles,
       redecide: async () =>
         gateway.tasks.get(id)?.state === 'active'
           ? { verdict: 'permit', policies: [PERMITTED], reason: 'the task is still under way' }

@@ -41,6 +41,8 @@ interface Entry {
 }
 
 const MOST_EVENTS = 256;
+/** Stands where an event was, so that its text is not held. */
+const GONE: Entry = { of: { logged() {}, dropped() {} }, number: 0, text: '', round: -1 };
 
 /**
  * What a session's streams said last, for a client that lost its connection: at most 256 events, and what its budget allows. The oldest make
@@ -48,7 +50,9 @@ const MOST_EVENTS = 256;
  */
 export class EventLog {
   readonly #budget: Budget;
-  #entries: Entry[] = [];
+  readonly #entries: Entry[] = [];
+  /** Index of the oldest that is kept: taking it out of the array each time would move all the others. */
+  #first = 0;
   #round = 0;
 
   constructor(budget: Budget) {
@@ -57,9 +61,9 @@ export class EventLog {
 
   /** @param number counts the events of one stream, without gaps */
   append(of: Logged, number: number, text: string): void {
-    if (this.#entries.length >= MOST_EVENTS) this.#drop(1);
+    if (this.#count >= MOST_EVENTS) this.#drop(1);
     while (!this.#budget.take(text.length)) {
-      if (this.#entries.length === 0) return;
+      if (this.#count === 0) return;
       this.#drop(1);
     }
     this.#entries.push({ of, number, text, round: this.#round });
@@ -69,25 +73,37 @@ export class EventLog {
   /** The texts of a stream after the event of a number up to its last, or undefined when one of them is no longer here. */
   after(of: Logged, number: number, last: number): string[] | undefined {
     const texts: string[] = [];
-    for (const entry of this.#entries) if (entry.of === of && entry.number > number) texts.push(entry.text);
+    for (let at = this.#first; at < this.#entries.length; at++) {
+      const entry = this.#entries[at] as Entry;
+      if (entry.of === of && entry.number > number) texts.push(entry.text);
+    }
     return texts.length === last - number ? texts : undefined;
   }
 
   /** Drops what was there at the last call but one: a connection that broke is missed long before. */
   age(): void {
-    const kept = this.#entries.findIndex((entry) => entry.round >= this.#round);
-    this.#drop(kept === -1 ? this.#entries.length : kept);
+    const kept = this.#entries.findIndex((entry, at) => at >= this.#first && entry.round >= this.#round);
+    this.#drop(kept === -1 ? this.#count : kept - this.#first);
     this.#round += 1;
   }
 
   clear(): void {
-    this.#drop(this.#entries.length);
+    this.#drop(this.#count);
+  }
+
+  get #count(): number {
+    return this.#entries.length - this.#first;
   }
 
   #drop(count: number): void {
-    for (const { of, text } of this.#entries.splice(0, count)) {
+    for (const end = this.#first + count; this.#first < end; this.#first++) {
+      const { of, text } = this.#entries[this.#first] as Entry;
+      this.#entries[this.#first] = GONE;
       this.#budget.give(text.length);
       of.dropped();
     }
+    if (this.#count > 0 && this.#first < MOST_EVENTS) return;
+    this.#entries.splice(0, this.#first);
+    this.#first = 0;
   }
 }

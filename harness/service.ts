@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
 
 export interface Service {
   readonly pid: number;
@@ -42,4 +43,16 @@ export async function startService(
     throw error;
   }
   return { pid: child.pid as number, stop };
+}
+
+/** A port that was free a moment ago: for programs that do not take 0. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
 }

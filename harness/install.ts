@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-/** Where the harness keeps what it fetches: packages that are no dependencies of Remit. */
-export const CACHE = resolve('node_modules/.cache/remit-e2e');
+/** Where harnesses keep what they fetch: packages that are no dependencies of Remit. */
+export const CACHE = resolve('node_modules/.cache/remit-harness');
 /** Bytes kept of what a program says. */
 const KEPT = 1_000_000;
 

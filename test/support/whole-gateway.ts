@@ -1,0 +1,163 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { Client, type ClientOptions, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { writeAgentKey } from '../../src/agent/agent-key.ts';
+import type { AuditRecord } from '../../src/domain/record.ts';
+import { makeFolder, run, runJson } from '../cli/remit.ts';
+
+/** What tests of a whole gateway share: a folder to start it from, tasks, clients of the official SDK, and its trail. */
+
+export const EXCEPTION = '{ owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z" }';
+
+export interface Estate {
+  readonly folder: string;
+  readonly config: string;
+}
+
+export interface EstateParts {
+  /** Of `remit.yaml` behind version, port and agents; told the folder. */
+  readonly yaml: (folder: string) => string;
+  readonly agents?: readonly string[];
+  /** Cedar text; left out: every agent may do what its task covers. */
+  readonly policy?: string;
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Left out: a free one at each start. Tokens are for the one port that they were made at. */
+  readonly port?: number;
+}
+
+/** Writes a configuration with its agents’ keys, policies and secrets. */
+export async function makeEstate(parts: EstateParts): Promise<Estate> {
+  const { agents = ['scribe'], port = 0 } = parts;
+  const folder = await makeFolder();
+  const config = join(folder, 'remit.yaml');
+  const named = agents.map((agent) => `  ${agent}: { owner: dana@shop.example, publicKeys: ${agent}.jwks.json }\n`);
+  await writeFile(config, `version: 1\nlisten: { port: ${port} }\nagents:\n${named.join('')}${parts.yaml(folder)}`);
+  await mkdir(join(folder, 'policies'));
+  await writeFile(
+    join(folder, 'policies', 'all.cedar'),
+    parts.policy ?? '@id("within-the-task")\npermit (principal, action, resource);\n',
+  );
+  for (const agent of agents) {
+    await writeAgentKey(agent, {
+      privateKey: join(folder, '.remit', 'agents', `${agent}.key.json`),
+      publicKeys: join(folder, `${agent}.jwks.json`),
+    });
+  }
+  await run(['secret', 'init', '--config', config]);
+  for (const [name, input] of Object.entries(parts.secrets ?? {})) {
+    await run(['secret', 'put', name, '--config', config], { input });
+  }
+  return { folder, config };
+}
+
+/** A port that was free a moment ago. */
+export async function findPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export interface OwnTask {
+  readonly token: string;
+  readonly task: string;
+}
+
+/** Starts a task of its own: `remit token` would go on with one that is under way. */
+export async function takeTask({ config }: Estate, template: string, agent = 'scribe'): Promise<OwnTask> {
+  const started = ['task', 'start', '--agent', agent, '--template', template, '--config', config];
+  const { task, access_token: token } = await runJson<{ task: string; access_token: string }>(started);
+  return { task, token };
+}
+
+export type ClientEra = 'legacy' | 'modern';
+
+/** A client of the official SDK, not connected yet. */
+export function makeClient(era: ClientEra, options: ClientOptions = {}): Client {
+  return new Client(
+    { name: 'test', version: '1' },
+    { ...options, versionNegotiation: era === 'modern' ? { mode: { pin: '2026-07-28' } } : { mode: 'legacy' } },
+  );
+}
+
+export async function connectTo(
+  client: Client,
+  gateway: { url: string },
+  token: string,
+  path = '/mcp',
+): Promise<Client> {
+  const requestInit = { headers: { Authorization: `Bearer ${token}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL(gateway.url + path), { requestInit }));
+  return client;
+}
+
+/** The last records of a type. */
+export async function recordsOf({ config }: Estate, type: string): Promise<AuditRecord[]> {
+  const { stdout } = await run(['audit', 'tail', '-n', '1000', '--json', '--type', type, '--config', config]);
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as AuditRecord);
+}
+
+export type Message = Readonly<Record<string, unknown>>;
+
+/** A legacy session by hand, for what a proper client does not do. */
+export interface RawSession {
+  readonly id: string;
+  post(message: Message, signal?: AbortSignal): Promise<Response>;
+  /** @param lastEventId where to go on from, on a stream that was lost */
+  get(lastEventId?: string): Promise<Response>;
+}
+
+export async function openRawSession(gateway: { url: string }, token: string): Promise<RawSession> {
+  const shared = {
+    Authorization: `Bearer ${token}`,
+    'Content-Type': 'application/json',
+    Accept: 'application/json, text/event-stream',
+  };
+  const url = `${gateway.url}/mcp`;
+  const first = await fetch(url, {
+    method: 'POST',
+    headers: shared,
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 0,
+      method: 'initialize',
+      params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'raw', version: '1' } },
+    }),
+  });
+  const text = await first.text();
+  const id = first.headers.get('mcp-session-id');
+  if (id === null) throw new Error(`no session: HTTP ${first.status} ${text}`);
+  const headers = { ...shared, 'Mcp-Session-Id': id };
+  const post = (message: Message, signal?: AbortSignal): Promise<Response> =>
+    fetch(url, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ jsonrpc: '2.0', ...message }),
+      ...(signal && { signal }),
+    });
+  await (await post({ method: 'notifications/initialized' })).text();
+  return {
+    id,
+    post,
+    get: (lastEventId) =>
+      fetch(url, {
+        headers: {
+          ...headers,
+          Accept: 'text/event-stream',
+          ...(lastEventId !== undefined && { 'Last-Event-ID': lastEventId }),
+        },
+      }),
+  };
+}
+
+export const toolCall = (id: number, name: string, args: Message = {}): Message => ({
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args },
+});
