@@ -2,18 +2,19 @@ import { tmpdir } from 'node:os';
 import { type Containment, createContainment } from '../adapters/upstreams/contain-process.ts';
 import { createHttpOpener } from '../adapters/upstreams/http-upstream.ts';
 import { createSseOpener } from '../adapters/upstreams/sse-upstream.ts';
-import { createStdioOpener } from '../adapters/upstreams/stdio-upstream.ts';
+import { createStdioOpener, type StartedProcess } from '../adapters/upstreams/stdio-upstream.ts';
 import type { RecordEntry } from '../audit/recorder.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { ConnectorId } from '../domain/ids.ts';
 import type { UpstreamOpener } from '../seams/upstream.ts';
+import { identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
 
 export type ClosableOpener = UpstreamOpener & { close(): Promise<void> };
 
 /** One opener for each connector, and the containment that their processes share. */
 export async function buildOpeners(
-  { estate, loaded, places, system }: Workspace,
+  { estate, loaded, places, store, system }: Workspace,
   version: string,
   recordLater: (entry: RecordEntry) => void,
 ): Promise<{ openers: ReadonlyMap<ConnectorId, ClosableOpener>; containment: Containment }> {
@@ -30,6 +31,17 @@ export async function buildOpeners(
     openers.set(id, openerOf(id, config));
   }
   return { openers, containment };
+
+  /** Under the identity of its task, as every record of one (guarantee A2); a task of the gateway's own is in the store alone. */
+  async function recordStart(connector: ConnectorId, { task, pid, package: found }: StartedProcess): Promise<void> {
+    const known = await store.tasks.get(estate.tenant, task).catch(() => undefined);
+    recordLater({
+      type: 'connector_started',
+      ...(known === undefined ? { task } : identityOfTask(known)),
+      connector,
+      detail: { pid, ...(found && { package: found.name, version: found.version, digest: `sha256:${found.digest}` }) },
+    });
+  }
 
   function openerOf(connector: ConnectorId, { transport, protocol }: ConnectorConfig): ClosableOpener {
     if ('http' in transport) return createHttpOpener({ ...transport.http, protocol, ...common });
@@ -48,16 +60,7 @@ export async function buildOpeners(
         readWrite: sandbox.readWrite.map(loaded.resolvePath),
         hidden: [places.data],
       },
-      onStarted: ({ task, pid, package: found }) =>
-        recordLater({
-          type: 'connector_started',
-          connector,
-          task,
-          detail: {
-            pid,
-            ...(found && { package: found.name, version: found.version, digest: `sha256:${found.digest}` }),
-          },
-        }),
+      onStarted: (started) => void recordStart(connector, started),
       ...common,
     });
   }

@@ -210,6 +210,8 @@ it('what was started is on record: the process, and the package that it runs', a
   );
   expect(started).toMatchObject({
     connector: 'files',
+    agent: 'my-agent',
+    trace: expect.any(String),
     detail: {
       pid: expect.any(Number),
       package: '@modelcontextprotocol/server-filesystem',

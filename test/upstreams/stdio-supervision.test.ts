@@ -198,7 +198,11 @@ describe.each(await plansHere())('contained by $mode', (plan) => {
   it('tells which version of which package runs, by its link in `.bin` and by its path', async () => {
     const { bin, path, digest } = await install('@acme/server', '1.2.3-rc.1');
     const expected = { name: '@acme/server', version: '1.2.3-rc.1', path, digest };
-    expect(await startedBy({ command: [bin] })).toEqual({ pid: expect.any(Number), package: expected });
+    expect(await startedBy({ command: [bin] })).toEqual({
+      task: expect.any(String),
+      pid: expect.any(Number),
+      package: expected,
+    });
     const byPath = [process.execPath, '--no-warnings', 'node_modules/@acme/server/dist/server.js'];
     expect((await startedBy({ command: byPath, workingDirectory: folder })).package).toEqual(expected);
     expect((await startedBy({ command: ['env', 'A=1', bin] })).package).toEqual(expected);

@@ -25,14 +25,19 @@ export function createHttpOpener(options: HttpOpenerOptions): HttpOpener {
   async function open(request: OpenUpstream): Promise<Upstream> {
     if (protocol !== 'auto') return await openOnly(protocol, request);
     const preferred = request.prefer === unspoken ? otherEra(unspoken) : request.prefer;
+    let said: unknown;
     try {
       return await openIn(preferred, request);
     } catch (error) {
       const isKnown = unspoken !== undefined;
       unspoken = undefined;
       if (!(error instanceof OtherEra) || isKnown) throw faultOf(error);
+      said = error.cause;
     }
-    const upstream = await openOnly(otherEra(preferred), request);
+    const upstream = await openIn(otherEra(preferred), request).catch((error: unknown) => {
+      // It speaks neither: what it said in the era that was wanted tells more.
+      throw error instanceof OtherEra ? said : error;
+    });
     unspoken = preferred;
     return upstream;
   }
