@@ -121,55 +121,59 @@ export function upstreamSuite(
       return (await resultOf(call(upstream, 'received'))).messages as [];
     }
 
-    it.runIf(isLegacy).each(versions)('opens with a server of %s', async (version) => {
-      const upstream = await open('tsk_a', { version });
-      expect(upstream).toMatchObject({ era: 'legacy', protocolVersion: version, capabilities: { logging: {} } });
-      const messages = await receivedBy(upstream);
-      expect(messages.map((message) => message.method)).toEqual([
-        'initialize',
-        'notifications/initialized',
-        'received',
-      ]);
-      expect(messages[0]?.params).toMatchObject({
-        protocolVersion: '2025-11-25',
-        clientInfo: { name: 'remit-test' },
-        capabilities: { elicitation: {} },
+    if (isLegacy)
+      it.each(versions)('opens with a server of %s', async (version) => {
+        const upstream = await open('tsk_a', { version });
+        expect(upstream).toMatchObject({ era: 'legacy', protocolVersion: version, capabilities: { logging: {} } });
+        const messages = await receivedBy(upstream);
+        expect(messages.map((message) => message.method)).toEqual([
+          'initialize',
+          'notifications/initialized',
+          'received',
+        ]);
+        expect(messages[0]?.params).toMatchObject({
+          protocolVersion: '2025-11-25',
+          clientInfo: { name: 'remit-test' },
+          capabilities: { elicitation: {} },
+        });
       });
-    });
 
-    it.runIf(!isLegacy)('opens without a handshake, and says who it is with each request', async () => {
-      const upstream = await open();
-      expect(upstream).toMatchObject({ era: 'modern', protocolVersion: '2026-07-28', capabilities: { logging: {} } });
-      const messages = await receivedBy(upstream);
-      expect(messages.map((message) => message.method)).toEqual(['server/discover', 'received']);
-      const { meta } = await resultOf(
-        call(upstream, 'meta', {}, { logLevel: 'debug', meta: '"traceparent":"00-a-b-01"' }),
-      );
-      expect(meta).toEqual({
-        traceparent: '00-a-b-01',
-        'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-        'io.modelcontextprotocol/clientInfo': { name: 'remit-test', version: '0' },
-        'io.modelcontextprotocol/clientCapabilities': { elicitation: {} },
-        'io.modelcontextprotocol/logLevel': 'debug',
+    if (!isLegacy)
+      it('opens without a handshake, and says who it is with each request', async () => {
+        const upstream = await open();
+        expect(upstream).toMatchObject({ era: 'modern', protocolVersion: '2026-07-28', capabilities: { logging: {} } });
+        const messages = await receivedBy(upstream);
+        expect(messages.map((message) => message.method)).toEqual(['server/discover', 'received']);
+        const { meta } = await resultOf(
+          call(upstream, 'meta', {}, { logLevel: 'debug', meta: '"traceparent":"00-a-b-01"' }),
+        );
+        expect(meta).toEqual({
+          traceparent: '00-a-b-01',
+          'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+          'io.modelcontextprotocol/clientInfo': { name: 'remit-test', version: '0' },
+          'io.modelcontextprotocol/clientCapabilities': { elicitation: {} },
+          'io.modelcontextprotocol/logLevel': 'debug',
+        });
       });
-    });
 
-    it.runIf(isLegacy)('adds to `_meta` what the gateway sends and the token, and nothing else', async () => {
-      const upstream = await open();
-      expect(await resultOf(call(upstream, 'meta'))).toEqual({ meta: null });
-      const more = { meta: '"traceparent":"00-a-b-01"', progressToken: 'p-1' };
-      expect(await resultOf(call(upstream, 'meta', {}, more))).toEqual({
-        meta: { traceparent: '00-a-b-01', progressToken: 'p-1' },
+    if (isLegacy)
+      it('adds to `_meta` what the gateway sends and the token, and nothing else', async () => {
+        const upstream = await open();
+        expect(await resultOf(call(upstream, 'meta'))).toEqual({ meta: null });
+        const more = { meta: '"traceparent":"00-a-b-01"', progressToken: 'p-1' };
+        expect(await resultOf(call(upstream, 'meta', {}, more))).toEqual({
+          meta: { traceparent: '00-a-b-01', progressToken: 'p-1' },
+        });
       });
-    });
 
-    it.runIf(isLegacy)('sets the log level of the connection when a request wants another one', async () => {
-      const upstream = await open();
-      for (const logLevel of ['debug', 'debug', 'error', undefined]) await call(upstream, 'echo', {}, { logLevel });
-      const messages = await receivedBy(upstream);
-      const said = messages.slice(2).map(({ method, params }) => (method === 'logging/setLevel' ? params : method));
-      expect(said).toEqual([{ level: 'debug' }, 'echo', 'echo', { level: 'error' }, 'echo', 'echo', 'received']);
-    });
+    if (isLegacy)
+      it('sets the log level of the connection when a request wants another one', async () => {
+        const upstream = await open();
+        for (const logLevel of ['debug', 'debug', 'error', undefined]) await call(upstream, 'echo', {}, { logLevel });
+        const messages = await receivedBy(upstream);
+        const said = messages.slice(2).map(({ method, params }) => (method === 'logging/setLevel' ? params : method));
+        expect(said).toEqual([{ level: 'debug' }, 'echo', 'echo', { level: 'error' }, 'echo', 'echo', 'received']);
+      });
 
     it('tells the client of progress under its own token, and of log messages (fault 32)', async () => {
       const upstream = await open();
@@ -185,45 +189,48 @@ export function upstreamSuite(
       expect(await resultOf(call(upstream, 'announce'))).toEqual({});
     });
 
-    it.runIf(isLegacy)('asks the client what the server asks, and gives the server the answer', async () => {
-      const upstream = await open();
-      const one = client(async () => ({ result: { action: 'accept', content: { name: 'é' } } }));
-      expect(await resultOf(call(upstream, 'elicit', {}, { client: one }))).toEqual({
-        answer: { action: 'accept', content: { name: 'é' } },
+    if (isLegacy)
+      it('asks the client what the server asks, and gives the server the answer', async () => {
+        const upstream = await open();
+        const one = client(async () => ({ result: { action: 'accept', content: { name: 'é' } } }));
+        expect(await resultOf(call(upstream, 'elicit', {}, { client: one }))).toEqual({
+          answer: { action: 'accept', content: { name: 'é' } },
+        });
+        expect(one.asked).toMatchObject([{ method: 'elicitation/create', params: { message: 'who?' } }]);
+        const two = client(async () => ({ error: { code: -1, message: 'no' } }));
+        expect(await resultOf(call(upstream, 'elicit', {}, { client: two }))).toEqual({
+          answer: { code: -1, message: 'no' },
+        });
       });
-      expect(one.asked).toMatchObject([{ method: 'elicitation/create', params: { message: 'who?' } }]);
-      const two = client(async () => ({ error: { code: -1, message: 'no' } }));
-      expect(await resultOf(call(upstream, 'elicit', {}, { client: two }))).toEqual({
-        answer: { code: -1, message: 'no' },
-      });
-    });
 
-    it.runIf(isLegacy)('does not count the time that the client takes to answer', async () => {
-      const upstream = await open();
-      const slow = client(
-        () => new Promise((resolve) => setTimeout(() => resolve({ result: { action: 'cancel' } }), 1_500)),
-      );
-      expect(await resultOf(call(upstream, 'elicit', {}, { client: slow, timeoutMs: 400 }))).toEqual({
-        answer: { action: 'cancel' },
+    if (isLegacy)
+      it('does not count the time that the client takes to answer', async () => {
+        const upstream = await open();
+        const slow = client(
+          () => new Promise((resolve) => setTimeout(() => resolve({ result: { action: 'cancel' } }), 1_500)),
+        );
+        expect(await resultOf(call(upstream, 'elicit', {}, { client: slow, timeoutMs: 400 }))).toEqual({
+          answer: { action: 'cancel' },
+        });
       });
-    });
 
-    it.runIf(isLegacy)('gives no answer to a question that the server has taken back', async () => {
-      const upstream = await open();
-      let answer: (answer: ClientAnswer) => void = () => {};
-      const one = client(
-        () =>
-          new Promise((resolve) => {
-            answer = resolve;
-          }),
-      );
-      expect(await resultOf(call(upstream, 'elicit', { takeBack: true }, { client: one }))).toEqual({
-        takenBack: true,
+    if (isLegacy)
+      it('gives no answer to a question that the server has taken back', async () => {
+        const upstream = await open();
+        let answer: (answer: ClientAnswer) => void = () => {};
+        const one = client(
+          () =>
+            new Promise((resolve) => {
+              answer = resolve;
+            }),
+        );
+        expect(await resultOf(call(upstream, 'elicit', { takeBack: true }, { client: one }))).toEqual({
+          takenBack: true,
+        });
+        answer({ result: {} });
+        await call(upstream, 'echo');
+        expect((await receivedBy(upstream)).filter((message) => message.method === undefined)).toEqual([]);
       });
-      answer({ result: {} });
-      await call(upstream, 'echo');
-      expect((await receivedBy(upstream)).filter((message) => message.method === undefined)).toEqual([]);
-    });
 
     it('hears of what it watches, and of nothing once it does not', async () => {
       const heard = events();
@@ -265,9 +272,10 @@ export function upstreamSuite(
         .toMatchObject({ params: { reason: 'x' } });
     });
 
-    it.runIf(isLegacy).each(['2026-07-28', '1999-01-01'])('refuses a server that chooses %s', async (version) => {
-      await expect(open('tsk_a', { version })).rejects.toMatchObject({ code: 'ERR_CONNECTOR_PROTOCOL' });
-    });
+    if (isLegacy)
+      it.each(['2026-07-28', '1999-01-01'])('refuses a server that chooses %s', async (version) => {
+        await expect(open('tsk_a', { version })).rejects.toMatchObject({ code: 'ERR_CONNECTOR_PROTOCOL' });
+      });
 
     it('L6 shows what a refusing server said, without the credential in it', async () => {
       const error = await open('tsk_a', { version: 'refuse' }).catch((thrown: unknown) => thrown);
@@ -397,12 +405,13 @@ export function upstreamSuite(
       expect((await receivedBy(upstream)).map((message) => message.method)).not.toContain('echo');
     });
 
-    it.runIf(isLegacy)('answers a ping of the server and refuses its other requests', async () => {
-      expect(await resultOf(call(await open(), 'ask'))).toEqual({
-        ping: { jsonrpc: '2.0', id: 'q1', result: {} },
-        sampling: { jsonrpc: '2.0', id: 7, error: { code: -32601, message: expect.any(String) } },
+    if (isLegacy)
+      it('answers a ping of the server and refuses its other requests', async () => {
+        expect(await resultOf(call(await open(), 'ask'))).toEqual({
+          ping: { jsonrpc: '2.0', id: 'q1', result: {} },
+          sampling: { jsonrpc: '2.0', id: 7, error: { code: -32601, message: expect.any(String) } },
+        });
       });
-    });
 
     it('ends what is pending when it is closed, and is of no use afterwards', async () => {
       const upstream = await open();

@@ -121,24 +121,21 @@ describe.each((await plansHere()).map((plan) => plan.mode))('contained by %s', (
   });
 
   if (mode === 'pid_namespace') {
-    it.runIf(mode === 'pid_namespace')(
-      'I3 the kernel alone ends even what left the session and wiped its environment',
-      async () => {
-        const gateway = await startGateway({ FAKE_WIPED: '1' });
-        await gateway.isOpen;
-        killOne(gateway.watcher, 'SIGSTOP');
-        try {
-          const [grandchild] = processesWith('cmdline', gateway.marker);
-          expect(processesWith('environ', 'REMIT_INSTANCE')).not.toContain(grandchild);
-          gateway.process.kill('SIGKILL');
-          await expect.poll(() => processesWith('cmdline', gateway.marker), PATIENT).toEqual([]);
-          await expect.poll(() => childrenOf(gateway), PATIENT).toEqual([]);
-        } finally {
-          killOne(gateway.watcher, 'SIGCONT');
-        }
-        await expectNothingLeft(gateway);
-      },
-    );
+    it('I3 the kernel alone ends even what left the session and wiped its environment', async () => {
+      const gateway = await startGateway({ FAKE_WIPED: '1' });
+      await gateway.isOpen;
+      killOne(gateway.watcher, 'SIGSTOP');
+      try {
+        const [grandchild] = processesWith('cmdline', gateway.marker);
+        expect(processesWith('environ', 'REMIT_INSTANCE')).not.toContain(grandchild);
+        gateway.process.kill('SIGKILL');
+        await expect.poll(() => processesWith('cmdline', gateway.marker), PATIENT).toEqual([]);
+        await expect.poll(() => childrenOf(gateway), PATIENT).toEqual([]);
+      } finally {
+        killOne(gateway.watcher, 'SIGCONT');
+      }
+      await expectNothingLeft(gateway);
+    });
   }
 });
 
