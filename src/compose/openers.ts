@@ -5,6 +5,7 @@ import { createSseOpener } from '../adapters/upstreams/sse-upstream.ts';
 import { createStdioOpener, type StartedProcess } from '../adapters/upstreams/stdio-upstream.ts';
 import type { RecordEntry } from '../audit/recorder.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
+import { isRemitError, RemitError } from '../domain/errors.ts';
 import type { ConnectorId } from '../domain/ids.ts';
 import type { UpstreamOpener } from '../seams/upstream.ts';
 import { identityOfTask } from './task-records.ts';
@@ -28,7 +29,10 @@ export async function buildOpeners(
   const common = { clientInfo: { name: 'remit', version }, schedule: system.schedule };
   const openers = new Map<ConnectorId, ClosableOpener>();
   for (const { id, config } of estate.connectors.values()) {
-    openers.set(id, openerOf(id, config));
+    openers.set(
+      id,
+      within(id, () => openerOf(id, config)),
+    );
   }
   return { openers, containment };
 
@@ -62,6 +66,21 @@ export async function buildOpeners(
       },
       onStarted: (started) => void recordStart(connector, started),
       ...common,
+    });
+  }
+}
+
+/** A fault in what people wrote says where: of which connector. */
+function within<T>(connector: ConnectorId, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!isRemitError(error)) throw error;
+    const { code, message, where, hint } = error;
+    throw new RemitError(code, message, {
+      where: where === undefined ? `connectors.${connector}` : `connectors.${connector}.${where}`,
+      ...(hint !== undefined && { hint }),
+      cause: error,
     });
   }
 }

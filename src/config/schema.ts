@@ -53,7 +53,7 @@ const stdioTransport = z
 const allowPrivateNetwork = z
   .boolean()
   .default(false)
-  .describe('Whether its name may lead to an address of a private network (RFC 1918 and its like).');
+  .describe('Whether its address may be one of a private network (RFC 1918 and its like), by name or as it stands.');
 
 const httpTransport = z
   .strictObject({
