@@ -16,7 +16,7 @@ import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { adminOperations } from './admin-operations.ts';
 import { buildAuthorization } from './authorization.ts';
-import { buildEndpoint } from './build-endpoint.ts';
+import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildWire } from './build-wire.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { discoverAll } from './discover.ts';
@@ -147,6 +147,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
     });
     const { connections } = wire;
+    /** Not there yet while an earlier gateway's tasks are settled. */
+    let endpoint: Endpoint | undefined;
     const acquireLease: Gateway['acquireLease'] = (task, connector) =>
       leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector);
     tasks.onEnd(async (task, reason) => {
@@ -246,7 +248,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       schedule,
       log,
     };
-    const endpoint = buildEndpoint({ workspace, gateway, resource, version });
+    const served = buildEndpoint({ workspace, gateway, resource, version });
+    endpoint = served;
     const problems = (): string[] =>
       [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
     const admin = await serveAdminSocket(
@@ -285,8 +288,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await discoverAll(workspace, catalogue);
     http.serve(
       {
-        mcp: endpoint.handle,
-        drain: endpoint.drain,
+        mcp: served.handle,
+        drain: served.drain,
         authorizationServer: authorizationServer.callback,
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,
