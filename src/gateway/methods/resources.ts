@@ -5,7 +5,7 @@ import type { Operation } from '../operation.ts';
 import { governCall } from '../pipeline.ts';
 import type { Caller } from '../stages/authenticate.ts';
 import { isUnresolved, refuseUnresolved, resolveUri } from '../stages/resolve.ts';
-import { eraParamsOf } from './call-tool.ts';
+import { eraParamsOf } from './era-params.ts';
 import { emptyAnswer, invalidParams } from './results.ts';
 
 type Answering = MethodAnswer | Promise<MethodAnswer>;
