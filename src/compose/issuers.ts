@@ -45,11 +45,16 @@ function bindIssuer({ vault, system }: Workspace, connector: EstateConnector): I
       clock: system.clock,
       random: system.random,
     });
-    return { issuer, ttlSeconds, templates: hasOwnInjection ? inject : DEFAULT_TEMPLATES.postgres };
+    return { issuer, mode: 'task', ttlSeconds, templates: hasOwnInjection ? inject : DEFAULT_TEMPLATES.postgres };
   }
   if (credential.static) {
     const { secret, exception } = credential.static;
-    const issuer = createStaticIssuer({ secret: () => vault.get(secret), exception, clock: system.clock });
+    const issuer = createStaticIssuer({
+      downstream: `secret ${secret}`,
+      secret: () => vault.get(secret),
+      exception,
+      clock: system.clock,
+    });
     if (isStdio && !hasOwnInjection) {
       throw new RemitError(
         'ERR_CONFIG_INVALID',
@@ -62,6 +67,7 @@ function bindIssuer({ vault, system }: Workspace, connector: EstateConnector): I
     }
     return {
       issuer,
+      mode: 'task',
       ttlSeconds,
       templates: hasOwnInjection ? inject : DEFAULT_TEMPLATES.static,
       lapsesAt: Date.parse(exception.expires),

@@ -1,6 +1,7 @@
 import { LEASE_LIMITS } from '../leases/lease-context.ts';
 import { reapLeases as reap } from '../leases/reap.ts';
 import { buildIssuers } from './issuers.ts';
+import { createHandleSealer } from './lease-handles.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Revokes leases from their rows alone, without a gateway (guarantee L3). The journal is not written: a gateway may hold it. */
@@ -8,13 +9,14 @@ export async function reapLeases(
   workspace: Workspace,
   isAll: boolean,
 ): Promise<{ revoked: number; lapsing: number; failed: number }> {
-  const { estate, store, system } = workspace;
+  const { estate, store, system, vault } = workspace;
   const issuers = buildIssuers(workspace);
   try {
     const { ended, lapsing, outstanding } = await reap(
       {
         tenant: estate.tenant,
         repository: store.leases,
+        handles: createHandleSealer(vault),
         issuerOf: (connector) => issuers.get(connector),
         clock: system.clock,
         schedule: system.schedule,

@@ -22,6 +22,7 @@ import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
+import { createHandleSealer } from './lease-handles.ts';
 import { createItemLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
@@ -104,6 +105,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const leases = createLeaseManager({
       tenant,
       repository: store.leases,
+      handles: createHandleSealer(vault),
       issuerOf: (connector) => issuers.get(connector),
       clock,
       schedule,

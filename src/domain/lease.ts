@@ -1,7 +1,11 @@
-import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId } from './ids.ts';
+import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId, ToolRef } from './ids.ts';
 
 /** How fast a revocation binds at the downstream (guarantee L7). */
 export type RevocationClass = 'immediate' | 'next_use' | 'expiry_only';
+
+/** What one credential is for: everything of a task at a connector, one tool of it, or one call. */
+export const LEASE_MODES = ['task', 'task_tool', 'call'] as const;
+export type LeaseMode = (typeof LEASE_MODES)[number];
 
 /**
  * intended → active → revoking → ended, or → lapsing where the downstream cannot revoke (`expiry_only`): the credential
@@ -16,8 +20,13 @@ export interface Lease {
   readonly task: TaskId;
   readonly agent: AgentId;
   readonly connector: ConnectorId;
+  readonly mode: LeaseMode;
+  /** What a credential of mode `task_tool` or `call` is for; undefined for `task`. */
+  readonly tool: ToolRef | undefined;
   /** Kind of issuer, for example `postgres`. */
   readonly issuer: string;
+  /** The system that the credential opens, as its issuer names it: `shop-db:5432/shop`. */
+  readonly downstream: string;
   /** Name of the object at the downstream, derived from the id alone: revoking needs no more (guarantee L2). */
   readonly tag: string;
   readonly state: LeaseState;

@@ -1,6 +1,7 @@
 import { isRemitError, RemitError } from '../domain/errors.ts';
-import { type ConnectorId, newLeaseId } from '../domain/ids.ts';
+import { type ConnectorId, newLeaseId, type ToolRef } from '../domain/ids.ts';
 import { type Lease, leaseTag } from '../domain/lease.ts';
+import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
 import type { IssuedCredential, IssueRequest } from '../seams/issuer.ts';
 import type { CredentialInjection } from '../seams/upstream.ts';
@@ -17,9 +18,23 @@ export interface IssueAttempt {
   calledOffFor: string | undefined;
 }
 
+/** A credential that may be used: its row is active, and what revoking it needs is stored. */
+export interface LiveCredential {
+  readonly lease: Lease;
+  readonly injection: CredentialInjection;
+  /** Kept beside the row, so that a store that cannot serve keeps nothing alive. Wiped when the lease is revoked. */
+  readonly handle: Secret | undefined;
+}
+
 /** How a lease starts: not there yet, but everything that revoking it needs is known. */
-export function draftLease(context: RevokeContext, task: Task, connector: ConnectorId, binding: IssuerBinding): Lease {
-  const { issuer, ttlSeconds } = binding;
+export function draftLease(
+  context: RevokeContext,
+  task: Task,
+  connector: ConnectorId,
+  tool: ToolRef | undefined,
+  binding: IssuerBinding,
+): Lease {
+  const { issuer, mode, ttlSeconds } = binding;
   const id = newLeaseId(context.random);
   const now = context.clock();
   const expiresAt = Math.min(now + ttlSeconds * 1000, task.expiresAt);
@@ -29,7 +44,10 @@ export function draftLease(context: RevokeContext, task: Task, connector: Connec
     task: task.id,
     agent: task.agent,
     connector,
+    mode,
+    tool: mode === 'task' ? undefined : tool,
     issuer: issuer.kind,
+    downstream: issuer.downstream,
     tag: leaseTag(id),
     state: 'intended',
     revocation: issuer.revocation,
@@ -57,7 +75,7 @@ export async function issueLease(
   task: Task,
   binding: IssuerBinding,
   attempt: IssueAttempt,
-): Promise<{ lease: Lease; injection: CredentialInjection }> {
+): Promise<LiveCredential> {
   const { lease, abort } = attempt;
   const request: IssueRequest = {
     lease: lease.id,
@@ -65,6 +83,7 @@ export async function issueLease(
     task: lease.task,
     agent: lease.agent,
     connector: lease.connector,
+    tool: lease.tool,
     tag: lease.tag,
     resources: resourcesFor(task, lease.connector),
     actionClasses: task.bounds.actionClasses,
@@ -80,11 +99,15 @@ export async function issueLease(
     injection = renderInjection(binding.templates, issued.fields);
     const { scope, nativeExpiresAt } = issued;
     const active: Lease = { ...lease, state: 'active', scope, nativeExpiresAt };
-    await recordActive(context, task, active);
-    return { lease: active, injection };
+    await recordActive(context, task, active, issued.handle);
+    return { lease: active, injection, handle: issued.handle };
   } catch (error) {
     if (injection !== undefined) wipeInjection(injection);
-    void revocations.start(lease, attempt.calledOffFor ?? 'issue_failed', { isIssued: true, task });
+    void revocations.start(lease, attempt.calledOffFor ?? 'issue_failed', {
+      isIssued: true,
+      task,
+      handle: issued.handle,
+    });
     throw error;
   } finally {
     wipeFields(issued);
@@ -151,7 +174,8 @@ async function callIssuer(
       call.then(
         (late) => {
           wipeFields(late);
-          void revocations.start(lease, attempt.calledOffFor ?? 'issued_late', { isIssued: true, task });
+          const facts = { isIssued: true, task, handle: late.handle };
+          void revocations.start(lease, attempt.calledOffFor ?? 'issued_late', facts);
         },
         () => {},
       );
@@ -168,10 +192,18 @@ function assertBounded(issued: IssuedCredential, request: IssueRequest, skewMs: 
   });
 }
 
-async function recordActive(context: RevokeContext, task: Task, lease: Lease): Promise<void> {
+/** L2: the handle is on the row in the same step as the state in which the credential may be used. */
+async function recordActive(
+  context: RevokeContext,
+  task: Task,
+  lease: Lease,
+  handle: Secret | undefined,
+): Promise<void> {
   const { scope, nativeExpiresAt } = lease;
+  const sealed = handle === undefined ? {} : { handle: await context.handles.seal(lease.id, handle) };
+  const change = { state: 'active', scope, nativeExpiresAt, ...sealed } as const;
   const [row, event] = await Promise.allSettled([
-    context.repository.update(lease.tenant, lease.id, ['intended'], { state: 'active', scope, nativeExpiresAt }),
+    context.repository.update(lease.tenant, lease.id, ['intended'], change),
     context.audit(
       leaseEvent('credential_issued', lease, task, {
         scope,

@@ -1,16 +1,19 @@
-import type { ConnectorId, RandomBytes, TaskId, TenantId } from '../domain/ids.ts';
-import type { Lease } from '../domain/lease.ts';
+import type { ConnectorId, LeaseId, RandomBytes, TaskId, TenantId } from '../domain/ids.ts';
+import type { Lease, LeaseMode } from '../domain/lease.ts';
 import { userKey } from '../domain/principal.ts';
 import type { AuditRecord, RecordType } from '../domain/record.ts';
+import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { Issuer } from '../seams/issuer.ts';
-import type { LeaseRepository } from '../seams/store.ts';
+import type { LeaseRepository, SealedHandle } from '../seams/store.ts';
 import type { InjectionTemplates } from './render-injection.ts';
 
 /** How credentials for one connector are made, as configured. */
 export interface IssuerBinding {
   readonly issuer: Issuer;
+  /** What one credential is for. */
+  readonly mode: LeaseMode;
   /** Longest life of one lease. */
   readonly ttlSeconds: number;
   readonly templates: InjectionTemplates;
@@ -19,6 +22,13 @@ export interface IssuerBinding {
    * end of a static secret's exception.
    */
   readonly lapsesAt?: number;
+}
+
+/** Seals what revoking needs for its row, so that only this lease's row gives it back (L2). */
+export interface HandleSealer {
+  seal(lease: LeaseId, handle: Secret): Promise<SealedHandle>;
+  /** @throws `ERR_VAULT_KEY_WRONG` when it does not open for this lease */
+  open(lease: LeaseId, sealed: SealedHandle): Promise<Secret>;
 }
 
 /** An audit event before the log gives it position and time. */
@@ -54,6 +64,7 @@ export const LEASE_LIMITS: LeaseLimits = {
 export interface RevokeContext {
   readonly tenant: TenantId;
   readonly repository: LeaseRepository;
+  readonly handles: HandleSealer;
   /** Undefined for a connector that needs no credential, or is no longer configured. */
   readonly issuerOf: (connector: ConnectorId) => IssuerBinding | undefined;
   readonly clock: Clock;

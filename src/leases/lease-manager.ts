@@ -1,6 +1,7 @@
 import { RemitError } from '../domain/errors.ts';
-import type { ConnectorId, LeaseId, TaskId } from '../domain/ids.ts';
+import type { ConnectorId, LeaseId, TaskId, ToolRef } from '../domain/ids.ts';
 import type { Lease } from '../domain/lease.ts';
+import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
 import { createHeldLease, type HeldLease, type HeldLeaseControl } from './held-lease.ts';
 import { calledOff, draftLease, type IssueAttempt, issueLease } from './issue-lease.ts';
@@ -27,7 +28,7 @@ export interface LeaseManager {
    * @throws `ERR_CREDENTIAL_ISSUE`, `ERR_STATIC_WITHOUT_EXCEPTION`, `ERR_TASK_REFUSED` (not active), `ERR_STORE_*`,
    * whatever `audit` throws: the call is refused
    */
-  acquire(task: Task, connector: ConnectorId): HeldLease | Promise<HeldLease> | undefined;
+  acquire(task: Task, connector: ConnectorId, tool?: ToolRef): HeldLease | Promise<HeldLease> | undefined;
   /**
    * Ends every lease of a task for good; an issue under way ends revoked. Resolves with the leases as they stand after
    * the first attempt: one that is still `revoking` is tried on and must not be called revoked (L7).
@@ -65,6 +66,7 @@ interface Slot {
 
 interface Held {
   readonly control: HeldLeaseControl;
+  readonly handle: Secret | undefined;
   cancelExpiry: () => void;
 }
 
@@ -86,20 +88,25 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
   });
   let isClosed = false;
 
-  function acquire(task: Task, connector: ConnectorId): HeldLease | Promise<HeldLease> | undefined {
+  function acquire(task: Task, connector: ConnectorId, tool?: ToolRef): HeldLease | Promise<HeldLease> | undefined {
     const slot = tasks.get(task.id)?.slots.get(connector);
     if (slot?.held !== undefined && clock() < slot.renewAt) return slot.held.control;
     const binding = issuerOf(connector);
-    return binding === undefined ? undefined : acquireNew(task, connector, binding);
+    return binding === undefined ? undefined : acquireNew(task, connector, tool, binding);
   }
 
-  async function acquireNew(task: Task, connector: ConnectorId, binding: IssuerBinding): Promise<HeldLease> {
+  async function acquireNew(
+    task: Task,
+    connector: ConnectorId,
+    tool: ToolRef | undefined,
+    binding: IssuerBinding,
+  ): Promise<HeldLease> {
     assertServable(task);
     const leases = tasks.get(task.id) ?? { task, held: new Set(), slots: new Map() };
     const slot = leases.slots.get(connector) ?? { held: undefined, renewAt: 0, pending: undefined };
     if (slot.pending === undefined) {
       const attempt: IssueAttempt = {
-        lease: draftLease(context, task, connector, binding),
+        lease: draftLease(context, task, connector, tool, binding),
         abort: new AbortController(),
         calledOffFor: undefined,
       };
@@ -129,8 +136,8 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
   ): Promise<HeldLease> {
     const { task } = leases;
     try {
-      const { lease, injection } = await issueLease(context, revocations, task, binding, attempt);
-      const held: Held = { control: createHeldLease(lease, injection), cancelExpiry: ignore };
+      const { lease, injection, handle } = await issueLease(context, revocations, task, binding, attempt);
+      const held: Held = { control: createHeldLease(lease, injection), handle, cancelExpiry: ignore };
       leases.held.add(held);
       if (attempt.calledOffFor !== undefined) {
         void end(leases, held, attempt.calledOffFor);
@@ -179,7 +186,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       forgetIfEmpty(leases);
       if (reason !== 'renewed') void notifyRetired(lease, reason);
     }
-    return revocations.start(lease, reason, { isIssued: true, task: leases.task });
+    return revocations.start(lease, reason, { isIssued: true, task: leases.task, handle: held.handle });
   }
 
   function forgetIfEmpty(leases: TaskLeases): void {

@@ -1,5 +1,6 @@
 import type { LeaseId } from '../domain/ids.ts';
 import type { Lease } from '../domain/lease.ts';
+import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
 import { backoff } from './backoff.ts';
 import type { RevokeContext } from './lease-context.ts';
@@ -10,6 +11,8 @@ export interface RevocationFacts {
   /** Whether the issue call is known to have come back with a credential: then one successful revoke settles it. */
   readonly isIssued: boolean;
   readonly task?: Task | undefined;
+  /** Where it is at hand; else it is read from the row. */
+  readonly handle?: Secret | undefined;
 }
 
 /** Revocations under way. Each goes on until the downstream has confirmed it, however long that takes (L4). */
@@ -31,6 +34,7 @@ interface Job {
   readonly lease: Lease;
   readonly reason: string;
   task: Task | undefined;
+  handle: Secret | undefined;
   isIssued: boolean;
   isMarked: boolean;
   isRunning: boolean;
@@ -69,9 +73,11 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     const outcome = await attemptRevoke(context, job.lease, job.task, job.reason, {
       isConclusive,
       number: job.attempts,
+      handle: job.handle,
     });
     if (job.isIssued && !wasIssued) return again(job, 0);
     if (outcome.kind === 'done') {
+      job.handle?.wipe();
       job.state = outcome.lease;
       jobs.delete(job.lease.id);
       onSettled(outcome.lease);
@@ -87,7 +93,7 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
   async function mark(job: Job): Promise<void> {
     if (job.isMarked) return;
     try {
-      await markRevoking(context, job.lease, job.reason);
+      await markRevoking(context, job.lease, job.reason, job.handle);
       job.isMarked = true;
     } catch (error) {
       log.error({ lease: job.lease.id, error: faultText(error) }, 'the store does not take the state of a lease');
@@ -104,10 +110,10 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     const first = new Promise<void>((resolve) => {
       endFirst = resolve;
     });
-    const { isIssued, task } = facts;
+    const { isIssued, task, handle } = facts;
     const state: Lease = { ...lease, state: 'revoking', endReason: reason };
     const counters = { isMarked: false, isRunning: false, attempts: lease.attempts, failures: 0 };
-    return { lease, reason, task, isIssued, state, ...counters, cancelTimer: undefined, first, endFirst };
+    return { lease, reason, task, handle, isIssued, state, ...counters, cancelTimer: undefined, first, endFirst };
   }
 
   return {
@@ -123,6 +129,11 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
       } else if (facts.isIssued && !job.isIssued) {
         job.isIssued = true;
         job.task ??= facts.task;
+        // Stored with the next mark, then asked for again with it.
+        if (facts.handle !== undefined) {
+          job.handle = facts.handle;
+          job.isMarked = false;
+        }
         if (!job.isRunning) void run(job);
       }
       await job.first;

@@ -1,6 +1,8 @@
 import { isRemitError, RemitError } from '../domain/errors.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
+import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
+import type { Issuer } from '../seams/issuer.ts';
 import { leaseEvent, type RevokeContext, timeText } from './lease-context.ts';
 import { within } from './wait.ts';
 
@@ -13,31 +15,51 @@ export type RevokeOutcome =
 const OPEN_STATES: readonly LeaseState[] = ['intended', 'active', 'revoking'];
 const ALL_STATES: readonly LeaseState[] = [...OPEN_STATES, 'lapsing', 'ended'];
 
-/** → revoking. Also out of `ended`: an issue call that came back after everyone had given it up. */
-export async function markRevoking(context: RevokeContext, lease: Lease, reason: string): Promise<void> {
-  const change = { state: 'revoking', endReason: reason, endedAt: undefined } as const;
+/**
+ * → revoking. Also out of `ended`: an issue call that came back after everyone had given it up; its handle, which no row has yet, is stored
+ * in the same step.
+ */
+export async function markRevoking(
+  context: RevokeContext,
+  lease: Lease,
+  reason: string,
+  handle?: Secret,
+): Promise<void> {
+  const sealed = handle === undefined ? {} : { handle: await context.handles.seal(lease.id, handle) };
+  const change = { state: 'revoking', endReason: reason, endedAt: undefined, ...sealed } as const;
   await context.repository.update(lease.tenant, lease.id, ALL_STATES, change);
+}
+
+export interface RevokeAttempt {
+  /** Whether a yes of the downstream settles it: nothing can appear there afterwards. */
+  readonly isConclusive: boolean;
+  readonly number: number;
+  /** Read from the row where it is not at hand. */
+  readonly handle?: Secret | undefined;
 }
 
 /**
  * revoking → ended, or → lapsing where the downstream cannot revoke. Never throws: a failure is written to the row.
- * @param isConclusive whether a yes of the downstream settles it: nothing can appear there afterwards
  */
 export async function attemptRevoke(
   context: RevokeContext,
   lease: Lease,
   task: Task | undefined,
   reason: string,
-  attempt: { isConclusive: boolean; number: number },
+  attempt: RevokeAttempt,
 ): Promise<RevokeOutcome> {
   try {
-    await callIssuer(context, lease);
-    if (!attempt.isConclusive) return { kind: 'unsettled' };
-    const settled = settledLease(context, lease, reason);
+    const issuer = issuerFor(context, lease);
+    const handle = attempt.handle ?? (await storedHandle(context, lease));
+    await callIssuer(context, issuer, lease, handle);
+    const isLost = issuer.needsHandle === true && handle === undefined;
+    if (!attempt.isConclusive && !isLost) return { kind: 'unsettled' };
+    const settled = isLost ? lostLease(context, lease, reason) : settledLease(context, lease, reason);
     // The record first: a crash in between revokes and records again, and never the reverse.
     await recordRevocation(context, settled, task, { reason, outcome: claimOf(settled), attempts: attempt.number });
-    const { state, endedAt, endReason } = settled;
-    await context.repository.update(lease.tenant, lease.id, OPEN_STATES, { state, endedAt, endReason });
+    const { state, endedAt, endReason, nativeExpiresAt } = settled;
+    const change = { state, endedAt, endReason, nativeExpiresAt, handle: undefined };
+    await context.repository.update(lease.tenant, lease.id, OPEN_STATES, change);
     return { kind: 'done', lease: settled };
   } catch (error) {
     const text = faultText(error);
@@ -54,7 +76,7 @@ export async function attemptRevoke(
   }
 }
 
-async function callIssuer(context: RevokeContext, lease: Lease): Promise<void> {
+function issuerFor(context: RevokeContext, lease: Lease): Issuer {
   const issuer = context.issuerOf(lease.connector)?.issuer;
   if (issuer === undefined || issuer.kind !== lease.issuer) {
     throw new RemitError(
@@ -66,10 +88,24 @@ async function callIssuer(context: RevokeContext, lease: Lease): Promise<void> {
       },
     );
   }
+  return issuer;
+}
+
+async function storedHandle({ repository, handles }: RevokeContext, lease: Lease): Promise<Secret | undefined> {
+  const sealed = await repository.handle(lease.tenant, lease.id);
+  return sealed === undefined ? undefined : handles.open(lease.id, sealed);
+}
+
+async function callIssuer(
+  context: RevokeContext,
+  issuer: Issuer,
+  lease: Lease,
+  handle: Secret | undefined,
+): Promise<void> {
   const { revokeMs } = context.limits;
   const late = () => new RemitError('ERR_CREDENTIAL_REVOKE', `no answer within ${revokeMs} ms`);
   await within(
-    Promise.resolve().then(() => issuer.revoke(lease)),
+    Promise.resolve().then(() => issuer.revoke(lease, handle)),
     revokeMs,
     context.schedule,
     late,
@@ -84,6 +120,19 @@ function settledLease(context: RevokeContext, lease: Lease, reason: string): Lea
   return isOver
     ? { ...lease, state: 'ended', endedAt: now, endReason: reason }
     : { ...lease, state: 'lapsing', endedAt: undefined, endReason: reason };
+}
+
+/**
+ * Nobody can revoke what was perhaps issued: it lapses until the latest time at which the downstream can have given it its whole life, which
+ * is when the last issue call may have arrived there.
+ */
+function lostLease({ clock, limits }: RevokeContext, lease: Lease, reason: string): Lease {
+  const life = (lease.nativeExpiresAt ?? lease.expiresAt) - lease.intendedAt;
+  const nativeExpiresAt = lease.issueDeadline + limits.skewMs + life;
+  const now = clock();
+  return nativeExpiresAt <= now
+    ? { ...lease, state: 'ended', endedAt: now, endReason: reason, nativeExpiresAt }
+    : { ...lease, state: 'lapsing', endedAt: undefined, endReason: reason, nativeExpiresAt };
 }
 
 /** When a lapsing credential is over; undefined where nothing says so. */

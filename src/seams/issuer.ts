@@ -1,4 +1,4 @@
-import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
+import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId, ToolRef } from '../domain/ids.ts';
 import type { Lease, RevocationClass } from '../domain/lease.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { ActionClass } from '../domain/tool.ts';
@@ -9,7 +9,9 @@ export interface IssueRequest {
   readonly task: TaskId;
   readonly agent: AgentId;
   readonly connector: ConnectorId;
-  /** Name to give the object at the downstream; revoking needs only this. */
+  /** What the credential is for, in the modes `task_tool` and `call`: narrow to it where the downstream can. */
+  readonly tool: ToolRef | undefined;
+  /** Name to give the object at the downstream. */
   readonly tag: string;
   /** The task's resources for this connector, without the `connector:` prefix. */
   readonly resources: readonly string[];
@@ -27,6 +29,11 @@ export interface IssuedCredential {
   readonly scope: string;
   /** When the downstream itself refuses it; undefined where it never does. */
   readonly nativeExpiresAt: number | undefined;
+  /**
+   * What revoking needs beyond the tag, for example an opaque token or a registration id. Sealed and stored on the lease's row before the
+   * credential is used (L2), and given back to `revoke`. The caller wipes it.
+   */
+  readonly handle?: Secret;
 }
 
 /**
@@ -35,13 +42,23 @@ export interface IssuedCredential {
  */
 export interface Issuer {
   readonly kind: string;
+  /** The system that its credentials open, for people: `shop-db:5432/shop`. Leases of one downstream share the bound on revokes at once. */
+  readonly downstream: string;
   /** Shortest lifetime the downstream can give, in seconds. */
   readonly minTtlSeconds: number;
   readonly revocation: RevocationClass;
+  /**
+   * Whether nothing can be revoked without the handle. Where it was lost (a crash between issue and record) the lease then counts as lapsing
+   * until its native expiry, and never as revoked (L7).
+   */
+  readonly needsHandle?: boolean;
   /** Issues within `request.signal`, or throws `ERR_CREDENTIAL_ISSUE`; may have left an object behind when it throws. */
   issue(request: IssueRequest): Promise<IssuedCredential>;
-  /** Idempotent; "not found" is success; ends open sessions where it can. Throws `ERR_CREDENTIAL_REVOKE` if unsure. */
-  revoke(lease: Lease): Promise<void>;
+  /**
+   * Idempotent; "not found" is success; ends open sessions where it can. Throws `ERR_CREDENTIAL_REVOKE` if unsure.
+   * @param handle as `issue` gave it; undefined where it gave none, or where nobody knows whether it did
+   */
+  revoke(lease: Lease, handle: Secret | undefined): Promise<void>;
   /** Frees connections. */
   close(): Promise<void>;
 }

@@ -32,6 +32,12 @@ export interface TaskRepository {
   end(tenant: TenantId, id: TaskId, reason: TaskEndReason, at: number): Promise<boolean>;
 }
 
+/** A lease's handle at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, lease. */
+export interface SealedHandle {
+  readonly keyId: string;
+  readonly envelope: Buffer;
+}
+
 export interface LeaseRepository {
   /** The lease intent: durable before any issue call starts (L1). */
   insert(lease: Lease): Promise<void>;
@@ -43,9 +49,13 @@ export interface LeaseRepository {
     id: LeaseId,
     from: readonly LeaseState[],
     change: Partial<
-      Pick<Lease, 'state' | 'scope' | 'nativeExpiresAt' | 'endedAt' | 'endReason' | 'attempts' | 'lastError'>
+      Pick<Lease, 'state' | 'scope' | 'nativeExpiresAt' | 'endedAt' | 'endReason' | 'attempts' | 'lastError'> & {
+        handle: SealedHandle | undefined;
+      }
     >,
   ): Promise<boolean>;
+  /** What revoking needs beyond the row; undefined where there is none. */
+  handle(tenant: TenantId, id: LeaseId): Promise<SealedHandle | undefined>;
 }
 
 /** A secret at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, name, version. */

@@ -102,7 +102,7 @@ describe('a leased PostgreSQL role', () => {
   });
   afterEach(async () => {
     await Promise.all(clients.splice(0).map((client) => client.end().catch(() => {})));
-    for (const lease of leases.splice(0)) await issuer.revoke(lease);
+    for (const lease of leases.splice(0)) await issuer.revoke(lease, undefined);
   });
   afterAll(() => issuer.close());
 
@@ -114,6 +114,7 @@ describe('a leased PostgreSQL role', () => {
       task: taskId('tsk_000000000000000000000001'),
       agent: agentId("it's-an-agent"),
       connector: connectorId('shop_db'),
+      tool: undefined,
       tag: leaseTag(lease),
       resources: ['public.orders'],
       actionClasses: ['read'],
@@ -131,7 +132,10 @@ describe('a leased PostgreSQL role', () => {
     const lease: Lease = {
       ...request,
       id: request.lease,
+      mode: 'task',
+      tool: undefined,
       issuer: 'postgres',
+      downstream: 'somewhere',
       state: 'active',
       revocation: 'immediate',
       scope: '',
@@ -387,7 +391,7 @@ describe('a leased PostgreSQL role', () => {
         const running = busy.query('SELECT pg_sleep(30)');
         const outcome = expect(running).rejects.toThrow();
         await idle.query(`SELECT * FROM ${table}`);
-        await by.revoke(lease);
+        await by.revoke(lease, undefined);
         await outcome;
         await expect(idle.query('SELECT 1')).rejects.toThrow();
         expect(await canLogin(issued.fields)).toBe(false);
@@ -400,7 +404,7 @@ describe('a leased PostgreSQL role', () => {
         await client.query('SELECT lo_create(424242); CREATE TEMP TABLE scratch (id int)');
         const elsewhere = await connect(issued, 'postgres');
         await elsewhere.query('SELECT lo_create(434343)');
-        await by.revoke(lease);
+        await by.revoke(lease, undefined);
         expect(await roleExists(lease.tag)).toBe(false);
         const largeObjects = 'SELECT oid FROM pg_largeobject_metadata';
         expect(await runSql(server, largeObjects)).toEqual([]);
@@ -415,7 +419,7 @@ describe('a leased PostgreSQL role', () => {
           "SET idle_in_transaction_session_timeout = 0; BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'",
         );
         await locker.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-        const revoked = by.revoke(lease);
+        const revoked = by.revoke(lease, undefined);
         // Without ownership of the table each right is revoked by name, which waits for the lock: then the role is
         // dropped when the locker's lease has ended. What counts has happened either way.
         if (admin === 'holder of grant options') {
@@ -423,8 +427,8 @@ describe('a leased PostgreSQL role', () => {
         } else await revoked;
         await expect(holder.query('SELECT 1')).rejects.toThrow();
         expect(await canLogin({ ...issued.fields, password: new Secret('mine') })).toBe(false);
-        await by.revoke(other.lease);
-        await by.revoke(lease);
+        await by.revoke(other.lease, undefined);
+        await by.revoke(lease, undefined);
         expect(await roleExists(lease.tag)).toBe(false);
       });
 
@@ -434,7 +438,7 @@ describe('a leased PostgreSQL role', () => {
         await client.query(
           "ALTER ROLE CURRENT_USER PASSWORD 'mine'; ALTER ROLE CURRENT_USER SET statement_timeout = 0",
         );
-        await by.revoke(lease);
+        await by.revoke(lease, undefined);
         expect(await canLogin({ ...issued.fields, password: new Secret('mine') })).toBe(false);
       });
     });
@@ -444,7 +448,7 @@ describe('a leased PostgreSQL role', () => {
     await runSql(server, 'CREATE TABLE fleeting (id int)');
     const { lease } = await issue({ resources: ['public.fleeting', 'public.orders'] });
     await runSql(server, 'DROP TABLE fleeting');
-    await issuer.revoke({ ...lease, resources: [] } as Lease);
+    await issuer.revoke({ ...lease, resources: [] } as Lease, undefined);
     expect(await roleExists(lease.tag)).toBe(false);
   });
 
@@ -453,14 +457,14 @@ describe('a leased PostgreSQL role', () => {
     ['does not', 'ROLLBACK'],
   ])('L4 a revoke waits for an issue that was cut off at its COMMIT, which then %s', async (_, end) => {
     const { lease } = await issue();
-    await issuer.revoke(lease);
+    await issuer.revoke(lease, undefined);
     const { host, port, superuser: user, password } = server;
     const cutOff = new Client({ host, port, database: 'shop', user, password });
     clients.push(cutOff);
     await cutOff.connect();
     await cutOff.query(`BEGIN; CREATE ROLE ${lease.tag} LOGIN`);
     let isOver = false;
-    const revoked = issuer.revoke(lease).finally(() => {
+    const revoked = issuer.revoke(lease, undefined).finally(() => {
       isOver = true;
     });
     const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${lease.tag}%'`;
@@ -477,7 +481,7 @@ describe('a leased PostgreSQL role', () => {
       const maker = createPostgresIssuer(options(admin));
       const { lease } = await issue({ resources: [ADMINS[admin]().table], actionClasses: ['write'] }, maker);
       await maker.close();
-      await issuer.revoke(lease);
+      await issuer.revoke(lease, undefined);
       expect(await roleExists(lease.tag)).toBe(false);
     },
   );
@@ -487,7 +491,7 @@ describe('a leased PostgreSQL role', () => {
     const granter = createPostgresIssuer(options('holder of grant options'));
     const { lease, issued } = await issue({ resources: ['back_office.salaries2(id)'] }, granter);
     expect((await (await connect(issued)).query('SELECT id FROM back_office.salaries2')).rows).toEqual([]);
-    await granter.revoke(lease);
+    await granter.revoke(lease, undefined);
     expect(await roleExists(lease.tag)).toBe(false);
     await granter.close();
   });
@@ -501,7 +505,9 @@ describe('a leased PostgreSQL role', () => {
       'remit_admin"; DROP ROLE shop_owner; --',
       `${lease.tag}\n`,
     ]) {
-      await expect(issuer.revoke({ ...lease, tag }), tag).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REVOKE' });
+      await expect(issuer.revoke({ ...lease, tag }, undefined), tag).rejects.toMatchObject({
+        code: 'ERR_CREDENTIAL_REVOKE',
+      });
     }
     expect(await roleExists('shop_owner')).toBe(true);
     expect(await roleExists(lease.tag)).toBe(true);
@@ -511,7 +517,7 @@ describe('a leased PostgreSQL role', () => {
     const { lease } = await issue();
     const port = await closedPort();
     const unreachable = createPostgresIssuer(options('superuser', { port }));
-    const error: unknown = await unreachable.revoke(lease).catch((thrown: unknown) => thrown);
+    const error: unknown = await unreachable.revoke(lease, undefined).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: 'ERR_CREDENTIAL_REVOKE',
       where: `127.0.0.1:${port}/shop`,
@@ -532,7 +538,7 @@ describe('a leased PostgreSQL role', () => {
       code: 'ERR_CREDENTIAL_ISSUE',
       message: expect.stringContaining('deadline'),
     });
-    await expect(hung.revoke(lease)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REVOKE' });
+    await expect(hung.revoke(lease, undefined)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REVOKE' });
     expect(performance.now() - started).toBeLessThan(3_000);
     silent.close();
   });

@@ -17,6 +17,7 @@ const request: IssueRequest = {
   task: taskId('tsk_000000000000000000000001'),
   agent: agentId('a'),
   connector: connectorId('crm'),
+  tool: undefined,
   tag: 'remit_000000000000000000000001',
   resources: [],
   actionClasses: ['read'],
@@ -25,15 +26,26 @@ const request: IssueRequest = {
 };
 
 issuerSuite('static', async () => ({
-  issuer: createStaticIssuer({ secret: async () => new Secret(CANARY), exception, clock: () => before }),
+  issuer: createStaticIssuer({
+    downstream: 'secret crm',
+    secret: async () => new Secret(CANARY),
+    exception,
+    clock: () => before,
+  }),
   clock: () => before,
   resources: [],
   actionClasses: ['read'],
   canUse: async (fields) => fields.token?.reveal() === CANARY,
   exists: undefined,
   broken: [
-    createStaticIssuer({ secret: async () => new Secret(CANARY), exception, clock: () => before + 1 }),
     createStaticIssuer({
+      downstream: 'secret crm',
+      secret: async () => new Secret(CANARY),
+      exception,
+      clock: () => before + 1,
+    }),
+    createStaticIssuer({
+      downstream: 'secret crm',
       secret: () => Promise.reject(new RemitError('ERR_SECRET_MISSING', 'there is no secret', { hint: 'Set it.' })),
       exception,
       clock: () => before,
@@ -46,7 +58,12 @@ issuerSuite('static', async () => ({
 describe('static issuer', () => {
   it('L2 refuses from the moment its exception ends', async () => {
     let now = before;
-    const issuer = createStaticIssuer({ secret: async () => new Secret(CANARY), exception, clock: () => now });
+    const issuer = createStaticIssuer({
+      downstream: 'secret crm',
+      secret: async () => new Secret(CANARY),
+      exception,
+      clock: () => now,
+    });
     await expect(issuer.issue(request)).resolves.toMatchObject({ nativeExpiresAt: undefined });
     now = before + 1;
     await expect(issuer.issue(request)).rejects.toMatchObject({
@@ -61,19 +78,34 @@ describe('static issuer', () => {
     ['no time', { ...exception, expires: 'some day' }],
   ])('L2 is not made for an exception with %s', (_, incomplete) => {
     const make = () =>
-      createStaticIssuer({ secret: async () => new Secret(''), exception: incomplete, clock: () => 0 });
+      createStaticIssuer({
+        downstream: 'secret crm',
+        secret: async () => new Secret(''),
+        exception: incomplete,
+        clock: () => 0,
+      });
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_STATIC_WITHOUT_EXCEPTION' }));
   });
 
   it('says in its scope whose exception it is, and until when', async () => {
-    const issuer = createStaticIssuer({ secret: async () => new Secret(CANARY), exception, clock: () => before });
+    const issuer = createStaticIssuer({
+      downstream: 'secret crm',
+      secret: async () => new Secret(CANARY),
+      exception,
+      clock: () => before,
+    });
     const { scope } = await issuer.issue(request);
     expect(scope).toBe(`static secret under exception of ops@example.org until ${EXPIRES}`);
   });
 
   it('hands out copies: wiping one leaves the vault’s alone', async () => {
     const secret = new Secret(CANARY);
-    const issuer = createStaticIssuer({ secret: async () => secret, exception, clock: () => before });
+    const issuer = createStaticIssuer({
+      downstream: 'secret crm',
+      secret: async () => secret,
+      exception,
+      clock: () => before,
+    });
     (await issuer.issue(request)).fields.token?.wipe();
     expect((await issuer.issue(request)).fields.token?.reveal()).toBe(CANARY);
   });

@@ -250,7 +250,9 @@ describe('acquire', () => {
   it('refuses and revokes where the templates name a part that the credential has not', async () => {
     const issuer = createFakeIssuer();
     const templates = { environment: { A: '{nothing}' }, headers: {} };
-    const { manager, task, time } = createWorld(issuer, { issuerOf: () => ({ issuer, ttlSeconds: 300, templates }) });
+    const { manager, task, time } = createWorld(issuer, {
+      issuerOf: () => ({ issuer, mode: 'task', ttlSeconds: 300, templates }),
+    });
     await expect(manager.acquire(task(), SHOP)).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID' });
     await time.settle();
     expect(issuer.live.size).toBe(0);

@@ -3,9 +3,14 @@ import { issuerSuite } from '../suites/issuer-suite.ts';
 import { createFakeIssuer, issueFault } from '../support/fake-issuer.ts';
 
 // The fake stands in for every issuer in the lease tests: it has to be one.
-for (const revocation of ['immediate', 'next_use', 'expiry_only'] as const) {
-  issuerSuite(`fake, ${revocation}`, async () => {
-    const issuer = createFakeIssuer({ revocation });
+for (const [revocation, hasHandles] of [
+  ['immediate', false],
+  ['next_use', false],
+  ['expiry_only', false],
+  ['immediate', true],
+] as const) {
+  issuerSuite(`fake, ${revocation}${hasHandles ? ', by handle' : ''}`, async () => {
+    const issuer = createFakeIssuer({ revocation, hasHandles });
     const broken = createFakeIssuer({ revocation });
     broken.issueScripts.push(() =>
       Promise.reject(new RemitError('ERR_CREDENTIAL_ISSUE', issueFault().message, { hint: 'Wait.' })),

@@ -89,6 +89,7 @@ function createStage(revocation: RevocationClass) {
       get: guard(repository.get),
       list: guard(repository.list),
       update: guard(repository.update),
+      handle: guard(repository.handle),
     };
     const audit = guard(async (event: LeaseEvent) => {
       events.push(event);
@@ -101,7 +102,12 @@ function createStage(revocation: RevocationClass) {
       repository: rows,
       audit,
       random: randomBytes,
-      issuerOf: () => ({ issuer: wrapped, ttlSeconds: 300, templates: { environment: { T: '{token}' }, headers: {} } }),
+      issuerOf: () => ({
+        issuer: wrapped,
+        mode: 'task',
+        ttlSeconds: 300,
+        templates: { environment: { T: '{token}' }, headers: {} },
+      }),
       schedule: (ms, task) => time.schedule(ms, () => isAlive && task()),
       limits: { revokeMs: 20_000 },
     });

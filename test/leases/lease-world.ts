@@ -9,8 +9,9 @@ import {
   tenantId,
 } from '../../src/domain/ids.ts';
 import type { Lease } from '../../src/domain/lease.ts';
+import { Secret } from '../../src/domain/secret.ts';
 import type { Task } from '../../src/domain/task.ts';
-import type { LeaseEvent, RevokeContext } from '../../src/leases/lease-context.ts';
+import type { HandleSealer, LeaseEvent, RevokeContext } from '../../src/leases/lease-context.ts';
 import { LEASE_LIMITS } from '../../src/leases/lease-context.ts';
 import { createLeaseManager, type LeaseManagerOptions } from '../../src/leases/lease-manager.ts';
 import type { Log } from '../../src/seams/clock.ts';
@@ -21,6 +22,16 @@ import { createFakeMemoryLeaseRepository } from '../support/fake-memory-lease-re
 export const TENANT = tenantId('default');
 export const SHOP = connectorId('shop');
 export const PLAIN = connectorId('plain');
+
+/** FAKE: "seals" by naming the lease; the real one is the vault's. */
+export const fakeHandleSealer: HandleSealer = {
+  seal: async (lease, handle) => ({ keyId: 'fake', envelope: Buffer.from(`${lease}|${handle.reveal()}`) }),
+  async open(lease, { envelope }) {
+    const [owner, text] = envelope.toString().split('|');
+    if (owner !== lease) throw new Error('a handle of another lease');
+    return new Secret(text ?? '');
+  },
+};
 
 /** Everything around a lease manager, faked: time, rows, downstream, audit log. */
 export function createWorld(issuer: FakeIssuer = createFakeIssuer(), more: Partial<LeaseManagerOptions> = {}) {
@@ -34,7 +45,8 @@ export function createWorld(issuer: FakeIssuer = createFakeIssuer(), more: Parti
   const options: LeaseManagerOptions = {
     tenant: TENANT,
     repository,
-    issuerOf: (connector) => (connector === SHOP ? { issuer, ttlSeconds: 300, templates } : undefined),
+    handles: fakeHandleSealer,
+    issuerOf: (connector) => (connector === SHOP ? { issuer, mode: 'task', ttlSeconds: 300, templates } : undefined),
     clock: time.clock,
     schedule: time.schedule,
     random: randomBytes,

@@ -38,7 +38,7 @@ function start(more: Partial<LeaseManagerOptions> = {}) {
     const timer = setTimeout(task, ms).unref();
     return () => clearTimeout(timer);
   };
-  const binding = { issuer, ttlSeconds: 60, templates: DEFAULT_TEMPLATES.postgres };
+  const binding = { issuer, mode: 'task', ttlSeconds: 60, templates: DEFAULT_TEMPLATES.postgres } as const;
   const options = { ...world.options, clock: Date.now, schedule, issuerOf: () => binding, ...more };
   const task = () => world.task({ startedAt: Date.now(), expiresAt: Date.now() + 3_600_000 });
   return { ...world, options, task, manager: createLeaseManager(options) };

@@ -354,7 +354,7 @@ describe('L7 what is claimed', () => {
     const days = 86_400_000;
     const start = 1_700_000_000_000;
     const world = createWorld(issuer, {
-      issuerOf: () => ({ issuer, ttlSeconds: 300, templates, lapsesAt: start + 40 * days }),
+      issuerOf: () => ({ issuer, mode: 'task', ttlSeconds: 300, templates, lapsesAt: start + 40 * days }),
     });
     const mine = world.task();
     await world.manager.acquire(mine, SHOP);

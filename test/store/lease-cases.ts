@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { leaseId, taskId } from '../../src/domain/ids.ts';
+import { connectorId, leaseId, taskId, toolRef } from '../../src/domain/ids.ts';
 import type { StoreFixture } from '../suites/store-suite.ts';
 import { ACME, NOW, RIVAL, sampleLease } from './samples.ts';
 
@@ -12,6 +12,9 @@ export function testLeases(current: () => StoreFixture): void {
       id: leaseId('lse_full'),
       state: 'lapsing',
       revocation: 'expiry_only',
+      mode: 'task_tool',
+      tool: toolRef(connectorId('shop'), 'refund'),
+      downstream: 'shop-db:5432/shop',
       scope: 'select on public.orders',
       nativeExpiresAt: NOW + 5,
       endedAt: NOW + 6,
@@ -51,6 +54,22 @@ export function testLeases(current: () => StoreFixture): void {
     const cleared = { nativeExpiresAt: undefined, lastError: undefined, endReason: 'revoked', endedAt: NOW };
     expect(await leases.update(ACME, ONE, ['active'], cleared)).toBe(true);
     expect(await leases.get(ACME, ONE)).toEqual({ ...sampleLease(), ...issued, ...cleared, attempts: 2 });
+  });
+
+  test('L2 a handle is stored with the state that it belongs to, given back as it was, and cleared', async () => {
+    const { leases } = current().store;
+    await leases.insert(sampleLease());
+    const handle = { keyId: 'k1', envelope: Buffer.from([0, 1, 255]) };
+    expect(await leases.handle(ACME, ONE)).toBeUndefined();
+    expect(await leases.update(ACME, ONE, ['active'], { state: 'revoking', handle })).toBe(false);
+    expect(await leases.handle(ACME, ONE)).toBeUndefined();
+    expect(await leases.update(ACME, ONE, ['intended'], { state: 'active', handle })).toBe(true);
+    expect(await leases.update(ACME, ONE, ['active'], { state: 'revoking' })).toBe(true);
+    expect(await leases.handle(ACME, ONE)).toEqual(handle);
+    expect(await leases.handle(RIVAL, ONE)).toBeUndefined();
+    expect(await leases.update(ACME, ONE, ['revoking'], { state: 'ended', handle: undefined })).toBe(true);
+    expect(await leases.handle(ACME, ONE)).toBeUndefined();
+    expect(await leases.handle(ACME, leaseId('lse_none'))).toBeUndefined();
   });
 
   test('an update from another state changes nothing', async () => {

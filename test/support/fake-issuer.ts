@@ -14,6 +14,8 @@ export interface FakeIssuer extends Issuer {
   /** Tags of the objects at the downstream, with the token that opens each. */
   readonly live: Map<string, Secret>;
   readonly requests: IssueRequest[];
+  /** What each revoke was given, in the order of the calls. */
+  readonly handles: (string | undefined)[];
   /** Tags, in the order of the calls. */
   readonly revokes: string[];
   /** Scripts for the next calls, first come first served; then it just works. */
@@ -26,15 +28,20 @@ export interface FakeIssuer extends Issuer {
 export interface FakeIssuerOptions {
   readonly revocation?: RevocationClass;
   readonly minTtlSeconds?: number;
+  /** Whether an issue gives a handle, without which nothing can be revoked. */
+  readonly hasHandles?: boolean;
   /** `nativeExpiresAt` of what it gives; the request's by default. */
   readonly nativeExpiresAt?: (request: IssueRequest) => number | undefined;
 }
 
 export function createFakeIssuer(options: FakeIssuerOptions = {}): FakeIssuer {
-  const { revocation = 'immediate', minTtlSeconds = 1 } = options;
+  const { revocation = 'immediate', minTtlSeconds = 1, hasHandles = false } = options;
   const nativeExpiresAt = options.nativeExpiresAt ?? ((request: IssueRequest) => request.expiresAt);
   const issuer: FakeIssuer = {
     kind: 'fake',
+    downstream: 'memory',
+    needsHandle: hasHandles,
+    handles: [],
     minTtlSeconds,
     revocation,
     live: new Map(),
@@ -54,10 +61,13 @@ export function createFakeIssuer(options: FakeIssuerOptions = {}): FakeIssuer {
         fields: { username: new Secret(request.tag), token: new Secret(token) },
         scope: `everything of ${request.resources.join(', ')}`,
         nativeExpiresAt: nativeExpiresAt(request),
+        ...(hasHandles ? { handle: new Secret(`handle of ${request.tag}`) } : {}),
       };
     },
-    async revoke(lease) {
+    async revoke(lease, handle) {
       issuer.revokes.push(lease.tag);
+      issuer.handles.push(handle?.reveal());
+      if (hasHandles && handle?.reveal() !== `handle of ${lease.tag}`) return;
       const script = issuer.revokeScripts.shift() ?? (async (remove: () => void) => remove());
       await script(() => void issuer.live.delete(lease.tag), lease);
     },

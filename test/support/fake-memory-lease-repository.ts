@@ -1,14 +1,19 @@
 import type { LeaseId } from '../../src/domain/ids.ts';
 import type { Lease } from '../../src/domain/lease.ts';
-import type { LeaseRepository } from '../../src/seams/store.ts';
+import type { LeaseRepository, SealedHandle } from '../../src/seams/store.ts';
 
-export type FakeMemoryLeaseRepository = LeaseRepository & { readonly rows: Map<LeaseId, Lease> };
+export type FakeMemoryLeaseRepository = LeaseRepository & {
+  readonly rows: Map<LeaseId, Lease>;
+  readonly handles: Map<LeaseId, SealedHandle>;
+};
 
 /** FAKE: lease rows in memory; what a store must do is in the store suite. */
 export function createFakeMemoryLeaseRepository(): FakeMemoryLeaseRepository {
   const rows = new Map<LeaseId, Lease>();
+  const handles = new Map<LeaseId, SealedHandle>();
   return {
     rows,
+    handles,
     async insert(lease) {
       if (rows.has(lease.id)) throw new Error('there is such a lease');
       rows.set(lease.id, lease);
@@ -27,8 +32,12 @@ export function createFakeMemoryLeaseRepository(): FakeMemoryLeaseRepository {
     async update(tenant, id, from, change) {
       const row = rows.get(id);
       if (row?.tenant !== tenant || !from.includes(row.state)) return false;
-      rows.set(id, { ...row, ...change });
+      const { handle, ...columns } = change;
+      rows.set(id, { ...row, ...columns });
+      if (handle !== undefined) handles.set(id, handle);
+      else if ('handle' in change) handles.delete(id);
       return true;
     },
+    handle: async (_tenant, id) => handles.get(id),
   };
 }

@@ -66,6 +66,7 @@ export function createPostgresIssuer(options: PostgresIssuerOptions): Issuer {
 
   return {
     kind: 'postgres',
+    downstream: admin.where,
     minTtlSeconds: 1,
     revocation: 'immediate',
     async issue(request) {

@@ -4,6 +4,8 @@ import type { Clock } from '../../seams/clock.ts';
 import type { Issuer } from '../../seams/issuer.ts';
 
 export interface StaticIssuerOptions {
+  /** What it opens, for people. */
+  readonly downstream: string;
   /** The long-lived secret, out of the vault; asked at every issue. */
   readonly secret: () => Promise<Secret>;
   /** Who answers for it, why, and until when (RFC 3339). */
@@ -25,6 +27,7 @@ export function createStaticIssuer(options: StaticIssuerOptions): Issuer {
   }
   return {
     kind: 'static',
+    downstream: options.downstream,
     minTtlSeconds: 0,
     revocation: 'expiry_only',
     async issue(request) {

@@ -1,8 +1,8 @@
-import type { Selectable, Updateable } from 'kysely';
-import { agentId, connectorId, leaseId, taskId, tenantId } from '../../domain/ids.ts';
-import type { Lease, LeaseState, RevocationClass } from '../../domain/lease.ts';
+import type { Insertable, Selectable, Updateable } from 'kysely';
+import { agentId, connectorId, leaseId, type ToolRef, taskId, tenantId } from '../../domain/ids.ts';
+import type { Lease, LeaseMode, LeaseState, RevocationClass } from '../../domain/lease.ts';
 import type { LeaseRepository } from '../../seams/store.ts';
-import { orNull, orUndefined } from './columns.ts';
+import { bytesOf, orNull, orUndefined } from './columns.ts';
 import type { LeaseTable, Queries } from './schema.ts';
 
 type LeaseChange = Parameters<LeaseRepository['update']>[3];
@@ -43,6 +43,17 @@ export function makeLeaseRepository(queries: Queries): LeaseRepository {
         .executeTakeFirst();
       return numUpdatedRows === 1n;
     },
+
+    async handle(tenant, id) {
+      const row = await queries
+        .selectFrom('leases')
+        .select(['handle_key_id', 'handle_envelope'])
+        .where('tenant', '=', tenant)
+        .where('id', '=', id)
+        .executeTakeFirst();
+      if (row === undefined || row.handle_key_id === null || row.handle_envelope === null) return undefined;
+      return { keyId: row.handle_key_id, envelope: bytesOf(row.handle_envelope) };
+    },
   };
 }
 
@@ -56,17 +67,23 @@ function toColumns(change: LeaseChange): Updateable<LeaseTable> {
     ...('endReason' in change ? { end_reason: orNull(change.endReason) } : {}),
     ...(change.attempts === undefined ? {} : { attempts: change.attempts }),
     ...('lastError' in change ? { last_error: orNull(change.lastError) } : {}),
+    ...('handle' in change
+      ? { handle_key_id: orNull(change.handle?.keyId), handle_envelope: orNull(change.handle?.envelope) }
+      : {}),
   };
 }
 
-function toRow(lease: Lease): LeaseTable {
+function toRow(lease: Lease): Insertable<LeaseTable> {
   return {
     tenant: lease.tenant,
     id: lease.id,
     task: lease.task,
     agent: lease.agent,
     connector: lease.connector,
+    mode: lease.mode,
+    tool: orNull(lease.tool),
     issuer: lease.issuer,
+    downstream: lease.downstream,
     tag: lease.tag,
     state: lease.state,
     revocation: lease.revocation,
@@ -79,6 +96,8 @@ function toRow(lease: Lease): LeaseTable {
     end_reason: orNull(lease.endReason),
     attempts: lease.attempts,
     last_error: orNull(lease.lastError),
+    handle_key_id: null,
+    handle_envelope: null,
   };
 }
 
@@ -89,7 +108,10 @@ function fromRow(row: Selectable<LeaseTable>): Lease {
     task: taskId(row.task),
     agent: agentId(row.agent),
     connector: connectorId(row.connector),
+    mode: row.mode as LeaseMode,
+    tool: orUndefined(row.tool) as ToolRef | undefined,
     issuer: row.issuer,
+    downstream: row.downstream,
     tag: row.tag,
     state: row.state as LeaseState,
     revocation: row.revocation as RevocationClass,

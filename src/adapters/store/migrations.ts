@@ -10,7 +10,7 @@ export interface Dialect {
 type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
 
 /** In order; the position + 1 is the schema version. A published one is never changed: append. */
-const MIGRATIONS: readonly Migration[] = [createTables, createPins];
+const MIGRATIONS: readonly Migration[] = [createTables, createPins, addLeaseModes];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
 const MIGRATION_LOCK = 0x52656d69;
@@ -214,4 +214,15 @@ async function createPins(db: Kysely<unknown>): Promise<void> {
     .addColumn('pinned_at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('inventory_pins_key', ['tenant', 'connector', 'name'])
     .execute();
+}
+
+/** What a lease is for, what it opens, and what revoking it needs beyond its tag. */
+async function addLeaseModes(db: Kysely<unknown>, { bytes }: Dialect): Promise<void> {
+  const text = (name: string, value: string) =>
+    db.schema.alterTable('leases').addColumn(name, 'text', (column) => column.notNull().defaultTo(value));
+  await text('mode', 'task').execute();
+  await text('downstream', '').execute();
+  await db.schema.alterTable('leases').addColumn('tool', 'text').execute();
+  await db.schema.alterTable('leases').addColumn('handle_key_id', 'text').execute();
+  await db.schema.alterTable('leases').addColumn('handle_envelope', sql.raw(bytes)).execute();
 }

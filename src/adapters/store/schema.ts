@@ -52,7 +52,10 @@ export interface LeaseTable {
   task: string;
   agent: string;
   connector: string;
+  mode: string;
+  tool: string | null;
   issuer: string;
+  downstream: string;
   tag: string;
   state: string;
   revocation: string;
@@ -65,6 +68,8 @@ export interface LeaseTable {
   end_reason: string | null;
   attempts: number;
   last_error: string | null;
+  handle_key_id: string | null;
+  handle_envelope: Buffer | null;
 }
 
 export interface SecretTable {
