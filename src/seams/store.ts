@@ -1,5 +1,6 @@
 import type { LeaseId, TaskId, TenantId } from '../domain/ids.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
+import type { Revocation, RevocationEntry } from '../domain/revocation.ts';
 import type { Task, TaskEndReason } from '../domain/task.ts';
 
 /**
@@ -17,6 +18,7 @@ export interface Store extends Repositories {
 export interface Repositories {
   readonly tasks: TaskRepository;
   readonly leases: LeaseRepository;
+  readonly revocations: RevocationRepository;
   readonly secrets: SecretRepository;
   readonly taskKeys: TaskKeyRepository;
   readonly signingKeys: SigningKeyRepository;
@@ -25,11 +27,31 @@ export interface Repositories {
 }
 
 export interface TaskRepository {
-  insert(task: Task): Promise<void>;
+  /**
+   * @param logPosition how far whoever admits the task has read the revocation log: each later row is about this task too. Default 0
+   */
+  insert(task: Task, logPosition?: number): Promise<void>;
   get(tenant: TenantId, id: TaskId): Promise<Task | undefined>;
   list(tenant: TenantId, filter?: { state?: Task['state'] }): Promise<Task[]>;
   /** Ends a task that has not ended; false when it had. */
   end(tenant: TenantId, id: TaskId, reason: TaskEndReason, at: number): Promise<boolean>;
+  /** Notes whether a task that has not ended is suspended, for who reads rows; what holds it back stands in the revocation log. */
+  setState(tenant: TenantId, id: TaskId, state: 'active' | 'suspended'): Promise<void>;
+  /** Tasks that have not ended although a `revoke` later than their admission names them, their agent or everything. */
+  revoked(tenant: TenantId): Promise<TaskId[]>;
+}
+
+/** The revocation log: append-only, one order for every node (guarantee V1). */
+export interface RevocationRepository {
+  /**
+   * Appends at the next position, in the order in which appends become durable: whoever has read a position has read all before it.
+   * Durable when it resolves; one that throws may have been made all the same.
+   */
+  append(entry: RevocationEntry): Promise<Revocation>;
+  /** `limit` rows after a position, oldest first, and the position of the last row that there is; both as of one moment. */
+  read(tenant: TenantId, after: number, limit: number): Promise<{ head: number; rows: Revocation[] }>;
+  /** As of one moment: the last position, and for each subject that is still held back (`Standing`) the row that does it. */
+  standing(tenant: TenantId): Promise<{ head: number; rows: Revocation[] }>;
 }
 
 /** A lease's handle at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, lease. */

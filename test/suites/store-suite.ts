@@ -4,6 +4,7 @@ import { testInventory } from '../store/inventory-cases.ts';
 import { testKeys } from '../store/key-cases.ts';
 import { testLeases } from '../store/lease-cases.ts';
 import { testOAuth } from '../store/oauth-cases.ts';
+import { testRevocations } from '../store/revocation-cases.ts';
 import { testTasks } from '../store/task-cases.ts';
 import { testTransactions } from '../store/transaction-cases.ts';
 
@@ -33,6 +34,7 @@ export function storeSuite(name: string, open: () => Promise<StoreFixture>): voi
     const current = () => fixture;
     describe('tasks', () => testTasks(current));
     describe('leases', () => testLeases(current));
+    describe('revocations', () => testRevocations(current));
     describe('secrets and keys', () => testKeys(current));
     describe('authorization server', () => testOAuth(current));
     describe('inventory', () => testInventory(current));

@@ -18,6 +18,11 @@ export function createMemoryTasks(): TaskRepository & { readonly rows: Map<strin
       rows.set(id, { ...task, state: 'ended', endReason, endedAt });
       return true;
     },
+    async setState(_tenant, id, state) {
+      const task = rows.get(id);
+      if (task !== undefined && task.state !== 'ended') rows.set(id, { ...task, state });
+    },
+    revoked: async () => [],
   };
 }
 

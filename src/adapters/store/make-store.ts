@@ -8,6 +8,7 @@ import { makeInventoryRepository } from './inventory-repository.ts';
 import { makeLeaseRepository } from './lease-repository.ts';
 import { type Dialect, migrate } from './migrations.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
+import { makeRevocationRepository } from './revocation-repository.ts';
 import type { Atomically, Queries, Schema } from './schema.ts';
 import { makeSecretRepository } from './secret-repository.ts';
 import { makeSigningKeyRepository } from './signing-key-repository.ts';
@@ -149,6 +150,7 @@ function makeRepositories(queries: Queries, atomically: Atomically): Repositorie
   return {
     tasks: makeTaskRepository(queries),
     leases: makeLeaseRepository(queries),
+    revocations: makeRevocationRepository(queries, atomically),
     secrets: makeSecretRepository(queries),
     taskKeys: makeTaskKeyRepository(queries),
     signingKeys: makeSigningKeyRepository(queries, atomically),

@@ -10,7 +10,7 @@ export interface Dialect {
 type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
 
 /** In order; the position + 1 is the schema version. A published one is never changed: append. */
-const MIGRATIONS: readonly Migration[] = [createTables, createPins, addLeaseModes];
+const MIGRATIONS: readonly Migration[] = [createTables, createPins, addLeaseModes, createRevocations];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
 const MIGRATION_LOCK = 0x52656d69;
@@ -225,4 +225,34 @@ async function addLeaseModes(db: Kysely<unknown>, { bytes }: Dialect): Promise<v
   await db.schema.alterTable('leases').addColumn('tool', 'text').execute();
   await db.schema.alterTable('leases').addColumn('handle_key_id', 'text').execute();
   await db.schema.alterTable('leases').addColumn('handle_envelope', sql.raw(bytes)).execute();
+}
+
+/** The revocation log, and how much of it was known where a task was admitted. */
+async function createRevocations(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('revocations')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('position', 'bigint', (column) => column.notNull())
+    .addColumn('at', 'bigint', (column) => column.notNull())
+    .addColumn('by', 'text', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('action', 'text', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('subject', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('revocations_key', ['tenant', 'position'])
+    .execute();
+  await db.schema
+    .createIndex('revocations_by_subject')
+    .on('revocations')
+    .columns(['tenant', 'kind', 'subject', 'position'])
+    .execute();
+  await db.schema
+    .createTable('revocation_heads')
+    .addColumn('tenant', 'text', (column) => column.notNull().primaryKey())
+    .addColumn('position', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .alterTable('tasks')
+    .addColumn('log_position', 'bigint', (column) => column.notNull().defaultTo(0))
+    .execute();
 }

@@ -7,6 +7,8 @@ import type { Kysely } from 'kysely';
 export interface Schema {
   tasks: TaskTable;
   leases: LeaseTable;
+  revocations: RevocationTable;
+  revocation_heads: RevocationHeadTable;
   secrets: SecretTable;
   task_keys: TaskKeyTable;
   signing_keys: SigningKeyTable;
@@ -44,6 +46,24 @@ export interface TaskTable {
   started_at: number;
   expires_at: number;
   ended_at: number | null;
+  log_position: number;
+}
+
+export interface RevocationTable {
+  tenant: string;
+  position: number;
+  at: number;
+  by: string;
+  reason: string;
+  action: string;
+  kind: string;
+  subject: string;
+}
+
+/** The counter of each tenant’s log. Its row is locked from an append until that is durable, so that no position is seen before one below it. */
+export interface RevocationHeadTable {
+  tenant: string;
+  position: number;
 }
 
 export interface LeaseTable {

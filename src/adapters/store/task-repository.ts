@@ -8,8 +8,8 @@ import type { Queries, TaskTable } from './schema.ts';
 /** Tasks; ending one is a single compare-and-set, so that exactly one of two racing callers ends it. */
 export function makeTaskRepository(queries: Queries): TaskRepository {
   return {
-    async insert(task) {
-      await queries.insertInto('tasks').values(toRow(task)).execute();
+    async insert(task, logPosition = 0) {
+      await queries.insertInto('tasks').values(toRow(task, logPosition)).execute();
     },
 
     async get(tenant, id) {
@@ -38,10 +38,46 @@ export function makeTaskRepository(queries: Queries): TaskRepository {
         .executeTakeFirst();
       return numUpdatedRows === 1n;
     },
+
+    async setState(tenant, id, state) {
+      await queries
+        .updateTable('tasks')
+        .set({ state })
+        .where('tenant', '=', tenant)
+        .where('id', '=', id)
+        .where('state', '<>', 'ended')
+        .execute();
+    },
+
+    async revoked(tenant) {
+      const rows = await queries
+        .selectFrom('tasks')
+        .select('tasks.id')
+        .where('tasks.tenant', '=', tenant)
+        .where('tasks.state', '<>', 'ended')
+        .where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom('revocations')
+              .select('revocations.position')
+              .whereRef('revocations.tenant', '=', 'tasks.tenant')
+              .whereRef('revocations.position', '>', 'tasks.log_position')
+              .where('revocations.action', '=', 'revoke')
+              .where(({ and, eb, or, ref }) =>
+                or([
+                  eb('revocations.kind', '=', 'all'),
+                  and([eb('revocations.kind', '=', 'agent'), eb('revocations.subject', '=', ref('tasks.agent'))]),
+                  and([eb('revocations.kind', '=', 'task'), eb('revocations.subject', '=', ref('tasks.id'))]),
+                ]),
+              ),
+          ),
+        )
+        .execute();
+      return rows.map(({ id }) => taskId(id));
+    },
   };
 }
 
-function toRow(task: Task): TaskTable {
+function toRow(task: Task, logPosition: number): TaskTable {
   return {
     tenant: task.tenant,
     id: task.id,
@@ -62,6 +98,7 @@ function toRow(task: Task): TaskTable {
     started_at: task.startedAt,
     expires_at: task.expiresAt,
     ended_at: orNull(task.endedAt),
+    log_position: logPosition,
   };
 }
 
