@@ -79,7 +79,14 @@ export function createRecordEncoder(
 
   return (entry, now, sealed) =>
     `${timeText(now)}${field('type', entry.type)}${whoText(entry)}${field('span', entry.span)}${whereText(entry)}` +
-    `${field('detail', entry.detail)}${field('sealed', sealed)}}`;
+    `,"detail":${typeof entry.detail === 'string' ? entry.detail : JSON.stringify(entry.detail)}${sealedText(sealed)}}`;
+}
+
+function sealedText(sealed: SealedContent | undefined): string {
+  if (sealed === undefined) return '';
+  // Base64 and hex need no escapes.
+  const { key, stream, at, digest, ciphertext } = sealed;
+  return `,"sealed":{"key":${JSON.stringify(key)},"stream":"${stream}","at":${at},"digest":"${digest}","ciphertext":"${ciphertext}"}`;
 }
 
 /** `,"name":value`; nothing for a value that is not known. */

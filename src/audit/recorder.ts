@@ -6,13 +6,15 @@ import type { Journal } from '../seams/journal.ts';
 import { createRecordEncoder } from './encode-record.ts';
 
 /** What a feature says of an event; the recorder adds time and tenant, the log its position. */
-export interface RecordEntry extends Omit<AuditRecord, 'seq' | 'time' | 'tenant'> {
+export interface RecordEntry extends Omit<AuditRecord, 'seq' | 'time' | 'tenant' | 'detail'> {
+  /** A text is the JSON of an object, for whoever has most of it from the record before. */
+  readonly detail: AuditRecord['detail'] | string;
   /** Decision inputs in the clear, JSON text: sealed before they are written, never written as they are. */
   readonly input?: string;
 }
 
-/** Seals decision inputs under the key of their task (`sealContent` with the key looked up). */
-export type SealInput = (of: { tenant: TenantId; task: TaskId; span: string; text: string }) => SealedContent;
+/** Seals decision inputs under the key of their task (`ContentSealer`, found by its task). */
+export type SealInput = (task: TaskId, text: string) => SealedContent;
 
 export interface Recorder {
   /**
@@ -43,7 +45,7 @@ export function createRecorder(parts: {
         'decision inputs need a task, a span and a key of the task to be sealed under',
       );
     }
-    return seal({ tenant, task, span, text });
+    return seal(task, text);
   };
   const textOf = (entry: RecordEntry): string => {
     const sealed = entry.input === undefined ? entry.sealed : sealInput(entry, entry.input);

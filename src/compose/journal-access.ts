@@ -36,7 +36,7 @@ export function createJournalAccess(folder: string): JournalAccess {
         });
       }
       const bytes = await vault.open(taskKeyRecord(task), row);
-      return openContent(sealed, { tenant: estate.tenant, task, span }, { name: sealed.key, bytes });
+      return openContent(sealed, { task, span }, { name: sealed.key, bytes });
     },
   };
 }

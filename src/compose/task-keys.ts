@@ -1,5 +1,5 @@
 import type { SealInput } from '../audit/recorder.ts';
-import { sealContent } from '../audit/seal-content.ts';
+import { type ContentSealer, createContentSealer } from '../audit/seal-content.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { RandomBytes, TaskId, TenantId } from '../domain/ids.ts';
 import type { Clock } from '../seams/clock.ts';
@@ -26,25 +26,28 @@ export function createTaskKeys(parts: {
   clock: Clock;
 }): TaskKeys {
   const { tenant, repository, vault, random, clock } = parts;
-  const keys = new Map<TaskId, Buffer>();
+  const keys = new Map<TaskId, { readonly bytes: Buffer; readonly sealer: ContentSealer }>();
+  const keep = (task: TaskId, bytes: Buffer): void => {
+    keys.set(task, { bytes, sealer: createContentSealer({ name: task, bytes }, random) });
+  };
   return {
     async create(task) {
       const bytes = Buffer.from(random(32));
       await repository.insert({ tenant, task, ...(await vault.seal(taskKeyRecord(task), bytes)), createdAt: clock() });
-      keys.set(task, bytes);
+      keep(task, bytes);
     },
     async load(task) {
       const row = await repository.get(tenant, task);
-      if (row !== undefined) keys.set(task, await vault.open(taskKeyRecord(task), row));
+      if (row !== undefined) keep(task, await vault.open(taskKeyRecord(task), row));
     },
     forget(task) {
-      keys.get(task)?.fill(0);
+      keys.get(task)?.bytes.fill(0);
       keys.delete(task);
     },
-    seal({ task, span, text }) {
-      const bytes = keys.get(task);
-      if (bytes === undefined) throw new RemitError('ERR_INTERNAL', 'the task has no content key', { where: task });
-      return sealContent(text, { tenant, task, span }, { name: task, bytes }, random);
+    seal(task, text) {
+      const key = keys.get(task);
+      if (key === undefined) throw new RemitError('ERR_INTERNAL', 'the task has no content key', { where: task });
+      return key.sealer.seal(text);
     },
   };
 }

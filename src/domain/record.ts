@@ -20,12 +20,20 @@ export const RECORD_TYPES = [
 ] as const;
 export type RecordType = (typeof RECORD_TYPES)[number];
 
-/** Decision inputs sealed under the task's key: the hash covers the ciphertext, so the key can be erased (A5). */
+/**
+ * Decision inputs sealed under the task's key, as a piece of a keystream (AES-256-CTR): the log's hashes cover the ciphertext, so the key can be
+ * erased (A5). Bytes are base64.
+ */
 export interface SealedContent {
+  /** Name of the key. */
   readonly key: string;
-  readonly iv: string;
+  /** Nonce of the stream, 96 bits. */
+  readonly stream: string;
+  /** Where in the stream it begins, in bytes. */
+  readonly at: number;
+  /** SHA-256 of the task's salt and the content, hex. */
+  readonly digest: string;
   readonly ciphertext: string;
-  readonly tag: string;
 }
 
 /** One audit event. Every field that is known is present; absent ones are left out, never invented. */

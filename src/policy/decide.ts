@@ -84,10 +84,13 @@ function decide(
     const gates = passGates(options, request, action);
     if ('denied' in gates) return { ...gates.denied, policyVersion };
     const asked = askAll(engine, options.environment, request, action, gates);
-    if (!isPromise(asked)) return { ...asked, policyVersion };
+    if (!isPromise(asked)) return asked;
     return asked.then(
       // Asking took time: the task may have expired meanwhile.
-      (outcome) => ({ ...(lateDenial(options, request.task) ?? outcome), policyVersion }),
+      (decision) => {
+        const denied = lateDenial(options, request.task);
+        return denied === undefined ? decision : { ...denied, policyVersion };
+      },
       (error) => ({ ...faulted(options, error), policyVersion }),
     );
   } catch (error) {
@@ -156,8 +159,6 @@ function linksOf({ user, agent, actors }: Principal): Link[] {
   return links;
 }
 
-type Outcome = Omit<Decision, 'policyVersion'>;
-
 /** Asks the engine for every link, in turn, until one is denied. Stays synchronous while the engine is. */
 function askAll(
   engine: PolicyEngine,
@@ -165,29 +166,35 @@ function askAll(
   { principal, task, tool }: DiscoveryRequest,
   action: AccessRequest['action'],
   { profile, values }: { profile: ToolProfile; values: PolicyArguments },
-): Outcome | Promise<Outcome> {
+): Decision | Promise<Decision> {
   const resource = { connector: tool.connector, tool: tool.ref, profile };
   const context = { principal, task, environment, arguments: values };
+  const { version } = engine;
   const links = linksOf(principal);
   const permits: PolicyAnswer[] = [];
 
-  const askFrom = (index: number): Outcome | Promise<Outcome> => {
+  const askFrom = (index: number): Decision | Promise<Decision> => {
     for (let at = index; at < links.length; at += 1) {
       const { gate, subject } = links[at] as Link;
       const answer = engine.evaluate({ subject, action, resource, context });
       if (isPromise(answer)) {
-        return answer.then((late) => takeIn(gate, late, permits) ?? askFrom(at + 1));
+        return answer.then((late) => takeIn(gate, late, permits, version) ?? askFrom(at + 1));
       }
-      const denied = takeIn(gate, answer, permits);
+      const denied = takeIn(gate, answer, permits, version);
       if (denied !== undefined) return denied;
     }
-    return permitted((links.at(-1) as Link).gate, permits);
+    return permitted((links.at(-1) as Link).gate, permits, version);
   };
   return askFrom(0);
 }
 
 /** Notes a permit; anything else than a permit denies. */
-function takeIn(gate: Gate, answer: PolicyAnswer, permits: PolicyAnswer[]): Outcome | undefined {
+function takeIn(
+  gate: Gate,
+  answer: PolicyAnswer,
+  permits: PolicyAnswer[],
+  policyVersion: string,
+): Decision | undefined {
   if (answer.verdict === 'permit') {
     permits.push(answer);
     return undefined;
@@ -199,22 +206,26 @@ function takeIn(gate: Gate, answer: PolicyAnswer, permits: PolicyAnswer[]): Outc
     policies,
     reason,
     nextStep: answer.nextStep ?? 'Use another tool, or ask the owner of the policies.',
+    policyVersion,
   };
 }
 
-/** By the answer of the only link: the engine gives the same one again while nothing that it depends on has changed. */
-const permissions = new WeakMap<PolicyAnswer, Outcome>();
+/**
+ * By the answer of the only link: the engine gives the same one again while nothing that it depends on has changed. The decision is the same
+ * object then, of which others keep what they make of it.
+ */
+const permissions = new WeakMap<PolicyAnswer, Decision>();
 
-function permitted(gate: Gate, permits: readonly PolicyAnswer[]): Outcome {
+function permitted(gate: Gate, permits: readonly PolicyAnswer[], policyVersion: string): Decision {
   const [only] = permits;
   const isOnly = permits.length === 1 && only !== undefined;
   const known = isOnly ? permissions.get(only) : undefined;
-  if (known !== undefined && known.gate === gate) return known;
+  if (known !== undefined && known.gate === gate && known.policyVersion === policyVersion) return known;
   const reason = [...new Set(permits.map((answer) => answer.reason))].join(' ');
   const policies = [...new Set(permits.flatMap((answer) => answer.policies))];
-  const outcome: Outcome = { verdict: 'permit', gate, policies, reason, nextStep: 'Go on.' };
-  if (isOnly) permissions.set(only, outcome);
-  return outcome;
+  const decision: Decision = { verdict: 'permit', gate, policies, reason, nextStep: 'Go on.', policyVersion };
+  if (isOnly) permissions.set(only, decision);
+  return decision;
 }
 
 function isPromise<T extends object>(value: T | Promise<T>): value is Promise<T> {

@@ -58,16 +58,17 @@ describe('recorder', () => {
 
   it('A5 writes a decision input only sealed, or not at all', async () => {
     const journal = memoryJournal();
-    const seal: SealInput = ({ tenant, task, span, text }) => ({
-      key: `${tenant}/${task}/${span}`,
-      iv: 'iv',
-      ciphertext: `sealed ${text.length}`,
-      tag: 'tag',
+    const seal: SealInput = (task, text) => ({
+      key: task,
+      stream: 'AAAA',
+      at: 7,
+      digest: 'd1',
+      ciphertext: `sealed${text.length}`,
     });
     const { record } = createRecorder({ journal, clock: () => NOW, tenant: TENANT, seal });
     await record({ ...decision(TASK, 'span'), input: '{"secret":"canary"}' });
     const [written] = await collect(readRecords(journal.read(0)));
-    expect(written?.sealed).toEqual({ key: 'default/tsk_a/span', iv: 'iv', ciphertext: 'sealed 19', tag: 'tag' });
+    expect(written?.sealed).toEqual({ key: TASK, stream: 'AAAA', at: 7, digest: 'd1', ciphertext: 'sealed19' });
     expect(String(journal.payloads[0])).not.toContain('canary');
 
     const { span: _, ...withoutSpan } = decision(TASK, 'span');

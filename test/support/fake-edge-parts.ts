@@ -19,6 +19,7 @@ import type { Sink } from '../../src/gateway/events/hub.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import type { Caller } from '../../src/gateway/stages/authenticate.ts';
 import { makePrincipal, makeTask, makeTool, NOW } from './fake-gateway-parts.ts';
+import { type NotedEntry, noteEntry } from './noted-entry.ts';
 
 export interface EdgeOptions {
   readonly tools?: readonly GovernedTool[];
@@ -26,7 +27,7 @@ export interface EdgeOptions {
   readonly handle?: (request: ClientRequest, caller: Caller) => Promise<MethodAnswer> | MethodAnswer;
   readonly capabilities?: JsonObject;
   /** Replaces the durable write. */
-  readonly record?: (entry: RecordEntry) => Promise<void>;
+  readonly record?: (entry: NotedEntry) => Promise<void>;
   readonly maxBodyBytes?: number;
 }
 
@@ -41,7 +42,7 @@ export interface Answered {
 export interface FakeEdge {
   readonly port: number;
   readonly modern: EraEdge;
-  readonly records: RecordEntry[];
+  readonly records: NotedEntry[];
   readonly refusals: JsonObject[];
   /** What the log says is wrong. */
   readonly errors: string[];
@@ -70,7 +71,7 @@ export interface SendOptions {
 export async function startEdge(options: EdgeOptions = {}): Promise<FakeEdge> {
   const tasks = new Map(['tsk_a', 'tsk_b'].map((id) => [id as TaskId, makeTask(id)]));
   const tools = options.tools ?? [makeTool('orders')];
-  const records: RecordEntry[] = [];
+  const records: NotedEntry[] = [];
   const refusals: JsonObject[] = [];
   const errors: string[] = [];
   const handled: ClientRequest[] = [];
@@ -101,8 +102,8 @@ export async function startEdge(options: EdgeOptions = {}): Promise<FakeEdge> {
     },
     recorder: {
       record: async (entry: RecordEntry) => {
-        await options.record?.(entry);
-        records.push(entry);
+        await options.record?.(noteEntry(entry));
+        records.push(noteEntry(entry));
       },
     },
     recordRefusal: (detail: JsonObject) => refusals.push(detail),

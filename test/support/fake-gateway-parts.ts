@@ -35,6 +35,7 @@ import { indexItems } from '../../src/inventory/item-index.ts';
 import { routeUri, toRouted } from '../../src/inventory/match-uri.ts';
 import { createHeldLease } from '../../src/leases/held-lease.ts';
 import type { OpenUpstream, Upstream, UpstreamCall, UpstreamReply, Watch } from '../../src/seams/upstream.ts';
+import { type NotedEntry, noteEntry } from './noted-entry.ts';
 
 export const TENANT = tenantId('default');
 export const CONNECTOR = connectorId('shop');
@@ -161,7 +162,7 @@ export interface FakeGateway {
   readonly gateway: Gateway;
   /** What happened, in order: `record:decision`, `lease`, `open:tsk_a`, `request:…`, `record:outcome` … */
   readonly events: string[];
-  readonly records: RecordEntry[];
+  readonly records: NotedEntry[];
   /** Parameters that each upstream request carried, as text. */
   readonly forwarded: string[];
   /** The requests themselves. */
@@ -184,7 +185,7 @@ export interface FakeOptions {
   readonly decideCall?: Gateway['decider']['decideCall'];
   readonly decideDiscovery?: Gateway['decider']['decideDiscovery'];
   /** Replaces the durable write: resolve late, or reject. */
-  readonly record?: (entry: RecordEntry) => Promise<void>;
+  readonly record?: (entry: NotedEntry) => Promise<void>;
   readonly acquireLease?: Gateway['acquireLease'];
   /** Answers a request, of which `params` is the whole text. */
   readonly reply?: (params: string, open: OpenUpstream, call: UpstreamCall) => Promise<UpstreamReply>;
@@ -211,7 +212,7 @@ const NO_ROUNDS: Rounds = {
 
 export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const events: string[] = [];
-  const records: RecordEntry[] = [];
+  const records: NotedEntry[] = [];
   const forwarded: string[] = [];
   const calls: UpstreamCall[] = [];
   const watched: Watch[] = [];
@@ -223,7 +224,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   let spans = 0;
   let underWay = 0;
   const note = (entry: RecordEntry): void => {
-    records.push(entry);
+    records.push(noteEntry(entry));
     events.push(`record:${entry.type}`);
   };
   const open = async (request: OpenUpstream): Promise<Upstream> => {
@@ -323,7 +324,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
     },
     recorder: {
       record: async (entry) => {
-        await options.record?.(entry);
+        await options.record?.(noteEntry(entry));
         note(entry);
         return records.length - 1;
       },

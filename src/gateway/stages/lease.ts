@@ -43,9 +43,21 @@ function used(gateway: Gateway, caller: Caller, { item, span }: Needed, held: He
     connector: item.connector,
     tool: item.ref,
     lease: held.lease.id,
-    detail: { issuer: held.lease.issuer, scope: held.lease.scope },
+    detail: useText(held),
   });
   return { held };
+}
+
+const useTexts = new WeakMap<HeldLease, string>();
+
+/** Once a lease. */
+function useText(held: HeldLease): string {
+  let text = useTexts.get(held);
+  if (text === undefined) {
+    text = JSON.stringify({ issuer: held.lease.issuer, scope: held.lease.scope });
+    useTexts.set(held, text);
+  }
+  return text;
 }
 
 function failed(gateway: Gateway, { task }: Caller, { item }: Needed, error: unknown): Refused {

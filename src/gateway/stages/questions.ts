@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { RPC } from '../../domain/era.ts';
 import type { ConnectorId, TaskId, ToolRef } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -72,10 +71,7 @@ export async function admitQuestion(
   }
   const text = JSON.stringify(readable.params);
   const reason = `the owner of ${connector} lets its server ask clients by ${method}`;
-  await record(
-    { verdict: 'permit', gate: 'profile', policies: [PERMITTED], reason, argumentsDigest: hash('sha256', text) },
-    text,
-  );
+  await record({ verdict: 'permit', gate: 'profile', policies: [PERMITTED], reason }, text);
 
   let confirmed: Promise<boolean> | undefined;
   const confirm = async (): Promise<boolean> => {

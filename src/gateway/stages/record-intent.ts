@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { Decision, Gate } from '../../domain/decision.ts';
 import { type Principal, userKey } from '../../domain/principal.ts';
 import type { AuditRecord } from '../../domain/record.ts';
@@ -11,12 +10,21 @@ import type { Caller } from './authenticate.ts';
 /** The identity fields that every record of a call carries (guarantee A2). */
 export type Identity = Pick<AuditRecord, 'trace' | 'user' | 'agent' | 'actors' | 'workload' | 'task'>;
 
-const known = new WeakMap<Principal, { readonly task: Task; readonly identity: Identity }>();
+interface Known {
+  readonly task: Task;
+  readonly identity: Identity;
+  /** Of the detail of each decision, as JSON text. */
+  readonly purposeText: string;
+}
+
+const known = new WeakMap<Principal, Known>();
+
+export const identityOf = (caller: Caller): Identity => knownOf(caller).identity;
 
 /** Once for a principal, who is the same object for as long as its token is. */
-export function identityOf({ principal, task }: Caller): Identity {
+function knownOf({ principal, task }: Caller): Known {
   const found = known.get(principal);
-  if (found?.task.trace === task.trace) return found.identity;
+  if (found !== undefined && found.task.trace === task.trace && found.task.purpose === task.purpose) return found;
   const { user, agent, actors, workload } = principal;
   const identity = {
     trace: task.trace,
@@ -26,13 +34,29 @@ export function identityOf({ principal, task }: Caller): Identity {
     workload,
     task: principal.task,
   };
-  known.set(principal, { task, identity });
-  return identity;
+  const purposeText = `"purpose":${JSON.stringify(task.purpose)},"token":${JSON.stringify(principal.tokenId)}`;
+  const made = { task, identity, purposeText };
+  known.set(principal, made);
+  return made;
+}
+
+/** What a decision says of itself, as JSON text; the same decision, made again from memory, is the same object. */
+const decisionTexts = new WeakMap<Decision, { readonly operation: Named; readonly text: string }>();
+
+type Named = Pick<Operation, 'effect' | 'method'>;
+
+function decisionText(decision: Decision, { effect, method }: Named): string {
+  const found = decisionTexts.get(decision);
+  if (found !== undefined && found.operation.effect === effect && found.operation.method === method) return found.text;
+  const { verdict, gate, policies, reason, policyVersion } = decision;
+  const text = JSON.stringify({ effect, method, verdict, gate, policies, reason, policyVersion }).slice(1, -1);
+  decisionTexts.set(decision, { operation: { effect, method }, text });
+  return text;
 }
 
 /**
  * Makes the decision durable, permit or deny alike, before anything follows from it (guarantee A1). The arguments are kept,
- * sealed; their digest stands in the clear, so that an approval or an investigation can refer to them.
+ * sealed; a commitment to them stands beside, so that an approval or an investigation can refer to them.
  */
 export function recordIntent(
   gateway: Gateway,
@@ -40,40 +64,28 @@ export function recordIntent(
   operation: Operation,
   decision: Decision,
 ): Promise<unknown> {
-  const { request, method, item, argumentsText } = operation;
+  const { request, item, argumentsText } = operation;
+  const { identity, purposeText } = knownOf(caller);
   const isRetry = request.params.requestState !== undefined || request.params.inputResponses !== undefined;
   return gateway.recorder.record({
     type: 'decision',
-    ...identityOf(caller),
+    ...identity,
     span: operation.span,
     connector: item.connector,
     tool: item.ref,
-    detail: {
-      effect: operation.effect,
-      method,
-      verdict: decision.verdict,
-      gate: decision.gate,
-      policies: decision.policies,
-      reason: decision.reason,
-      policyVersion: decision.policyVersion,
-      purpose: caller.task.purpose,
-      argumentsDigest: hash('sha256', argumentsText),
-      token: caller.principal.tokenId,
-      ...(isRetry && { resumes: 'input_required' }),
-      ...clientCallOf(request.params._meta),
-    },
+    detail: `{${decisionText(decision, operation)},${purposeText}${isRetry ? RESUMES : ''}${clientCallOf(request.params._meta)}}`,
     input: argumentsText,
   });
 }
 
 /** The client's own id for the call, if it sends one; for the record only. */
-function clientCallOf(meta: unknown): { readonly clientCallId?: string } {
-  if (meta === undefined) return NO_ID;
+function clientCallOf(meta: unknown): string {
+  if (meta === undefined) return '';
   const id = (meta as Readonly<Record<string, unknown>> | null)?.['claudecode/toolUseId'];
-  return typeof id === 'string' ? { clientCallId: id.slice(0, 128) } : NO_ID;
+  return typeof id === 'string' ? `,"clientCallId":${JSON.stringify(id.slice(0, 128))}` : '';
 }
 
-const NO_ID = {};
+const RESUMES = ',"resumes":"input_required"';
 
 /** A denial for which there is no item, or none that may be told of: probing for names is worth as much on the record as a denied call. */
 export function recordDenial(
