@@ -3,7 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
-import { installPackages, run, unpackDebian } from '../harness/install.ts';
+import { installPackages, run } from '../harness/install.ts';
+import { startRedis } from '../harness/redis.ts';
 import { freePort, startService } from '../harness/service.ts';
 import { startPostgres } from '../test/support/embedded-postgres.ts';
 import { notionAnswers, sentryAnswers, startFakeHost } from './fake-hosts.ts';
@@ -44,18 +45,6 @@ const PACKAGES = {
   '@bytebase/dbhub': '0.21.2',
   '@sparticuz/chromium': '147.0.0',
 };
-
-const REDIS_PACKAGES = [
-  'redis-server',
-  'redis-tools',
-  'libjemalloc2',
-  'liblua5.1-0',
-  'liblzf1',
-  'lua-cjson',
-  'lua-bitop',
-  'libhiredis0.14',
-  'libatomic1',
-];
 
 /** Installs the servers and starts what stands behind them: databases, a browser, fake hosts. */
 export async function prepareServers(folder: string): Promise<Prepared> {
@@ -216,22 +205,13 @@ export async function prepareServers(folder: string): Promise<Prepared> {
   });
 
   await add('redis', async () => {
-    const root = await unpackDebian('redis', REDIS_PACKAGES);
-    const port = await freePort();
-    const libraries = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
-      .map((triplet) => join(root, 'usr/lib', triplet))
-      .join(':');
-    const service = await startService(
-      join(root, 'usr/bin/redis-server'),
-      ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder],
-      { env: { LD_LIBRARY_PATH: libraries }, ready: /Ready to accept connections/ },
-    );
+    const service = await startRedis({ folder: join(folder, 'redis') });
     closers.push(service.stop);
     return {
       id: 'redis',
       title: 'redis',
       transport: stdio(
-        node(join(modules, '@modelcontextprotocol/server-redis/dist/index.js'), `redis://127.0.0.1:${port}`),
+        node(join(modules, '@modelcontextprotocol/server-redis/dist/index.js'), `redis://127.0.0.1:${service.port}`),
       ),
       call: { tool: 'set', args: { key: 'k', value: 'v' }, expect: /Successfully set/ },
     };

@@ -76,6 +76,7 @@ async function closedPort(): Promise<number> {
 for (const admin of Object.keys(ADMINS) as Admin[]) {
   issuerSuite(`postgres, admin is ${admin}`, async () => ({
     issuer: createPostgresIssuer(options(admin)),
+    other: () => createPostgresIssuer(options(admin)),
     clock: Date.now,
     resources: [ADMINS[admin]().table],
     actionClasses: ['read', 'write'],

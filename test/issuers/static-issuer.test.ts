@@ -32,6 +32,13 @@ issuerSuite('static', async () => ({
     exception,
     clock: () => before,
   }),
+  other: () =>
+    createStaticIssuer({
+      downstream: 'secret crm',
+      secret: async () => new Secret(CANARY),
+      exception,
+      clock: () => before,
+    }),
   clock: () => before,
   resources: [],
   actionClasses: ['read'],

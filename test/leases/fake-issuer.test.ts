@@ -21,6 +21,8 @@ for (const [revocation, hasHandles] of [
     }
     return {
       issuer,
+      // Its downstream is in memory, and its own: closing it does nothing.
+      other: () => issuer,
       clock: Date.now,
       resources: ['public.orders'],
       actionClasses: ['read'],

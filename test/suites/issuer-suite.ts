@@ -10,6 +10,8 @@ import type { IssuedCredential, IssueRequest, Issuer } from '../../src/seams/iss
 /** What the suite needs of an issuer and of a downstream that it may use freely. */
 export interface IssuerHarness {
   readonly issuer: Issuer;
+  /** Another of it, as a reaper makes one: with the configuration alone. The suite closes it. */
+  other(): Issuer;
   /** The issuer's clock, milliseconds since the epoch. */
   clock(): number;
   /** Resources and classes of a task that the downstream can grant. */
@@ -30,13 +32,12 @@ export interface IssuerHarness {
 const LEASE_MS = 60_000;
 let leases = 0;
 
-/** A lease tag no test has used yet; the suite may meet a downstream that outlives it. */
-function freshLease(harness: IssuerHarness): Lease {
+/** A lease with a tag that no test has used yet; the suite may meet a downstream that outlives it. */
+export function newLease(issuer: Issuer, now = Date.now()): Lease {
   const number = (++leases).toString(36).padStart(6, '0');
   const id = leaseId(
     `lse_${Date.now().toString(36).padStart(10, '0')}${process.pid.toString(36).padStart(8, '0')}${number}`,
   );
-  const now = harness.clock();
   return {
     id,
     tenant: tenantId('default'),
@@ -45,11 +46,11 @@ function freshLease(harness: IssuerHarness): Lease {
     connector: connectorId('suite'),
     mode: 'task',
     tool: undefined,
-    issuer: harness.issuer.kind,
-    downstream: harness.issuer.downstream,
+    issuer: issuer.kind,
+    downstream: issuer.downstream,
     tag: leaseTag(id),
     state: 'intended',
-    revocation: harness.issuer.revocation,
+    revocation: issuer.revocation,
     scope: '',
     intendedAt: now,
     issueDeadline: now + 10_000,
@@ -62,9 +63,9 @@ function freshLease(harness: IssuerHarness): Lease {
   };
 }
 
-function requestFor(harness: IssuerHarness, lease: Lease, signal = AbortSignal.timeout(10_000)): IssueRequest {
+/** A request of a lease that asks for nothing. */
+export function requestFor(lease: Lease, signal: AbortSignal): IssueRequest {
   const { id, tenant, task, agent, connector, tag, expiresAt } = lease;
-  const { resources, actionClasses } = harness;
   return {
     lease: id,
     tenant,
@@ -73,8 +74,8 @@ function requestFor(harness: IssuerHarness, lease: Lease, signal = AbortSignal.t
     connector,
     tool: undefined,
     tag,
-    resources,
-    actionClasses,
+    resources: [],
+    actionClasses: [],
     expiresAt,
     signal,
   };
@@ -95,10 +96,16 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
       await harness.stop();
     });
 
+    const freshLease = (): Lease => newLease(harness.issuer, harness.clock());
+    const ask = (lease: Lease, signal = AbortSignal.timeout(10_000)): IssueRequest => {
+      const { resources, actionClasses } = harness;
+      return { ...requestFor(lease, signal), resources, actionClasses };
+    };
+
     async function issue(signal?: AbortSignal): Promise<{ lease: Lease; issued: IssuedCredential }> {
-      const lease = freshLease(harness);
+      const lease = freshLease();
       live.set(lease, undefined);
-      const issued = await harness.issuer.issue(requestFor(harness, lease, signal));
+      const issued = await harness.issuer.issue(ask(lease, signal));
       live.set(lease, issued.handle);
       return { lease, issued };
     }
@@ -129,8 +136,10 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
 
     it('L3 gives no credential that outlives its lease, or says that the downstream never ends it', async () => {
       const { lease, issued } = await issue();
-      if (issued.nativeExpiresAt === undefined) expect(harness.issuer.revocation).toBe('expiry_only');
-      else {
+      if (issued.nativeExpiresAt === undefined) {
+        // L2: then something under the tag can be ended by whoever has the row, or nothing can end it and the class says so.
+        expect(harness.exists !== undefined || harness.issuer.revocation === 'expiry_only').toBe(true);
+      } else {
         const least = harness.clock() + harness.issuer.minTtlSeconds * 1000;
         expect(issued.nativeExpiresAt).toBeLessThanOrEqual(Math.max(lease.expiresAt, least));
       }
@@ -148,6 +157,15 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
       expect(await harness.canUse(issued.fields)).toBe(!isEnded);
     });
 
+    it('L3 is ended by another process, which has its row alone', async () => {
+      const { lease, issued } = await issue();
+      const reaper = harness.other();
+      await reaper.revoke(lease, live.get(lease));
+      await reaper.close();
+      expect((await harness.exists?.(lease.tag)) ?? false).toBe(false);
+      expect(await harness.canUse(issued.fields)).toBe(harness.issuer.revocation === 'expiry_only');
+    });
+
     it('L4 revokes twice without complaint, one after the other and at once', async () => {
       const { lease } = await issue();
       await Promise.all([revoke(lease), revoke(lease)]);
@@ -156,7 +174,7 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
     });
 
     it('L4 takes "not found" as success: a lease that was never issued', async () => {
-      await expect(revoke(freshLease(harness))).resolves.toBeUndefined();
+      await expect(revoke(freshLease())).resolves.toBeUndefined();
     });
 
     it('revokes one lease without harm to another', async () => {
@@ -174,8 +192,8 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
     });
 
     it('does not issue once its signal is aborted', async () => {
-      const lease = freshLease(harness);
-      const error = await failureOf(harness.issuer.issue(requestFor(harness, lease, AbortSignal.abort())));
+      const lease = freshLease();
+      const error = await failureOf(harness.issuer.issue(ask(lease, AbortSignal.abort())));
       expect(isRemitError(error, 'ERR_CREDENTIAL_ISSUE')).toBe(true);
       await revoke(lease);
       expect((await harness.exists?.(lease.tag)) ?? false).toBe(false);
@@ -185,8 +203,8 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
       if (harness.issuer.needsHandle === true) return skip('an aborted issue gives no handle: its credential lapses');
       if (harness.exists === undefined) return skip('an issue makes no object at this downstream');
       for (const ms of [0, 1, 2, 3, 5, 8, 13, 21]) {
-        const lease = freshLease(harness);
-        await harness.issuer.issue(requestFor(harness, lease, AbortSignal.timeout(ms))).catch((error: unknown) => {
+        const lease = freshLease();
+        await harness.issuer.issue(ask(lease, AbortSignal.timeout(ms))).catch((error: unknown) => {
           expect(isRemitError(error, 'ERR_CREDENTIAL_ISSUE')).toBe(true);
         });
         await revoke(lease);
@@ -196,9 +214,7 @@ export function issuerSuite(name: string, start: () => Promise<IssuerHarness>): 
 
     it('L6 shows no secret: not in what it gives, not in what it throws', async () => {
       const { issued } = await issue();
-      const errors = await Promise.all(
-        harness.broken.map((issuer) => failureOf(issuer.issue(requestFor(harness, freshLease(harness))))),
-      );
+      const errors = await Promise.all(harness.broken.map((issuer) => failureOf(issuer.issue(ask(freshLease())))));
       for (const error of errors) {
         expect(isRemitError(error)).toBe(true);
         expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_/), hint: expect.stringMatching(/.+/) });

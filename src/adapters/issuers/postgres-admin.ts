@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { RemitError } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
+import { orAbort } from './issuer-faults.ts';
 
 /** Where and as whom the issuer administers roles. */
 export interface PostgresAddress {
@@ -156,25 +157,4 @@ export async function inTransaction<T>(client: AdminClient, work: () => Promise<
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
-}
-
-/** Waits for `promise` until the signal aborts; what comes later is handed to `discard`. */
-export function orAbort<T>(promise: Promise<T>, signal: AbortSignal, discard: (late: T) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      promise.then(discard, () => {});
-      reject(new Error('the deadline passed'));
-    };
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
-}
-
-/** What went wrong, in one line. Names of objects in it may be an agent's choice: cut, and without control characters. */
-export function describeFault(error: unknown): string {
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  const text = error instanceof Error && error.message !== '' ? error.message : (code ?? 'unknown error');
-  const line = text.replace(/\p{Cc}+/gu, ' ').slice(0, 300);
-  return code === undefined || line.includes(code) ? line : `${line} (${code})`;
 }

@@ -1,11 +1,13 @@
-import { isRemitError, RemitError } from '../../domain/errors.ts';
+import { RemitError } from '../../domain/errors.ts';
 import type { RandomBytes } from '../../domain/ids.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { Clock } from '../../seams/clock.ts';
 import type { IssuedCredential, IssueRequest, Issuer } from '../../seams/issuer.ts';
-import { createPostgresAdmin, describeFault, inTransaction, orAbort, type PostgresAddress } from './postgres-admin.ts';
+import { describeFault, issueFault, orAbort } from './issuer-faults.ts';
+import { isLeaseTag } from './lease-tag.ts';
+import { createPostgresAdmin, inTransaction, type PostgresAddress } from './postgres-admin.ts';
 import { assertGranted, roleStatements, type SessionTimeouts, surveyTables } from './postgres-grant.ts';
-import { isRoleTag, revokeRole } from './postgres-revoke.ts';
+import { revokeRole } from './postgres-revoke.ts';
 import { describeScope, parseTables, privilegesOf } from './postgres-scope.ts';
 import { scramVerifier } from './scram-verifier.ts';
 
@@ -32,7 +34,7 @@ export function createPostgresIssuer(options: PostgresIssuerOptions): Issuer {
   const admin = createPostgresAdmin(options);
 
   async function issue(request: IssueRequest): Promise<IssuedCredential> {
-    if (!isRoleTag(request.tag)) throw new Error(`${JSON.stringify(request.tag)} is not a role name of ours`);
+    if (!isLeaseTag(request.tag)) throw new Error(`${JSON.stringify(request.tag)} is not a role name of ours`);
     // The gateway's own discovery asks for nothing: a role that may log in, for a server that does not start without one.
     const isBare = request.actionClasses.length === 0 && request.resources.length === 0;
     const privileges = isBare ? [] : privilegesOf(request.actionClasses);
@@ -74,13 +76,17 @@ export function createPostgresIssuer(options: PostgresIssuerOptions): Issuer {
         // The wait for a turn or a connection ends with the signal too; what was not committed by then never is.
         return await orAbort(issue(request), request.signal, () => {});
       } catch (error) {
-        throw issueError(error, admin.where, request.signal);
+        throw issueFault(error, request.signal, {
+          where: admin.where,
+          what: 'no role could be made',
+          hint: 'See that the server answers there and that the admin user may log in, create roles and grant on the tables.',
+        });
       }
     },
     async revoke(lease) {
       const signal = AbortSignal.timeout(revokeWithinMs);
       try {
-        if (!isRoleTag(lease.tag)) throw new Error(`${JSON.stringify(lease.tag)} is not a role name of ours`);
+        if (!isLeaseTag(lease.tag)) throw new Error(`${JSON.stringify(lease.tag)} is not a role name of ours`);
         await orAbort(revokeRole(admin, lease.tag, signal), signal, () => {});
       } catch (error) {
         const fault = signal.aborted ? `not done within ${revokeWithinMs} ms` : describeFault(error);
@@ -93,18 +99,4 @@ export function createPostgresIssuer(options: PostgresIssuerOptions): Issuer {
     },
     close: () => admin.close(),
   };
-}
-
-function issueError(error: unknown, where: string, signal: AbortSignal): RemitError {
-  if (isRemitError(error, 'ERR_CREDENTIAL_ISSUE')) {
-    const hint = error.hint === undefined ? {} : { hint: error.hint };
-    return new RemitError(error.code, error.message, { where, ...hint, cause: error });
-  }
-  if (isRemitError(error)) return error;
-  const fault = signal.aborted ? 'not done before the issue deadline' : describeFault(error);
-  return new RemitError('ERR_CREDENTIAL_ISSUE', `no role could be made: ${fault}`, {
-    where,
-    hint: 'See that the server answers there and that the admin user may log in, create roles and grant on the tables.',
-    cause: error,
-  });
 }

@@ -3,17 +3,11 @@ import { type AdminClient, inTransaction, isConflict, isLockTimeout, type Postgr
 import { membershipStatement } from './postgres-grant.ts';
 import { quoteName } from './postgres-scope.ts';
 
-/** Only what this issuer made is ever altered or dropped, whatever a lease row says. */
-const TAG = /^remit_[0-9a-z]{8,57}$/;
 const POLL_MS = 10;
 /** Short: whoever holds up our ALTER ROLE is ended next, and then it is tried again. */
 const ALTER_LOCK_MS = 200;
 /** Short: issues and other revokes wait their turn meanwhile. */
 const DROP_LOCK_MS = 1_000;
-
-export function isRoleTag(tag: string): boolean {
-  return TAG.test(tag);
-}
 
 interface FoundRole {
   oid: number;
