@@ -1,4 +1,5 @@
 import { createPostgresIssuer } from '../adapters/issuers/postgres-issuer.ts';
+import { createRedisIssuer } from '../adapters/issuers/redis-issuer.ts';
 import { createStaticIssuer } from '../adapters/issuers/static-issuer.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { ConnectorId } from '../domain/ids.ts';
@@ -46,6 +47,21 @@ function bindIssuer({ vault, system }: Workspace, connector: EstateConnector): I
       random: system.random,
     });
     return { issuer, mode: 'task', ttlSeconds, templates: hasOwnInjection ? inject : DEFAULT_TEMPLATES.postgres };
+  }
+  if (credential.redis) {
+    const { host, port, database, adminUser, adminPassword, tls, saveUsers } = credential.redis;
+    const issuer = createRedisIssuer({
+      host,
+      port,
+      database,
+      adminUser,
+      adminPassword: async () => (adminPassword === undefined ? undefined : vault.get(adminPassword)),
+      tls,
+      savesUsers: saveUsers,
+      clock: system.clock,
+      random: system.random,
+    });
+    return { issuer, mode: 'task', ttlSeconds, templates: hasOwnInjection ? inject : DEFAULT_TEMPLATES.redis };
   }
   if (credential.static) {
     const { secret, exception } = credential.static;

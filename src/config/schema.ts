@@ -90,12 +90,33 @@ const postgresCredential = z
   })
   .describe('A PostgreSQL role per lease, with rights on the tables that the task names and nothing else.');
 
+const redisCredential = z
+  .strictObject({
+    host: z.string().default('127.0.0.1'),
+    port: z.int().min(1).max(65_535).default(6379),
+    database: z.int().min(0).max(1_000).default(0).describe('The one database that a leased user may select.'),
+    adminUser: z.string().min(1).default('default').describe('An ACL user that may run ACL SETUSER and ACL DELUSER.'),
+    adminPassword: secretName
+      .optional()
+      .describe('Name of the vault secret with its password; left out for a user without one.'),
+    tls: z.boolean().default(false),
+    saveUsers: z
+      .boolean()
+      .default(false)
+      .describe('Runs ACL SAVE after each revoke: for a server that keeps users in a file, and saves them.'),
+  })
+  .describe('A Redis ACL user per lease (Redis 7 or later), bound to the keys that the task names.');
+
 const staticCredential = z
   .strictObject({ secret: secretName, exception })
   .describe('A long-lived secret out of the vault: allowed only under an exception, and shown as one.');
 
+/** Kinds of issuers; a connector's credential names one. */
+export const CREDENTIAL_KINDS = ['postgres', 'redis', 'static'] as const;
+
 const credential = z.strictObject({
   postgres: postgresCredential.optional(),
+  redis: redisCredential.optional(),
   static: staticCredential.optional(),
   ttlSeconds: z
     .int()
@@ -168,8 +189,8 @@ const connector = z.strictObject({
     .describe('What the server may ask clients for. Nothing else reaches them.'),
   credential: credential
     .refine(
-      (value) => [value.postgres, value.static].filter(Boolean).length === 1,
-      'name exactly one of postgres, static',
+      (value) => CREDENTIAL_KINDS.filter((kind) => value[kind] !== undefined).length === 1,
+      `name exactly one of ${CREDENTIAL_KINDS.join(', ')}`,
     )
     .optional(),
   timeoutSeconds: z.number().positive().max(600).default(60).describe('Longest wait for one reply.'),

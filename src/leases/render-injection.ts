@@ -9,8 +9,9 @@ export interface InjectionTemplates {
 }
 
 /** Templates per issuer kind, for a connector that names none. */
-export const DEFAULT_TEMPLATES: Readonly<Record<'postgres' | 'static', InjectionTemplates>> = {
+export const DEFAULT_TEMPLATES: Readonly<Record<'postgres' | 'redis' | 'static', InjectionTemplates>> = {
   postgres: { environment: { PGUSER: '{username}', PGPASSWORD: '{password}' }, headers: {} },
+  redis: { environment: { REDIS_USERNAME: '{username}', REDIS_PASSWORD: '{password}' }, headers: {} },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 };
 
