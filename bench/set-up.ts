@@ -29,13 +29,19 @@ export interface PartResult {
   readonly short: readonly string[];
 }
 
+export interface PolicyCounts {
+  readonly asked: number;
+  readonly reused: number;
+  readonly compiled: number;
+}
+
 export interface BenchGateway extends Started {
   readonly url: string;
   readonly folder: string;
   /** Declares a task and gives the headers of a call under it. */
   openTask(): Promise<Record<string, string>>;
-  /** Questions that the policy engine was asked, and answers that it gave again; undefined when the gateway does not say. */
-  policyCounts(): Promise<{ asked: number; reused: number } | undefined>;
+  /** How often Cedar was asked, an answer was given again, and a policy was evaluated in process; undefined when the gateway does not say. */
+  policyCounts(): Promise<PolicyCounts | undefined>;
 }
 
 export async function openSetting(isQuick: boolean): Promise<Setting> {
@@ -51,7 +57,8 @@ export async function openSetting(isQuick: boolean): Promise<Setting> {
 }
 
 /**
- * A gateway of its own with one agent, one connector and a policy that reads an argument; pinned to the core that is measured.
+ * A gateway of its own with one agent, one connector under two names, and a policy for each that reads an argument; pinned to the core that is
+ * measured. The policy on `asked` compares records, which only Cedar does.
  * @param more further top-level YAML of its configuration
  */
 export async function startBenchGateway(
@@ -84,7 +91,7 @@ export async function startBenchGateway(
       return { authorization: `Bearer ${await session.token()}` };
     },
     async policyCounts() {
-      return (await callAdmin<{ policy?: { asked: number; reused: number } }>(socket, 'status')).policy;
+      return (await callAdmin<{ policy?: PolicyCounts }>(socket, 'status')).policy;
     },
   };
 }
@@ -110,8 +117,13 @@ connectors:
 ${transport}
     tools:
       echo: { class: read, arguments: { value: string }, approvedBy: bench@example.com }
+  asked:
+    owner: bench@example.com
+${transport}
+    tools:
+      echo: { class: read, arguments: { value: string }, approvedBy: bench@example.com }
 templates:
-  bench: { owner: bench@example.com, purpose: measure, agents: [bench], classes: [read], tools: [echo/echo], calls: 1000000 }
+  bench: { owner: bench@example.com, purpose: measure, agents: [bench], classes: [read], tools: [echo/echo, asked/echo], calls: 1000000 }
 ${more}`,
   );
   await mkdir(join(folder, 'policies'));
@@ -121,6 +133,8 @@ ${more}`,
 permit (principal == Remit::Agent::"bench", action in [Remit::Action::"discover", Remit::Action::"read"], resource);
 @id("no-secrets")
 forbid (principal, action == Remit::Action::"echo/echo", resource) when { context.args.value like "*secret*" };
+@id("no-secret-record")
+forbid (principal, action == Remit::Action::"asked/echo", resource) when { {value: context.args.value} == {value: "secret"} };
 `,
   );
   await writeAgentKey('bench', {

@@ -170,13 +170,14 @@ const request: fc.Arbitrary<AccessRequest> = fc
       }),
   );
 
-test('D1 D6 a sliced, reduced and reused decision is what Cedar says of all policies and the whole request', () => {
+test('D1 D6 a sliced, reduced and reused decision, by Cedar or in process, is what Cedar says of all policies and the whole request', () => {
   const seen = { permit: 0, deny: 0, error: 0 };
   fc.assert(
     fc.property(policies, fc.array(request, { minLength: 6, maxLength: 10 }), (chosen, requests) => {
       const loaded = { ...POOL, policies: chosen };
       const engine = createCedarEngine(loaded);
-      const fresh = createCedarEngine({ ...loaded, reuse: false });
+      const reusing = createCedarEngine({ ...loaded, compile: false });
+      const fresh = createCedarEngine({ ...loaded, reuse: false, compile: false });
       try {
         prepareWholeCedar(loaded);
         for (const one of [...requests, ...requests]) {
@@ -184,11 +185,13 @@ test('D1 D6 a sliced, reduced and reused decision is what Cedar says of all poli
           seen[whole.hasError ? 'error' : whole.verdict] += 1;
           const answer = engine.evaluate(one);
           expect(answer).toEqual(fresh.evaluate(one));
+          expect(answer).toEqual(reusing.evaluate(one));
           expect(answer.verdict).toBe(whole.verdict);
           if (!whole.hasError) expect([...answer.policies].sort()).toEqual(whole.policies);
         }
       } finally {
         engine.release();
+        reusing.release();
         fresh.release();
       }
     }),

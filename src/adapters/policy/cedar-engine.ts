@@ -16,7 +16,9 @@ import { buildContext, findMisfit, fixedEntities, principalEntity, relevantGroup
 import { createSlicer, type Slice } from './cedar-slices.ts';
 import { emptySlot, fillSlot } from './cedar-slots.ts';
 import { versionOf } from './cedar-version.ts';
+import { compileSlice, type Program } from './compile-slice.ts';
 import type { LoadedPolicies, LoadedPolicy } from './load-policies.ts';
+import { answerOf, denyByDefault, refuse } from './policy-answer.ts';
 import { type Estate, indexInventory, type PolicyTool } from './policy-inventory.ts';
 
 export interface CedarEngineOptions extends LoadedPolicies {
@@ -27,13 +29,18 @@ export interface CedarEngineOptions extends LoadedPolicies {
   readonly reuse?: boolean;
   /** Most answers kept. Default 10,000. */
   readonly reuseLimit?: number;
+  /**
+   * Evaluates in process what is written in the subset that `compile-expression.ts` reads; Cedar is asked as well at a question's first time
+   * and every 1,024th. Default true.
+   */
+  readonly compile?: boolean;
   readonly log?: Log;
 }
 
 export interface CedarEngine extends PolicyEngine {
   evaluate(request: AccessRequest): PolicyAnswer;
-  /** Questions that Cedar was asked, and answers that were given again from memory. */
-  readonly counts: { readonly asked: number; readonly reused: number };
+  /** Questions that Cedar was asked, answers that were given again from memory, and questions that were evaluated in process. */
+  readonly counts: { readonly asked: number; readonly reused: number; readonly compiled: number };
   /** Gives the parsed policies back once another engine has taken over. From then on this one denies. Idempotent. */
   release(): void;
 }
@@ -45,6 +52,10 @@ interface Entry {
   readonly resource: TypeAndId;
   readonly fixed: EntityJson[];
   readonly number: number;
+  /** Not made until it is first needed; `cedar` where Cedar has to be asked. */
+  program: Program | 'cedar' | undefined;
+  /** Evaluated in process so far. */
+  evaluated: number;
   /** Agents as principals of this entry: there are only the registered ones. */
   readonly agents: Map<string, Asker>;
 }
@@ -72,7 +83,10 @@ interface Parts {
   /** By id, with the place in the order of loading. */
   readonly policies: ReadonlyMap<string, { readonly policy: LoadedPolicy; readonly order: number }>;
   readonly cache: AnswerCache | undefined;
-  readonly counts: { asked: number; reused: number };
+  readonly counts: { asked: number; reused: number; compiled: number };
+  /** Whether questions are evaluated in process at all: no more once Cedar has said otherwise. */
+  compiles: boolean;
+  readonly log: Log | undefined;
 }
 
 /** Runtimes that have trapped. The state inside WebAssembly is undefined then: nothing it says later can be trusted. */
@@ -97,8 +111,9 @@ export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRunti
   }
   const cache = options.reuse === false ? undefined : createAnswerCache(options.reuseLimit ?? 10_000);
   const policies = new Map(options.policies.map((policy, order) => [policy.id, { policy, order }]));
-  const counts = { asked: 0, reused: 0 };
-  const parts: Parts = { cedar, estate, tools, policies, cache, counts };
+  const counts = { asked: 0, reused: 0, compiled: 0 };
+  const compiles = options.compile !== false;
+  const parts: Parts = { cedar, estate, tools, policies, cache, counts, compiles, log: options.log };
   let isReleased = false;
 
   return {
@@ -111,7 +126,7 @@ export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRunti
       try {
         return evaluate(parts, request);
       } catch (error) {
-        report(options.log, error);
+        report(options.log, messageOf(error));
         return refuse('The policy engine failed on this request.', 'Report it to the operator of the gateway.');
       }
     },
@@ -123,9 +138,9 @@ export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRunti
   };
 }
 
-function report(log: Log | undefined, error: unknown): void {
+function report(log: Log | undefined, error: string): void {
   try {
-    log?.error({ error: messageOf(error) }, 'the policy engine failed: denied');
+    log?.error({ error }, 'the policy engine failed: denied');
   } catch {
     // A log that fails changes nothing: the answer is a denial either way.
   }
@@ -143,6 +158,8 @@ function sliceTools(estate: Estate, slicer: ReturnType<typeof createSlicer>): Ma
         resource: uid('Tool', tool.ref),
         fixed: fixedEntities(estate, tool, action, slice),
         number: number++,
+        program: undefined,
+        evaluated: 0,
         agents: new Map(),
       });
       for (const kind of ['user', 'agent'] as const) {
@@ -177,9 +194,45 @@ function evaluate(parts: Parts, request: AccessRequest): PolicyAnswer {
     return refuse(`Policies cannot read this call: ${misfit}.`, 'Send the arguments as described.');
 
   const entry = choice.named.get(subject.id) ?? choice.anyone;
+  if (entry.slice.slot === undefined) return denyByDefault(request);
+  if (!parts.compiles) return answerByCedar(parts, entry, request);
+  entry.program ??= compileEntry(parts, entry, request);
+  const answer = entry.program === 'cedar' ? undefined : entry.program(request);
+  if (answer === undefined) return answerByCedar(parts, entry, request);
+  parts.counts.compiled += 1;
+  // Whatever is wrong here, a policy that is evaluated often does not stay wrong for long, and one that is new is compared before it is relied on.
+  return entry.evaluated++ % COMPARE_EVERY === 0 ? compareWithCedar(parts, entry, request, answer) : answer;
+}
+
+const COMPARE_EVERY = 1_024;
+
+function compileEntry(
+  { estate }: Parts,
+  { slice, action, resource }: Entry,
+  request: AccessRequest,
+): Program | 'cedar' {
+  const { kind } = request.subject;
+  return compileSlice(slice.policies, { estate, kind, isCall: request.action === 'call', action, resource }) ?? 'cedar';
+}
+
+/** Where the two differ this call is denied, and Cedar decides alone from then on. */
+function compareWithCedar(parts: Parts, entry: Entry, request: AccessRequest, answer: PolicyAnswer): PolicyAnswer {
+  const whole = answerByCedar(parts, entry, request);
+  if (whole.verdict === answer.verdict && whole.policies.join() === answer.policies.join()) return answer;
+  parts.compiles = false;
+  report(
+    parts.log,
+    `${request.resource.tool} was evaluated otherwise in process than by Cedar, which decides alone now`,
+  );
+  return refuse(
+    'The policies were not evaluated alike twice.',
+    'Try again; and report it to the operator of the gateway.',
+  );
+}
+
+function answerByCedar(parts: Parts, entry: Entry, request: AccessRequest): PolicyAnswer {
   const { slice } = entry;
-  if (slice.slot === undefined) return denyByDefault(request);
-  const asker = findAsker(parts.estate, entry, subject);
+  const asker = findAsker(parts.estate, entry, request.subject);
   const context = buildContext(request, slice.references.context);
   const key = parts.cache && shortenKey(slice.looksAtContext ? JSON.stringify([asker.key, context]) : asker.key);
   const reused = key === undefined ? undefined : parts.cache?.get(key);
@@ -195,7 +248,7 @@ function evaluate(parts: Parts, request: AccessRequest): PolicyAnswer {
     resource: entry.resource,
     context,
     entities: asker.entities,
-    preparsedPolicySetId: slice.slot,
+    preparsedPolicySetId: slice.slot as string,
   });
   const result = readAnswer(parts, request, answer);
   if (key !== undefined && result.isClean) parts.cache?.put(key, result.answer);
@@ -247,32 +300,7 @@ function readAnswer(
     .sort((a, b) => a.order - b.order)
     .map(({ policy }) => policy);
   if (determining.length === 0) return { answer: denyByDefault(request), isClean: decision === 'deny' };
-  const isPermit = decision === 'allow';
-  const ids = determining.map(({ id }) => id);
-  const reason = determining.find((policy) => policy.reason !== undefined)?.reason;
-  return {
-    answer: Object.freeze({
-      verdict: isPermit ? 'permit' : 'deny',
-      policies: Object.freeze(ids),
-      reason: reason ?? `${isPermit ? 'Permitted' : 'Forbidden'} by policy ${ids.join(', ')}.`,
-      nextStep: determining.find((policy) => policy.nextStep !== undefined)?.nextStep,
-    }),
-    isClean: true,
-  };
-}
-
-function denyByDefault({ subject, action, resource }: AccessRequest): PolicyAnswer {
-  const verb = action === 'discover' ? 'list' : 'call';
-  return Object.freeze({
-    verdict: 'deny',
-    policies: [],
-    reason: `No policy permits the ${subject.kind} ${subject.id} to ${verb} ${resource.tool}.`,
-    nextStep: undefined,
-  });
-}
-
-function refuse(reason: string, nextStep: string, policies: readonly string[] = []): PolicyAnswer {
-  return { verdict: 'deny', policies, reason, nextStep };
+  return { answer: answerOf(determining, decision === 'allow' ? 'permit' : 'deny'), isClean: true };
 }
 
 /** Whether a request describes the tool as the policies knew it; the object itself usually is the same one. */

@@ -1,9 +1,10 @@
 import type { CedarValueJson, Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
 import type { AccessRequest } from '../../domain/decision.ts';
-import { ACTION_CLASSES, type ArgumentType } from '../../domain/tool.ts';
-import { CALL, NAMESPACE, uid } from './cedar-names.ts';
+import type { ArgumentType } from '../../domain/tool.ts';
+import { uid } from './cedar-names.ts';
 import type { ContextTree, References } from './cedar-references.ts';
 import type { Slice } from './cedar-slices.ts';
+import { type Attribute, factsOf } from './entity-facts.ts';
 import type { Estate, PolicyTool } from './policy-inventory.ts';
 
 /** The context that a slice can look at: fields it never names are left out, which no policy of it can notice. */
@@ -97,43 +98,18 @@ export function fixedEntities(estate: Estate, tool: PolicyTool, action: AccessRe
 
 /** An entity with the attributes and parents that a slice can look at; undefined for one that has neither. */
 function describeEntity(estate: Estate, entity: TypeAndId, references: References): EntityJson | undefined {
-  const { id } = entity;
-  switch (entity.type.slice(NAMESPACE.length + 2)) {
-    case 'Agent': {
-      const agent = estate.agents.get(id);
-      if (agent === undefined) return undefined;
-      const { owner, environment, zone } = agent;
-      return { uid: entity, attrs: pick({ owner, environment, zone }, references), parents: [] };
-    }
-    case 'Connector': {
-      const connector = estate.connectors.get(id);
-      if (connector === undefined) return undefined;
-      const { owner, environment, zone } = connector;
-      return { uid: entity, attrs: pick({ owner, environment, zone }, references), parents: [] };
-    }
-    case 'Tool': {
-      const tool = estate.tools.get(id);
-      if (tool === undefined) return undefined;
-      const { actionClass, dataClasses, reversible } = tool.profile;
-      const connector = uid('Connector', tool.connector);
-      const attrs = { connector: { __entity: connector }, actionClass, dataClasses: [...dataClasses], reversible };
-      return { uid: entity, attrs: pick(attrs, references), parents: [connector] };
-    }
-    case 'Action': {
-      const actionClass = estate.tools.get(id)?.profile.actionClass;
-      if (actionClass !== undefined) {
-        return { uid: entity, attrs: {}, parents: [uid('Action', actionClass), uid('Action', CALL)] };
-      }
-      const isClass = (ACTION_CLASSES as readonly string[]).includes(id);
-      return isClass ? { uid: entity, attrs: {}, parents: [uid('Action', CALL)] } : undefined;
-    }
-    default:
-      return undefined;
+  const facts = factsOf(estate, entity);
+  if (facts === undefined) return undefined;
+  const attrs: Record<string, CedarValueJson> = {};
+  for (const [name, value] of Object.entries(facts.attributes)) {
+    if (references.attributes.has(name)) attrs[name] = writeAttribute(value);
   }
+  return { uid: entity, attrs, parents: [...facts.parents] };
 }
 
-function pick(attributes: Record<string, CedarValueJson>, references: References): Record<string, CedarValueJson> {
-  return Object.fromEntries(Object.entries(attributes).filter(([name]) => references.attributes.has(name)));
+function writeAttribute(value: Attribute): CedarValueJson {
+  if (typeof value !== 'object') return value;
+  return 'type' in value ? { __entity: value } : [...value];
 }
 
 /** Groups of the subject that a slice can look at. */

@@ -7,6 +7,8 @@ import type { PolicyTool } from './policy-inventory.ts';
 
 /** The policies that can match one tool, action and principal, as one set parsed inside Cedar. */
 export interface Slice {
+  /** In the order of loading. */
+  readonly policies: readonly LoadedPolicy[];
   /** Undefined when no policy can match: a default deny without asking. */
   readonly slot: string | undefined;
   readonly references: References;
@@ -94,5 +96,6 @@ function describeSlice(chosen: readonly Compiled[], slot: string | undefined): S
   for (const { type, id } of references.literals) if (type === 'Remit::Group') groups.add(id);
   const needsParents = chosen.some(({ scope }) => scope.group !== undefined) || references.looksAtParents;
   const looksAtContext = references.context.whole || references.context.fields.size > 0;
-  return { slot, references, looksAtContext, groups, needsParents };
+  const policies = chosen.map(({ policy }) => policy);
+  return { policies, slot, references, looksAtContext, groups, needsParents };
 }

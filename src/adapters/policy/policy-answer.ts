@@ -1,0 +1,29 @@
+import type { AccessRequest } from '../../domain/decision.ts';
+import type { PolicyAnswer } from '../../seams/policy-engine.ts';
+import type { LoadedPolicy } from './load-policies.ts';
+
+/** The answer that these policies determine, in the order of loading; at least one. */
+export function answerOf(determining: readonly LoadedPolicy[], verdict: PolicyAnswer['verdict']): PolicyAnswer {
+  const ids = determining.map(({ id }) => id);
+  const reason = determining.find((policy) => policy.reason !== undefined)?.reason;
+  return Object.freeze({
+    verdict,
+    policies: Object.freeze(ids),
+    reason: reason ?? `${verdict === 'permit' ? 'Permitted' : 'Forbidden'} by policy ${ids.join(', ')}.`,
+    nextStep: determining.find((policy) => policy.nextStep !== undefined)?.nextStep,
+  });
+}
+
+export function denyByDefault({ subject, action, resource }: AccessRequest): PolicyAnswer {
+  const verb = action === 'discover' ? 'list' : 'call';
+  return Object.freeze({
+    verdict: 'deny',
+    policies: [],
+    reason: `No policy permits the ${subject.kind} ${subject.id} to ${verb} ${resource.tool}.`,
+    nextStep: undefined,
+  });
+}
+
+export function refuse(reason: string, nextStep: string, policies: readonly string[] = []): PolicyAnswer {
+  return { verdict: 'deny', policies, reason, nextStep };
+}
