@@ -1,19 +1,10 @@
 import { messageOf, RemitError } from '../domain/errors.ts';
-import type { TaskId, TraceId } from '../domain/ids.ts';
-import type { AuditRecord, RecordType } from '../domain/record.ts';
+import type { AuditRecord } from '../domain/record.ts';
 import type { Schedule } from '../seams/clock.ts';
+import { isWanted, type RecordFilter } from './record-filter.ts';
 
 /** Payloads as a `Journal` or a read-only reader of its files gives them. */
 export type Payloads = AsyncIterable<{ position: number; payload: Buffer }>;
-
-/** All that are given must hold. */
-export interface RecordFilter {
-  readonly task?: TaskId;
-  readonly types?: readonly RecordType[];
-  readonly trace?: TraceId;
-  /** First `seq` to give. */
-  readonly since?: number;
-}
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a payload that is not a record */
 function decodeRecord(position: number, payload: Buffer): AuditRecord {
@@ -64,14 +55,6 @@ export async function* followRecords(
 /** JSON Lines: one record a line, `seq` first. */
 export async function* toJsonl(records: AsyncIterable<AuditRecord>): AsyncGenerator<string, void> {
   for await (const { seq, ...rest } of records) yield `${JSON.stringify({ seq, ...rest })}\n`;
-}
-
-function isWanted(record: AuditRecord, filter: RecordFilter): boolean {
-  return (
-    (filter.task === undefined || record.task === filter.task) &&
-    (filter.trace === undefined || record.trace === filter.trace) &&
-    (filter.types === undefined || filter.types.includes(record.type))
-  );
 }
 
 function isEvent(event: unknown): event is Omit<AuditRecord, 'seq'> {

@@ -64,7 +64,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
   addPolicyCommands(program);
   addKeysCommands(program);
   addWhoCanCommand(program);
-  addAuditCommands(program);
+  addAuditCommands(program, version);
   addDoctorCommand(program);
   for (const child of allCommands(program)) child.exitOverride();
   try {

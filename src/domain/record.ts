@@ -7,6 +7,7 @@ export const RECORD_TYPES = [
   'task_started',
   'task_ended',
   'token_issued',
+  'prompt',
   'authentication_refused',
   'discovery',
   'connector_started',
@@ -17,6 +18,7 @@ export const RECORD_TYPES = [
   'outcome',
   'revocation',
   'administration',
+  'content_read',
 ] as const;
 export type RecordType = (typeof RECORD_TYPES)[number];
 

@@ -28,6 +28,21 @@ describe('readRecords', () => {
     expect(await seqs({ since: 4 })).toEqual([]);
   });
 
+  it('filters by agent, connector, item, lease, verdict and time', async () => {
+    const { journal, recorder } = await sample();
+    await recorder.record({ ...decision(TASK, 's3'), detail: { verdict: 'deny' } });
+    const seqs = async (filter: object) => (await collect(readRecords(journal.read(0), filter))).map(({ seq }) => seq);
+    expect(await seqs({ agent: 'triage-bot' })).toEqual([1, 2, 3, 4]);
+    expect(await seqs({ agent: 'nobody' })).toEqual([]);
+    expect(await seqs({ connector: 'shop_db', tool: 'shop_db/query', lease: 'lse_a' })).toEqual([1, 2, 3, 4]);
+    expect(await seqs({ tool: 'shop_db/other' })).toEqual([]);
+    expect(await seqs({ verdict: 'deny' })).toEqual([4]);
+    expect(await seqs({ from: NOW })).toEqual([0, 1, 2, 3, 4]);
+    expect(await seqs({ from: NOW + 1 })).toEqual([]);
+    expect(await seqs({ to: NOW })).toEqual([]);
+    expect(await seqs({ from: NOW, to: NOW + 1 })).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it.each(['', '{', '[]', 'null', '{"type":"decision"}', '{"time":"t","type":"decision","tenant":"d"}'])(
     'refuses the payload %j',
     async (text) => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Story } from '../../src/audit/tell-story.ts';
 import type { AuditRecord } from '../../src/domain/record.ts';
 import type { Task } from '../../src/domain/task.ts';
 import type { Access } from '../../src/inventory/who-can.ts';
@@ -162,8 +163,9 @@ describe('a session of an MCP client over remit connect', () => {
 
   it('A5 shows the sealed arguments of a call to who has the vault key, and only then', async () => {
     const path = join(home.workspace, 'hello.txt');
-    const opened = await cli<(AuditRecord & { content?: string })[]>('audit', 'show', span, '--content');
-    expect(JSON.parse(opened[0]?.content as string)).toEqual({ path });
+    const opened = await cli<Story & { contents: Record<string, string> }>('audit', 'show', span, '--content');
+    const decided = opened.steps.find(({ step }) => step === 'decision')?.record.seq as number;
+    expect(JSON.parse(opened.contents[decided] as string)).toEqual({ path });
     const closed = await run(['audit', 'show', span, '--json', '--config', home.config]);
     expect(closed.stdout).not.toContain('hello.txt');
   });
@@ -197,7 +199,14 @@ describe('a session of an MCP client over remit connect', () => {
       code: 'ERR_NOT_FOUND',
       message: expect.stringContaining('erased'),
     });
-    expect((await cli<AuditRecord[]>('audit', 'show', span)).length).toBe(2);
+    expect((await cli<Story>('audit', 'show', span)).steps.map(({ step }) => step)).toEqual([
+      'task',
+      'token',
+      'discovery',
+      'decision',
+      'outcome',
+      'task',
+    ]);
     expect(await runToFail(['audit', 'erase', task.id, '--config', home.config])).toMatchObject({
       code: 'ERR_NOT_FOUND',
     });
