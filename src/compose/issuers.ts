@@ -4,6 +4,7 @@ import { createStaticIssuer } from '../adapters/issuers/static-issuer.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { ConnectorId } from '../domain/ids.ts';
 import type { IssuerBinding } from '../leases/lease-context.ts';
+import { assertModeIsCarried, type CredentialCarrier } from '../leases/lease-modes.ts';
 import { DEFAULT_TEMPLATES } from '../leases/render-injection.ts';
 import type { EstateConnector } from './estate.ts';
 import type { Workspace } from './workspace.ts';
@@ -13,9 +14,17 @@ export function buildIssuers(workspace: Workspace): ReadonlyMap<ConnectorId, Iss
   const bindings = new Map<ConnectorId, IssuerBinding>();
   for (const connector of workspace.estate.connectors.values()) {
     const binding = bindIssuer(workspace, connector);
-    if (binding !== undefined) bindings.set(connector.id, binding);
+    const mode = connector.config.credential?.mode;
+    if (binding === undefined || mode === undefined) continue;
+    assertModeIsCarried(connector.id, carrierOf(connector), mode);
+    bindings.set(connector.id, { ...binding, mode });
   }
   return bindings;
+}
+
+function carrierOf({ config: { transport } }: EstateConnector): CredentialCarrier {
+  if ('stdio' in transport) return 'stdio';
+  return 'sse' in transport ? 'sse' : 'http';
 }
 
 function bindIssuer({ vault, system }: Workspace, connector: EstateConnector): IssuerBinding | undefined {

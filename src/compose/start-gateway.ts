@@ -9,6 +9,7 @@ import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
 import { openHttpServer } from '../http/server.ts';
 import { createCatalogue } from '../inventory/catalogue.ts';
+import { mayFinish } from '../leases/held-lease.ts';
 import { createLeaseManager } from '../leases/lease-manager.ts';
 import { createDecider } from '../policy/decide.ts';
 import type { Schedule } from '../seams/clock.ts';
@@ -116,7 +117,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
       taskOf: (task) => store.tasks.get(tenant, task),
       onRetired: (lease, reason) =>
-        reason === 'renewed' ? connections.retireLease(lease.id) : connections.closeLease(lease.id),
+        mayFinish(reason) ? connections.retireLease(lease.id) : connections.closeLease(lease.id),
     });
 
     const { openers, containment } = await buildOpeners(workspace, version, recordLater);
@@ -151,8 +152,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const { connections } = wire;
     /** Not there yet while an earlier gateway's tasks are settled. */
     let endpoint: Endpoint | undefined;
-    const acquireLease: Gateway['acquireLease'] = (task, connector) =>
-      leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector);
+    const acquireLease: Gateway['acquireLease'] = (task, connector, item) =>
+      leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector, item);
     tasks.onEnd(async (task, reason) => {
       endpoint?.endTask(task.id);
       // Side by side, and neither waits for the other's success: a server that will not stop must not keep its credential.

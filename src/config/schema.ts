@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LEASE_MODES } from '../domain/lease.ts';
 import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
 
@@ -118,6 +119,10 @@ const credential = z.strictObject({
   postgres: postgresCredential.optional(),
   redis: redisCredential.optional(),
   static: staticCredential.optional(),
+  mode: z
+    .enum(LEASE_MODES)
+    .default('task')
+    .describe('What one credential is for: the whole task, each tool of it (task_tool), or each call.'),
   ttlSeconds: z
     .int()
     .min(10)

@@ -28,7 +28,7 @@ export interface TaskTemplate {
   readonly requiresUser: boolean;
 }
 
-export type TaskEndReason = 'completed' | 'expired' | 'revoked' | 'agent_disabled';
+export type TaskEndReason = 'completed' | 'expired' | 'revoked' | 'agent_disabled' | 'deviated';
 
 /** Bounded piece of work that access is granted for. Times are milliseconds since the epoch. */
 export interface Task {

@@ -149,7 +149,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     if (hub === undefined) return;
     const chosen = new Map<ConnectorId, TaskConnection>();
     for (const entry of tasks.get(task) ?? []) {
-      if (entry.live === undefined) continue;
+      if (entry.live === undefined || entry.isForOneCall) continue;
       const other = chosen.get(entry.connector);
       if (other === undefined || (other.watching === NOTHING && entry.watching !== NOTHING)) {
         chosen.set(entry.connector, entry);
@@ -203,7 +203,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
       }
       const party = options.share?.of(task);
       checkBounds(connector, party);
-      const entry = new TaskConnection(task, connector, lease, wish.prefer, features, party);
+      const entry = new TaskConnection(task, connector, held, wish.prefer, features, party);
       entries = tasks.get(task) ?? [];
       entries.push(entry);
       tasks.set(task, entries);

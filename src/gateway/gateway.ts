@@ -3,6 +3,7 @@ import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../doma
 import type { Task, TaskEndReason, TaskTemplate } from '../domain/task.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
+import type { LeasedItem } from '../leases/task-leases.ts';
 import type { Decider } from '../policy/decide.ts';
 import type { Authenticator } from '../seams/authenticator.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
@@ -39,8 +40,12 @@ export interface Gateway {
   readonly recordLater: (entry: RecordEntry) => void;
   /** Records a refused authentication; a flood of them is counted, not written out. */
   readonly recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
-  /** The task's lease for a connector; undefined when the connector needs no credential. */
-  readonly acquireLease: (task: Task, connector: ConnectorId) => HeldLease | undefined | Promise<HeldLease | undefined>;
+  /** The task's lease for a connector, or for an item of it; undefined when the connector needs no credential. */
+  readonly acquireLease: (
+    task: Task,
+    connector: ConnectorId,
+    item?: LeasedItem,
+  ) => HeldLease | undefined | Promise<HeldLease | undefined>;
   readonly connections: Connections;
   readonly hub: Hub;
   readonly sealer: Sealer;

@@ -25,6 +25,7 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
   const { agent } = caller.principal;
   if (!gateway.enter(agent)) return refuseBusy(gateway, caller, operation);
   let isStreaming = false;
+  let held: HeldLease | undefined;
   try {
     const deciding = decide(gateway, caller, operation);
     const decision = deciding instanceof Promise ? await deciding : deciding;
@@ -34,7 +35,8 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
     const startedAt = gateway.clock();
     const leasing = operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE;
     const leased = leasing instanceof Promise ? await leasing : leasing;
-    const held = isRefused(leased) ? undefined : leased.held;
+    if (!isRefused(leased)) held = leased.held;
+    const used = held;
     const needles = needlesOf(held);
     const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
     if ('resultChunks' in came) {
@@ -50,12 +52,15 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
           gateway,
           caller,
           operation,
-          held,
+          used,
           withheld > 0 ? { ...outcome, credentialsWithheld: withheld } : outcome,
         ),
     };
   } finally {
-    if (!isStreaming) gateway.leave(agent);
+    if (!isStreaming) {
+      gateway.leave(agent);
+      held?.endCall?.();
+    }
   }
 }
 
@@ -78,6 +83,7 @@ function pass(
     if (isOver) return;
     isOver = true;
     gateway.leave(caller.principal.agent);
+    held?.endCall?.();
     record(gateway, caller, operation, held, observer.outcome(gateway.clock() - startedAt));
   };
   async function* guarded(): AsyncGenerator<Buffer> {

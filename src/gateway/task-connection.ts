@@ -3,6 +3,7 @@ import type { Era } from '../domain/era.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { ConnectorId, LeaseId, TaskId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { HeldLease } from '../leases/held-lease.ts';
 import type { Upstream, UpstreamCall, UpstreamReply, Watch } from '../seams/upstream.ts';
 import type { FeatureSet } from './bridge/client-features.ts';
 
@@ -13,6 +14,8 @@ export class TaskConnection implements Upstream {
   readonly task: TaskId;
   readonly connector: ConnectorId;
   readonly lease: LeaseId | undefined;
+  /** Carries one call and closes: there is nothing to watch on it. */
+  readonly isForOneCall: boolean;
   readonly prefer: Era;
   readonly features: FeatureSet;
   readonly party: string | undefined;
@@ -28,14 +31,15 @@ export class TaskConnection implements Upstream {
   constructor(
     task: TaskId,
     connector: ConnectorId,
-    lease: LeaseId | undefined,
+    held: Pick<HeldLease, 'lease'> | undefined,
     prefer: Era,
     features: FeatureSet,
     party: string | undefined,
   ) {
     this.task = task;
     this.connector = connector;
-    this.lease = lease;
+    this.lease = held?.lease.id;
+    this.isForOneCall = held?.lease.mode === 'call';
     this.prefer = prefer;
     this.features = features;
     this.party = party;
@@ -81,7 +85,17 @@ export class TaskConnection implements Upstream {
   }
 
   /** One after the other, the last wish wins: a server is never told two things at once. */
-  watch(wanted: Watch): Promise<void> {
+  async watch(wanted: Watch): Promise<void> {
+    if (this.isForOneCall) {
+      throw new RemitError(
+        'ERR_CONNECTOR_UNREACHABLE',
+        `${this.connector} has a credential a call: nothing can be watched`,
+        {
+          where: this.connector,
+          hint: 'Read it again instead; its owner can choose another credential mode.',
+        },
+      );
+    }
     if (isSame(this.watching, wanted)) return this.#told;
     this.watching = wanted;
     const told = this.#told

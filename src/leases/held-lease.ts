@@ -9,9 +9,15 @@ export interface HeldLease {
   readonly injection: CredentialInjection;
   /** False from the moment its revocation has begun. */
   readonly isLive: boolean;
+  /** How many hold on to it now. */
   readonly uses: number;
+  /** Calls made with it so far. */
+  readonly calls: number;
+  countCall(): void;
   /** Marks one user; the returned function, idempotent, ends its use. A renewed lease lives on until its users are done. */
   retain(): () => void;
+  /** There for a lease of mode `call` alone: the call that it was acquired for is over, and so is the lease when its users are done. */
+  readonly endCall: (() => void) | undefined;
 }
 
 /** The manager's side of a held lease. */
@@ -22,9 +28,17 @@ export interface HeldLeaseControl extends HeldLease {
   whenIdle(callback: () => void): void;
 }
 
-export function createHeldLease(lease: Lease, injection: CredentialInjection): HeldLeaseControl {
+/** Whether connections opened with a lease that is retired for this reason may finish what is under way on them. */
+export const mayFinish = (reason: string): boolean => reason === 'renewed' || reason === 'call_over';
+
+export function createHeldLease(
+  lease: Lease,
+  injection: CredentialInjection,
+  onCallOver?: () => void,
+): HeldLeaseControl {
   let isLive = true;
   let uses = 0;
+  let calls = 0;
   let onIdle: (() => void) | undefined;
   const signalIdle = () => {
     if (uses > 0) return;
@@ -41,6 +55,12 @@ export function createHeldLease(lease: Lease, injection: CredentialInjection): H
     get uses() {
       return uses;
     },
+    get calls() {
+      return calls;
+    },
+    countCall() {
+      calls++;
+    },
     retain() {
       let isInUse = true;
       uses++;
@@ -51,6 +71,7 @@ export function createHeldLease(lease: Lease, injection: CredentialInjection): H
         signalIdle();
       };
     },
+    endCall: lease.mode === 'call' ? onCallOver : undefined,
     end() {
       const wasLive = isLive;
       isLive = false;

@@ -8,11 +8,14 @@ import type { CredentialInjection } from '../seams/upstream.ts';
 import { type IssuerBinding, leaseEvent, type RevokeContext, timeText } from './lease-context.ts';
 import { renderInjection, wipeInjection } from './render-injection.ts';
 import type { Revocations } from './revocations.ts';
+import type { LeasedItem } from './task-leases.ts';
 import { untilAborted } from './wait.ts';
 
 /** One issue under way: what a revocation needs to get hold of it. */
 export interface IssueAttempt {
   readonly lease: Lease;
+  /** What it is asked for; what it is narrowed to, in a narrower mode than `task`. */
+  readonly item: LeasedItem | undefined;
   readonly abort: AbortController;
   /** Reason, once someone has called it off. */
   calledOffFor: string | undefined;
@@ -85,8 +88,7 @@ export async function issueLease(
     connector: lease.connector,
     tool: lease.tool,
     tag: lease.tag,
-    resources: resourcesFor(task, lease.connector),
-    actionClasses: task.bounds.actionClasses,
+    ...rightsFor(task, attempt),
     expiresAt: lease.nativeExpiresAt ?? lease.expiresAt,
     signal: abort.signal,
   };
@@ -112,6 +114,15 @@ export async function issueLease(
   } finally {
     wipeFields(issued);
   }
+}
+
+/** All of the task's at the connector, or what the one tool needs of it: nothing where no tool is named, as for a connection that listens. */
+function rightsFor(task: Task, { lease, item }: IssueAttempt): Pick<IssueRequest, 'resources' | 'actionClasses'> {
+  const { actionClasses } = task.bounds;
+  const resources = resourcesFor(task, lease.connector);
+  if (lease.mode === 'task') return { resources, actionClasses };
+  const classes = actionClasses.filter((one) => one === item?.profile?.actionClass);
+  return { resources: classes.length === 0 ? [] : resources, actionClasses: classes };
 }
 
 function resourcesFor(task: Task, connector: ConnectorId): string[] {

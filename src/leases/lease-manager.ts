@@ -1,20 +1,33 @@
 import { RemitError } from '../domain/errors.ts';
-import type { ConnectorId, LeaseId, TaskId, ToolRef } from '../domain/ids.ts';
+import type { AgentId, ConnectorId, LeaseId, TaskId } from '../domain/ids.ts';
 import type { Lease } from '../domain/lease.ts';
-import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
-import { createHeldLease, type HeldLease, type HeldLeaseControl } from './held-lease.ts';
+import type { LeaseFilter } from '../seams/store.ts';
+import { createEndedTasks } from './ended-tasks.ts';
+import { createHeldLease, type HeldLease, mayFinish } from './held-lease.ts';
 import { calledOff, draftLease, type IssueAttempt, issueLease } from './issue-lease.ts';
 import { createLapseWatch } from './lapse-leases.ts';
 import { type IssuerBinding, LEASE_LIMITS, type LeaseLimits, type RevokeContext } from './lease-context.ts';
 import { type RecoveryReport, recoverLeases } from './recover-leases.ts';
 import { createRevocations } from './revocations.ts';
 import { faultText } from './revoke-lease.ts';
+import {
+  findOurs,
+  findWhere,
+  forgetIfEmpty,
+  type Held,
+  type LeasedItem,
+  type Pending,
+  type Slot,
+  slotKey,
+  type TaskLeases,
+  type TaskMap,
+} from './task-leases.ts';
 
 export interface LeaseManagerOptions extends Omit<RevokeContext, 'limits'> {
   readonly limits?: Partial<LeaseLimits>;
   /**
-   * Called when a lease must not be used any more: close the upstream connections opened with it. For `renewed`, the
+   * Called when a lease must not be used any more: close the upstream connections opened with it. Where `mayFinish(reason)`, the
    * lease stays good until the returned promise has resolved and its users are done, at most until it expires; for any
    * other reason it is revoked at once.
    */
@@ -23,18 +36,26 @@ export interface LeaseManagerOptions extends Omit<RevokeContext, 'limits'> {
 
 export interface LeaseManager {
   /**
-   * The live credential of this task at this connector: from memory without a promise where there is one, else issued,
-   * once for all who ask meanwhile. Undefined when the connector needs none.
+   * The live credential for this task at this connector, or for this item of it, or for one call, as the connector's mode says: from memory
+   * without a promise where there is one, else issued, once for all who ask meanwhile. Undefined when the connector needs none.
+   * Whoever gets one of mode `call` calls its `endCall` when the call is over.
+   * @param item what it is for; without one a narrower mode than `task` gives a credential that opens nothing
    * @throws `ERR_CREDENTIAL_ISSUE`, `ERR_STATIC_WITHOUT_EXCEPTION`, `ERR_TASK_REFUSED` (not active), `ERR_STORE_*`,
    * whatever `audit` throws: the call is refused
    */
-  acquire(task: Task, connector: ConnectorId, tool?: ToolRef): HeldLease | Promise<HeldLease> | undefined;
+  acquire(task: Task, connector: ConnectorId, item?: LeasedItem): HeldLease | Promise<HeldLease> | undefined;
   /**
    * Ends every lease of a task for good; an issue under way ends revoked. Resolves with the leases as they stand after
    * the first attempt: one that is still `revoking` is tried on and must not be called revoked (L7).
    * @throws `ERR_STORE_*` when the task's rows cannot be read: what is known in memory is revoked all the same
    */
   revokeTask(task: TaskId, reason: string): Promise<Lease[]>;
+  /** The same for a task that is paused: it gets new leases when it goes on (fault 47). Refusing it meanwhile is the caller's. */
+  suspendTask(task: TaskId, reason: string): Promise<Lease[]>;
+  /** The same for everything at a connector. Refusing it meanwhile is the caller's. */
+  revokeConnector(connector: ConnectorId, reason: string): Promise<Lease[]>;
+  /** The same for everything of an agent, whatever its tasks. Refusing it meanwhile is the caller's. */
+  revokeAgent(agent: AgentId, reason: string): Promise<Lease[]>;
   /** Ends one lease; its task may get a new one. @throws `ERR_NOT_FOUND` */
   revoke(lease: LeaseId, reason: string): Promise<Lease>;
   /** Ends everything held here, for a graceful stop. */
@@ -43,78 +64,60 @@ export interface LeaseManager {
   recover(): Promise<RecoveryReport>;
   /** Leases in use here and revocations not confirmed yet. */
   counts(): { held: number; issuing: number; revoking: number };
+  /** Calls made with each lease that is held here, retired ones included. */
+  calls(): ReadonlyMap<LeaseId, number>;
   /** Stops timers and retries; nothing is acquired afterwards. Rows that are left are recovered at the next start. */
   close(): void;
-}
-
-/** A task's leases in this process. */
-interface TaskLeases {
-  readonly task: Task;
-  /** Everything live, retired leases included. */
-  readonly held: Set<Held>;
-  readonly slots: Map<ConnectorId, Slot>;
-}
-
-interface Slot {
-  held: Held | undefined;
-  /** From then on a new lease is asked for. */
-  renewAt: number;
-  pending:
-    | { readonly attempt: IssueAttempt; readonly done: Promise<HeldLease>; readonly settled: Promise<void> }
-    | undefined;
-}
-
-interface Held {
-  readonly control: HeldLeaseControl;
-  readonly handle: Secret | undefined;
-  cancelExpiry: () => void;
 }
 
 /** Renewal starts with this share of a lease's life left. */
 const RENEWAL_SHARE = 0.1;
 const RENEWAL_RETRY_MS = 5_000;
-/** Longest life that a task can have: an ended one is remembered as long, so that no late call revives it. */
-const LONGEST_TASK_MS = 86_400_000;
 
 export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
   const context: RevokeContext = { ...options, limits: { ...LEASE_LIMITS, ...options.limits } };
   const { tenant, repository, issuerOf, clock, schedule, log } = context;
-  const tasks = new Map<TaskId, TaskLeases>();
-  /** Ended tasks, with the time from which their expiry refuses them anyway; in order of ending. */
-  const endedTasks = new Map<TaskId, number>();
+  const tasks: TaskMap = new Map();
+  const endedTasks = createEndedTasks(clock);
   const lapses = createLapseWatch(context);
   const revocations = createRevocations(context, (lease) => {
     if (lease.state === 'lapsing') lapses.watch(lease);
   });
   let isClosed = false;
 
-  function acquire(task: Task, connector: ConnectorId, tool?: ToolRef): HeldLease | Promise<HeldLease> | undefined {
-    const slot = tasks.get(task.id)?.slots.get(connector);
-    if (slot?.held !== undefined && clock() < slot.renewAt) return slot.held.control;
+  function acquire(task: Task, connector: ConnectorId, item?: LeasedItem): HeldLease | Promise<HeldLease> | undefined {
+    const slots = tasks.get(task.id)?.slots;
+    const slot = slots?.get(connector);
+    if (slot?.held !== undefined && clock() < slot.renewAt && slot.held.control.lease.mode === 'task') {
+      return slot.held.control;
+    }
     const binding = issuerOf(connector);
-    return binding === undefined ? undefined : acquireNew(task, connector, tool, binding);
+    if (binding === undefined) return undefined;
+    if (binding.mode === 'task_tool') {
+      const own = slots?.get(item?.ref ?? connector);
+      if (own?.held !== undefined && clock() < own.renewAt) return own.held.control;
+    }
+    return acquireNew(task, connector, item, binding);
   }
 
   async function acquireNew(
     task: Task,
     connector: ConnectorId,
-    tool: ToolRef | undefined,
+    item: LeasedItem | undefined,
     binding: IssuerBinding,
   ): Promise<HeldLease> {
     assertServable(task);
+    const draft = draftLease(context, task, connector, item?.ref, binding);
+    const key = slotKey(binding, connector, item, draft.id);
     const leases = tasks.get(task.id) ?? { task, held: new Set(), slots: new Map() };
-    const slot = leases.slots.get(connector) ?? { held: undefined, renewAt: 0, pending: undefined };
+    const slot: Slot = leases.slots.get(key) ?? { key, held: undefined, renewAt: 0, pending: undefined };
     if (slot.pending === undefined) {
-      const attempt: IssueAttempt = {
-        lease: draftLease(context, task, connector, tool, binding),
-        abort: new AbortController(),
-        calledOffFor: undefined,
-      };
+      const attempt: IssueAttempt = { lease: draft, item, abort: new AbortController(), calledOffFor: undefined };
       tasks.set(task.id, leases);
-      leases.slots.set(connector, slot);
+      leases.slots.set(key, slot);
       const done = issueInto(leases, slot, binding, attempt).finally(() => {
         slot.pending = undefined;
-        forgetIfEmpty(leases);
+        forgetIfEmpty(tasks, leases);
       });
       slot.pending = { attempt, done, settled: done.then(ignore, ignore) };
     }
@@ -137,7 +140,8 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     const { task } = leases;
     try {
       const { lease, injection, handle } = await issueLease(context, revocations, task, binding, attempt);
-      const held: Held = { control: createHeldLease(lease, injection), handle, cancelExpiry: ignore };
+      const control = createHeldLease(lease, injection, () => retire(leases, held, 'call_over'));
+      const held: Held = { control, handle, key: slot.key, cancelExpiry: ignore };
       leases.held.add(held);
       if (attempt.calledOffFor !== undefined) {
         void end(leases, held, attempt.calledOffFor);
@@ -147,7 +151,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       const previous = slot.held;
       slot.held = held;
       slot.renewAt = renewalTime(lease, task);
-      if (previous !== undefined) retire(leases, previous);
+      if (previous !== undefined) retire(leases, previous, 'renewed');
       return held.control;
     } catch (error) {
       const previous = slot.held;
@@ -160,10 +164,11 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     }
   }
 
-  /** The old lease of a pair: no new users, revoked when the last one is done. Its expiry timer is still armed. */
-  function retire(leases: TaskLeases, held: Held): void {
-    void notifyRetired(held.control.lease, 'renewed').then(() =>
-      held.control.whenIdle(() => void end(leases, held, 'renewed')),
+  /** No new users, revoked when the last one is done. Its expiry timer is still armed. */
+  function retire(leases: TaskLeases, held: Held, reason: 'renewed' | 'call_over'): void {
+    if (!held.control.isLive) return;
+    void notifyRetired(held.control.lease, reason).then(() =>
+      held.control.whenIdle(() => void end(leases, held, reason)),
     );
   }
 
@@ -181,31 +186,15 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     if (held.control.end()) {
       held.cancelExpiry();
       leases.held.delete(held);
-      const slot = leases.slots.get(lease.connector);
+      const slot = leases.slots.get(held.key);
       if (slot?.held === held) slot.held = undefined;
-      forgetIfEmpty(leases);
-      if (reason !== 'renewed') void notifyRetired(lease, reason);
+      forgetIfEmpty(tasks, leases);
+      if (!mayFinish(reason)) void notifyRetired(lease, reason);
     }
     return revocations.start(lease, reason, { isIssued: true, task: leases.task, handle: held.handle });
   }
 
-  function forgetIfEmpty(leases: TaskLeases): void {
-    for (const [connector, slot] of leases.slots) {
-      if (slot.held === undefined && slot.pending === undefined) leases.slots.delete(connector);
-    }
-    const isEmpty = leases.slots.size === 0 && leases.held.size === 0;
-    if (isEmpty && tasks.get(leases.task.id) === leases) tasks.delete(leases.task.id);
-  }
-
-  /** Everything of one task in this process: calls off what is being issued, ends what is held. */
-  async function endTask(leases: TaskLeases, reason: string): Promise<Lease[]> {
-    const pending = [...leases.slots.values()].flatMap((slot) => slot.pending ?? []);
-    const ending = [...leases.held].map((held) => end(leases, held, reason));
-    const issuing = pending.map(async ({ attempt, settled }) => callOff(attempt, settled, reason));
-    return [...(await Promise.all(ending)), ...(await Promise.all(issuing)).flat()];
-  }
-
-  async function callOff(attempt: IssueAttempt, settled: Promise<void>, reason: string): Promise<Lease[]> {
+  async function callOff({ attempt, settled }: Pending, reason: string): Promise<Lease[]> {
     attempt.calledOffFor ??= reason;
     attempt.abort.abort();
     await settled;
@@ -215,35 +204,51 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     return row === undefined ? [] : [row];
   }
 
-  function rememberEnded(id: TaskId): void {
-    const now = clock();
-    for (const [ended, until] of endedTasks) {
-      if (until > now) break;
-      endedTasks.delete(ended);
+  /** Calls off what is being issued and ends what is held, of all that matches now. */
+  async function endHere(matches: (lease: Lease) => boolean, reason: string): Promise<Lease[]> {
+    const ending: Promise<Lease | Lease[]>[] = [];
+    for (const { leases, held, pending } of findWhere(tasks, matches)) {
+      for (const one of held) ending.push(end(leases, one, reason));
+      for (const one of pending) ending.push(callOff(one, reason));
     }
-    endedTasks.set(id, now + LONGEST_TASK_MS);
+    return (await Promise.all(ending)).flat();
+  }
+
+  /** The same, and what other processes left of it: rows that nobody here knows of. */
+  async function endEverywhere(
+    matches: (lease: Lease) => boolean,
+    filter: LeaseFilter,
+    reason: string,
+  ): Promise<Lease[]> {
+    const since = clock();
+    const task = filter.task === undefined ? undefined : tasks.get(filter.task)?.task;
+    const ours = await endHere(matches, reason);
+    const known = new Set(ours.map((lease) => lease.id));
+    const rows = await repository.list(tenant, { ...filter, states: ['intended', 'active', 'revoking'] });
+    // What was acquired meanwhile, by a task that goes on, is none of it.
+    const others = rows.filter(
+      ({ id, intendedAt }) => !known.has(id) && intendedAt <= since && findOurs(tasks, id) === undefined,
+    );
+    const revoked = others.map((lease) =>
+      revocations.start(lease, reason, { isIssued: lease.state === 'active', task }),
+    );
+    return [...ours, ...(await Promise.all(revoked))];
   }
 
   return {
     acquire,
-    async revokeTask(id, reason) {
-      rememberEnded(id);
-      const leases = tasks.get(id);
-      const ours = leases === undefined ? [] : await endTask(leases, reason);
-      const known = new Set(ours.map((lease) => lease.id));
-      const rows = await repository.list(tenant, { task: id, states: ['intended', 'active', 'revoking'] });
-      const others = rows.filter((lease) => !known.has(lease.id));
-      const facts = (lease: Lease) => ({ isIssued: lease.state === 'active', task: leases?.task });
-      return [...ours, ...(await Promise.all(others.map((lease) => revocations.start(lease, reason, facts(lease)))))];
+    revokeTask(id, reason) {
+      endedTasks.add(id);
+      return endEverywhere(({ task }) => task === id, { task: id }, reason);
     },
+    suspendTask: (id, reason) => endEverywhere(({ task }) => task === id, { task: id }, reason),
+    revokeConnector: (id, reason) => endEverywhere(({ connector }) => connector === id, { connector: id }, reason),
+    revokeAgent: (id, reason) => endEverywhere(({ agent }) => agent === id, { agent: id }, reason),
     async revoke(id, reason) {
-      for (const leases of tasks.values()) {
-        const held = [...leases.held].find((one) => one.control.lease.id === id);
-        if (held !== undefined) return end(leases, held, reason);
-        const pending = [...leases.slots.values()].find((slot) => slot.pending?.attempt.lease.id === id)?.pending;
-        const [revoked] = pending === undefined ? [] : await callOff(pending.attempt, pending.settled, reason);
-        if (revoked !== undefined) return revoked;
-      }
+      const ours = findOurs(tasks, id);
+      if (ours?.held !== undefined) return end(ours.leases, ours.held, reason);
+      const [revoked] = ours?.pending === undefined ? [] : await callOff(ours.pending, reason);
+      if (revoked !== undefined) return revoked;
       const lease = await repository.get(tenant, id);
       if (lease === undefined) {
         throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id, hint: 'See `remit lease ls`.' });
@@ -251,24 +256,18 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       if (lease.state === 'ended' || lease.state === 'lapsing') return lease;
       return revocations.start(lease, reason, { isIssued: lease.state === 'active' });
     },
-    async revokeAll(reason) {
-      return (await Promise.all([...tasks.values()].map((leases) => endTask(leases, reason)))).flat();
-    },
-    recover() {
-      const isOurs = (id: LeaseId) =>
-        [...tasks.values()].some(
-          ({ held, slots }) =>
-            [...held].some((one) => one.control.lease.id === id) ||
-            [...slots.values()].some((slot) => slot.pending?.attempt.lease.id === id),
-        );
-      return recoverLeases(context, revocations, lapses, isOurs);
-    },
+    revokeAll: (reason) => endHere(() => true, reason),
+    recover: () => recoverLeases(context, revocations, lapses, (id) => findOurs(tasks, id) !== undefined),
     counts() {
       const all = [...tasks.values()];
       const held = all.reduce((sum, leases) => sum + leases.held.size, 0);
       const slots = all.flatMap((leases) => [...leases.slots.values()]);
       return { held, issuing: slots.filter((slot) => slot.pending !== undefined).length, revoking: revocations.size };
     },
+    calls: () =>
+      new Map(
+        [...tasks.values()].flatMap(({ held }) => [...held].map(({ control }) => [control.lease.id, control.calls])),
+      ),
     close() {
       isClosed = true;
       revocations.stop();

@@ -1,4 +1,4 @@
-import type { LeaseId, TaskId, TenantId } from '../domain/ids.ts';
+import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
 import type { Revocation, RevocationEntry } from '../domain/revocation.ts';
 import type { Task, TaskEndReason } from '../domain/task.ts';
@@ -60,11 +60,18 @@ export interface SealedHandle {
   readonly envelope: Buffer;
 }
 
+export interface LeaseFilter {
+  readonly task?: TaskId;
+  readonly connector?: ConnectorId;
+  readonly agent?: AgentId;
+  readonly states?: readonly LeaseState[];
+}
+
 export interface LeaseRepository {
   /** The lease intent: durable before any issue call starts (L1). */
   insert(lease: Lease): Promise<void>;
   get(tenant: TenantId, id: LeaseId): Promise<Lease | undefined>;
-  list(tenant: TenantId, filter?: { task?: TaskId; states?: readonly LeaseState[] }): Promise<Lease[]>;
+  list(tenant: TenantId, filter?: LeaseFilter): Promise<Lease[]>;
   /** Changes a lease if it is in one of `from`; false when it was not. */
   update(
     tenant: TenantId,

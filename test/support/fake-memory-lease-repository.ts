@@ -22,11 +22,13 @@ export function createFakeMemoryLeaseRepository(): FakeMemoryLeaseRepository {
       const row = rows.get(id);
       return row?.tenant === tenant ? row : undefined;
     },
-    list: async (tenant, { task, states } = {}) =>
+    list: async (tenant, { task, connector, agent, states } = {}) =>
       [...rows.values()].filter(
         (row) =>
           row.tenant === tenant &&
           (task === undefined || row.task === task) &&
+          (connector === undefined || row.connector === connector) &&
+          (agent === undefined || row.agent === agent) &&
           (states === undefined || states.includes(row.state)),
       ),
     async update(tenant, id, from, change) {

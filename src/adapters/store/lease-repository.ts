@@ -28,6 +28,8 @@ export function makeLeaseRepository(queries: Queries): LeaseRepository {
       if (filter.states?.length === 0) return [];
       let query = queries.selectFrom('leases').selectAll().where('tenant', '=', tenant);
       if (filter.task !== undefined) query = query.where('task', '=', filter.task);
+      if (filter.connector !== undefined) query = query.where('connector', '=', filter.connector);
+      if (filter.agent !== undefined) query = query.where('agent', '=', filter.agent);
       if (filter.states !== undefined) query = query.where('state', 'in', filter.states);
       return (await query.orderBy('intended_at').orderBy('id').execute()).map(fromRow);
     },

@@ -4,6 +4,7 @@ import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { isRefused, refuse } from '../../domain/refusal.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import { renderResource } from '../../inventory/render-definition.ts';
+import type { HeldLease } from '../../leases/held-lease.ts';
 import type { ClientRequest, MethodAnswer } from '../client-request.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Caller } from '../stages/authenticate.ts';
@@ -105,10 +106,12 @@ async function listOf(
 ): Promise<Listing> {
   const { task } = caller;
   const failed: Listing = { connector, texts: [], others: 0, isAvailable: false };
+  let held: HeldLease | undefined;
   try {
     const leased = await lease(gateway, caller, { item: items[0] as GovernedTool, span });
-    if (isRefused(leased) || gateway.tasks.get(task.id) === undefined) return failed;
-    const { held } = leased;
+    if (isRefused(leased)) return failed;
+    held = leased.held;
+    if (gateway.tasks.get(task.id) === undefined) return failed;
     const needles = needlesOf(held);
     const upstream = await gateway.connections.get(task.id, connector, held, {
       prefer: request.era,
@@ -134,6 +137,8 @@ async function listOf(
   } catch (error) {
     gateway.log.warn({ connector, task: task.id, error: messageOf(error) }, 'resources could not be listed');
     return failed;
+  } finally {
+    held?.endCall?.();
   }
 }
 

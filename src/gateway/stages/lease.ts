@@ -22,7 +22,7 @@ export function lease(
   operation: Needed,
 ): Leased | Refused | Promise<Leased | Refused> {
   try {
-    const acquired = gateway.acquireLease(caller.task, operation.item.connector);
+    const acquired = gateway.acquireLease(caller.task, operation.item.connector, operation.item);
     if (!(acquired instanceof Promise)) return used(gateway, caller, operation, acquired);
     return acquired.then(
       (held) => used(gateway, caller, operation, held),
@@ -35,6 +35,7 @@ export function lease(
 
 function used(gateway: Gateway, caller: Caller, { item, span }: Needed, held: HeldLease | undefined): Leased {
   if (held === undefined) return NONE;
+  held.countCall();
   // Durable before or with the outcome; the permission to forward rests on the decision record, which already is.
   gateway.recordLater({
     type: 'credential_used',
