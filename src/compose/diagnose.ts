@@ -3,6 +3,7 @@ import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../adapters/upstreams/probe-sandbox.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
+import { probe } from '../secrets/key-ring.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { createJournalAccess } from './journal-access.ts';
 import { readPolicies } from './policies.ts';
@@ -48,10 +49,10 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     what: `open; ${(await store.tasks.list(estate.tenant, { state: 'active' })).length} active tasks`,
   }));
   await check('vault key', async () => {
-    (await keys.key()).fill(0);
+    await probe(keys.current, system.random);
     const entries = await vault.list();
     for (const { name } of entries) (await vault.get(name)).wipe();
-    return { what: `${keys.keyId} opens all ${entries.length} secrets` };
+    return { what: `${keys.current.keyId} opens all ${entries.length} secrets` };
   });
   await check('data folder', async () => {
     const { mode } = await stat(places.data);

@@ -1,23 +1,23 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createEnvironmentKeyProvider } from '../adapters/keys/environment-key-provider.ts';
-import { createFileKeyProvider } from '../adapters/keys/file-key-provider.ts';
 import { openPostgres } from '../adapters/store/open-postgres.ts';
 import { openSqlite } from '../adapters/store/open-sqlite.ts';
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
-import type { KeyProvider } from '../seams/key-provider.ts';
 import type { Store } from '../seams/store.ts';
+import type { KeyRing } from '../secrets/key-ring.ts';
 import { createVault, type Vault } from '../secrets/vault.ts';
 import { buildEstate, type Estate } from './estate.ts';
 import type { System } from './system.ts';
+import { keyFileOf, openKeyRing } from './vault-key.ts';
 
 /** Where the parts of a gateway lie on disk. All absolute. */
 export interface Places {
   readonly data: string;
   readonly journal: string;
   readonly socket: string;
+  /** Of the current vault key, where that is a file. */
   readonly keyFile: string;
   readonly policies: string;
   /** Private keys of agents that were made here. */
@@ -31,22 +31,20 @@ export interface Workspace {
   readonly estate: Estate;
   readonly places: Places;
   readonly system: System;
-  readonly keys: KeyProvider;
+  readonly keys: KeyRing;
   readonly store: Store;
   readonly vault: Vault;
   close(): Promise<void>;
 }
 
-export function placesOf({ config, resolvePath }: LoadedConfig): Places {
+export function placesOf(loaded: LoadedConfig): Places {
+  const { config, resolvePath } = loaded;
   const data = resolvePath(config.data);
   return {
     data,
     journal: join(data, 'journal'),
     socket: join(data, 'admin.sock'),
-    keyFile:
-      config.vaultKey.kind === 'file' && config.vaultKey.path !== undefined
-        ? resolvePath(config.vaultKey.path)
-        : join(data, 'vault.key'),
+    keyFile: keyFileOf(loaded, config.vaultKey),
     policies: resolvePath(config.policies),
     agentKey: (agent) => join(data, 'agents', `${agent}.key.json`),
   };
@@ -64,10 +62,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
       cause,
     });
   });
-  const keys =
-    config.vaultKey.kind === 'file'
-      ? createFileKeyProvider({ path: places.keyFile })
-      : createEnvironmentKeyProvider({ variable: config.vaultKey.variable, lookup: system.environment });
+  const keys = openKeyRing(loaded, system);
   const estate = buildEstate(config);
   const store = await openStore(config, places, system);
   const vault = createVault({
@@ -75,6 +70,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
     keys,
     tenant: estate.tenant,
     clock: system.clock,
+    schedule: system.schedule,
     random: system.random,
   });
   return { loaded, config, estate, places, system, keys, store, vault, close: () => store.close() };

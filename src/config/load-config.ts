@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { messageOf, RemitError } from '../domain/errors.ts';
-import { type Config, type ConnectorConfig, configSchema } from './schema.ts';
+import { type Config, type ConnectorConfig, configSchema, type VaultKeyConfig } from './schema.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -124,6 +124,11 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
   const say = (keys: readonly PropertyKey[], what: string): void => {
     problems.push(`${position(keys)}: ${name(keys)}: ${what}`);
   };
+  const keyIds = [config.vaultKey, ...config.formerVaultKeys].map(vaultKeyId);
+  config.formerVaultKeys.forEach((key, index) => {
+    if (keyIds.indexOf(vaultKeyId(key)) <= index)
+      say(['formerVaultKeys', index], `another vault key is called ${vaultKeyId(key)} too`);
+  });
   for (const [id, template] of Object.entries(config.templates)) {
     template.agents.forEach((agent, index) => {
       if (!Object.hasOwn(config.agents, agent)) say(['templates', id, 'agents', index], `no agent is called ${agent}`);
@@ -144,6 +149,12 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
     });
   }
   return problems;
+}
+
+/** As the key's provider calls it. */
+export function vaultKeyId(key: VaultKeyConfig): string {
+  if (key.kind === 'file') return `file:${key.name}`;
+  return key.kind === 'environment' ? `environment:${key.variable}` : `keyring:${key.service}/${key.account}`;
 }
 
 /** Whether a profile stands behind what follows the connector in a ref. */

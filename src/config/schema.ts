@@ -27,6 +27,7 @@ const toolPattern = z
 const secretName = z
   .string()
   .regex(SECRET_NAME, 'a secret name is 1–63 of a–z, 0–9, _ and -, starting with a letter; remit-… are Remit’s own');
+const keyName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'a key’s name is 1–63 of a–z, 0–9 and -');
 const headerName = z.string().regex(/^[A-Za-z0-9-]+$/, 'not a header name');
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not an environment variable name');
 const template = z.string().describe('Text in which {field} stands for a part of the issued credential.');
@@ -259,6 +260,28 @@ const identityProvider = z.strictObject({
   groupsClaim: z.string().default('groups'),
 });
 
+const vaultKey = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({
+      kind: z.literal('file'),
+      path: z.string().min(1).optional(),
+      name: keyName.default('kek-1').describe('Another name for another key.'),
+    }),
+    z.strictObject({ kind: z.literal('environment'), variable: variableName }),
+    z.strictObject({
+      kind: z.literal('keyring'),
+      service: z.string().min(1).max(64).default('remit'),
+      account: keyName.default('kek-1').describe('Another name for another key.'),
+      linuxStore: z
+        .enum(['secret-service', 'keyutils'])
+        .default('secret-service')
+        .describe('keyutils: the kernel’s keyring, which a restart of the machine empties.'),
+    }),
+  ],
+  { error: 'kind is file, environment or keyring' },
+);
+
 export const configSchema = z.strictObject({
   version: z.literal(1),
   tenant: z
@@ -290,16 +313,11 @@ export const configSchema = z.strictObject({
       { error: 'kind is sqlite or postgres' },
     )
     .prefault({ kind: 'sqlite' }),
-  vaultKey: z
-    .discriminatedUnion(
-      'kind',
-      [
-        z.strictObject({ kind: z.literal('file'), path: z.string().min(1).optional() }),
-        z.strictObject({ kind: z.literal('environment'), variable: variableName }),
-      ],
-      { error: 'kind is file or environment' },
-    )
-    .prefault({ kind: 'file' }),
+  vaultKey: vaultKey.prefault({ kind: 'file' }).describe('The key that wraps what is sealed from now on.'),
+  formerVaultKeys: z
+    .array(vaultKey)
+    .default([])
+    .describe('Keys that rows may still be wrapped under: only while `remit keys rotate-kek` is under way.'),
   policies: z.string().min(1).default('policies').describe('Folder of *.cedar files.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
   sessions: z
@@ -326,5 +344,6 @@ export const configSchema = z.strictObject({
 });
 
 export type Config = z.output<typeof configSchema>;
+export type VaultKeyConfig = Config['vaultKey'];
 export type ConnectorConfig = Config['connectors'][string];
 export type ToolProfileConfig = z.output<typeof toolProfileSchema>;

@@ -1,12 +1,15 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import type { RandomBytes } from '../domain/ids.ts';
+import type { KeyProvider } from '../seams/key-provider.ts';
 
 /**
- * Envelope encryption, AES-256-GCM twice (NIST SP 800-38D): content under a fresh data key (DEK), the data key under the
- * key-encryption key (KEK). Both are bound to tenant, name and version as associated data, so an envelope that was moved
- * to another row, another tenant or an older version does not open.
+ * Envelope encryption: content under a fresh data key with AES-256-GCM (NIST SP 800-38D), the data key wrapped by a provider's key. Both are
+ * bound to tenant, name and version as associated data, so an envelope that was moved to another row, another tenant or an older version
+ * does not open.
  *
- * Layout, version 1: `01 | KEK iv (12) | wrapped DEK (32) + tag (16) | content iv (12) | content (n) + tag (16)`.
+ * Layout 2: `02 | length of the wrapped key (2, big endian) | wrapped key | content iv (12) | content (n) + tag (16)`.
+ * Layout 1, still read: `01 | wrapped key (60) | …`, from when every key was local. Associated data are those of layout 1 in both, so that
+ * wrapping a data key anew touches nothing else.
  */
 
 /** What an envelope belongs to. */
@@ -16,74 +19,113 @@ export interface EnvelopeRecord {
   readonly version: number;
 }
 
-const LAYOUT = 1;
+type Wraps = Pick<KeyProvider, 'wrap'>;
+type Unwraps = Pick<KeyProvider, 'unwrap'>;
+
+interface EnvelopeParts {
+  readonly wrapped: Uint8Array;
+  readonly iv: Uint8Array;
+  /** Content and tag. */
+  readonly sealed: Uint8Array;
+}
+
+const LAYOUT = 2;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const KEY_BYTES = 32;
-const WRAPPED_AT = 1 + IV_BYTES;
-const CONTENT_IV_AT = WRAPPED_AT + KEY_BYTES + TAG_BYTES;
-const CONTENT_AT = CONTENT_IV_AT + IV_BYTES;
+const LAYOUT_1_WRAPPED_BYTES = IV_BYTES + KEY_BYTES + TAG_BYTES;
 
-/** Seals `content` for `record` under `kek` (32 bytes). */
-export function sealEnvelope(
-  kek: Uint8Array,
+/** Seals `content` for `record`, under a data key of its own. @throws what the provider throws */
+export async function sealEnvelope(
+  keys: Wraps,
   record: EnvelopeRecord,
   content: Uint8Array,
   random: RandomBytes,
-): Buffer {
-  const dek = Buffer.from(random(KEY_BYTES));
-  const kekIv = random(IV_BYTES);
-  const contentIv = random(IV_BYTES);
+): Promise<Buffer> {
+  const dataKey = Buffer.from(random(KEY_BYTES));
   try {
-    return Buffer.concat([
-      Buffer.from([LAYOUT]),
-      kekIv,
-      encrypt(kek, kekIv, associatedData('wrap', record), dek),
-      contentIv,
-      encrypt(dek, contentIv, associatedData('content', record), content),
-    ]);
+    const wrapped = await keys.wrap(dataKey, associatedData('wrap', record));
+    const iv = random(IV_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', dataKey, iv, { authTagLength: TAG_BYTES });
+    cipher.setAAD(associatedData('content', record));
+    const sealed = Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+    return joinParts({ wrapped, iv, sealed });
   } finally {
-    dek.fill(0);
+    dataKey.fill(0);
   }
 }
 
-/** Content of an envelope, or undefined when it does not open: another key, another record, or altered bytes. */
-export function openEnvelope(kek: Uint8Array, record: EnvelopeRecord, envelope: Uint8Array): Buffer | undefined {
-  if (envelope.length < CONTENT_AT + TAG_BYTES || envelope[0] !== LAYOUT) return undefined;
-  const wrapped = envelope.subarray(WRAPPED_AT, CONTENT_IV_AT);
-  const dek = decrypt(kek, envelope.subarray(1, WRAPPED_AT), associatedData('wrap', record), wrapped);
-  if (dek === undefined) return undefined;
+/**
+ * Content of an envelope, or undefined when it does not open: another key, another record, or altered bytes.
+ * @throws what the provider throws
+ */
+export async function openEnvelope(
+  keys: Unwraps,
+  record: EnvelopeRecord,
+  envelope: Uint8Array,
+): Promise<Buffer | undefined> {
+  const parts = splitEnvelope(envelope);
+  if (parts === undefined) return undefined;
+  const dataKey = await keys.unwrap(parts.wrapped, associatedData('wrap', record));
+  if (dataKey === undefined) return undefined;
   try {
-    const iv = envelope.subarray(CONTENT_IV_AT, CONTENT_AT);
-    return decrypt(dek, iv, associatedData('content', record), envelope.subarray(CONTENT_AT));
+    return openContent(dataKey, record, parts);
   } finally {
-    dek.fill(0);
+    dataKey.fill(0);
   }
 }
 
-/** Unambiguous: every text is preceded by its length in bytes, the version has a fixed width. */
-function associatedData(purpose: 'wrap' | 'content', record: EnvelopeRecord): Buffer {
-  const parts: Buffer[] = [];
-  for (const text of [`remit/envelope/${LAYOUT}/${purpose}`, record.tenant, record.name]) {
-    const bytes = Buffer.from(text, 'utf8');
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    parts.push(length, bytes);
+/**
+ * The same envelope with its data key wrapped by another provider; the content is checked, and never changed. Undefined when it does not open.
+ * @throws what the providers throw
+ */
+export async function rewrapEnvelope(
+  from: Unwraps,
+  to: Wraps,
+  record: EnvelopeRecord,
+  envelope: Uint8Array,
+): Promise<Buffer | undefined> {
+  const parts = splitEnvelope(envelope);
+  if (parts === undefined) return undefined;
+  const context = associatedData('wrap', record);
+  const dataKey = await from.unwrap(parts.wrapped, context);
+  if (dataKey === undefined) return undefined;
+  try {
+    const content = openContent(dataKey, record, parts);
+    if (content === undefined) return undefined;
+    content.fill(0);
+    return joinParts({ ...parts, wrapped: await to.wrap(dataKey, context) });
+  } finally {
+    dataKey.fill(0);
   }
-  const version = Buffer.alloc(8);
-  version.writeBigUInt64BE(BigInt(record.version));
-  return Buffer.concat([...parts, version]);
 }
 
-function encrypt(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, content: Uint8Array): Buffer {
-  const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES }).setAAD(aad);
-  return Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+function joinParts({ wrapped, iv, sealed }: EnvelopeParts): Buffer {
+  const head = Buffer.alloc(3);
+  head.writeUInt8(LAYOUT);
+  head.writeUInt16BE(wrapped.length, 1);
+  return Buffer.concat([head, wrapped, iv, sealed]);
 }
 
-function decrypt(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Buffer | undefined {
+function splitEnvelope(envelope: Uint8Array): EnvelopeParts | undefined {
+  const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength);
+  const isFirst = bytes[0] === 1;
+  if (!isFirst && (bytes[0] !== LAYOUT || bytes.length < 3)) return undefined;
+  const start = isFirst ? 1 : 3;
+  const ivAt = start + (isFirst ? LAYOUT_1_WRAPPED_BYTES : bytes.readUInt16BE(1));
+  if (bytes.length < ivAt + IV_BYTES + TAG_BYTES) return undefined;
+  const sealedAt = ivAt + IV_BYTES;
+  return {
+    wrapped: bytes.subarray(start, ivAt),
+    iv: bytes.subarray(ivAt, sealedAt),
+    sealed: bytes.subarray(sealedAt),
+  };
+}
+
+function openContent(dataKey: Uint8Array, record: EnvelopeRecord, { iv, sealed }: EnvelopeParts): Buffer | undefined {
   const end = sealed.length - TAG_BYTES;
-  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES }).setAAD(aad);
-  decipher.setAuthTag(sealed.subarray(end));
+  const decipher = createDecipheriv('aes-256-gcm', dataKey, iv, { authTagLength: TAG_BYTES });
+  decipher.setAAD(associatedData('content', record)).setAuthTag(sealed.subarray(end));
   const opened = decipher.update(sealed.subarray(0, end));
   try {
     decipher.final();
@@ -92,4 +134,18 @@ function decrypt(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, sealed: Uint8
     opened.fill(0);
     return undefined;
   }
+}
+
+/** Unambiguous: every text is preceded by its length in bytes, the version has a fixed width. */
+function associatedData(purpose: 'wrap' | 'content', record: EnvelopeRecord): Buffer {
+  const parts: Buffer[] = [];
+  for (const text of [`remit/envelope/1/${purpose}`, record.tenant, record.name]) {
+    const bytes = Buffer.from(text, 'utf8');
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    parts.push(length, bytes);
+  }
+  const version = Buffer.alloc(8);
+  version.writeBigUInt64BE(BigInt(record.version));
+  return Buffer.concat([...parts, version]);
 }

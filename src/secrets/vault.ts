@@ -1,16 +1,18 @@
 import { RemitError } from '../domain/errors.ts';
 import type { RandomBytes, TenantId } from '../domain/ids.ts';
 import { Secret } from '../domain/secret.ts';
-import type { Clock } from '../seams/clock.ts';
-import type { KeyProvider } from '../seams/key-provider.ts';
+import type { Clock, Schedule } from '../seams/clock.ts';
 import type { SecretRepository } from '../seams/store.ts';
+import { createDataKeyCache } from './data-key-cache.ts';
 import { type EnvelopeRecord, openEnvelope, sealEnvelope } from './envelope.ts';
+import type { KeyRing } from './key-ring.ts';
 
 export interface VaultOptions {
   readonly repository: SecretRepository;
-  readonly keys: KeyProvider;
+  readonly keys: KeyRing;
   readonly tenant: TenantId;
   readonly clock: Clock;
+  readonly schedule: Schedule;
   readonly random: RandomBytes;
 }
 
@@ -48,27 +50,25 @@ export interface Vault {
 }
 
 export function createVault(options: VaultOptions): Vault {
-  const { repository, keys, tenant, clock, random } = options;
-  // The prefixes keep a sealed row from being passed off as a secret, and the reverse.
-  const ofSecret = (name: string, version: number): EnvelopeRecord => ({ tenant, name: `secret:${name}`, version });
-  const ofRecord = (record: string): EnvelopeRecord => ({ tenant, name: `record:${record}`, version: 1 });
+  const { repository, keys, tenant, clock, schedule, random } = options;
+  const dataKeys = createDataKeyCache(schedule);
 
   async function sealUnderKey(record: EnvelopeRecord, bytes: Uint8Array): Promise<Sealed> {
-    return { keyId: keys.keyId, envelope: sealEnvelope(await keys.key(), record, bytes, random) };
+    const { current } = keys;
+    return { keyId: current.keyId, envelope: await sealEnvelope(current, record, bytes, random) };
   }
 
-  async function openUnderKey(record: EnvelopeRecord, sealed: Sealed, what: string): Promise<Buffer> {
-    if (sealed.keyId !== keys.keyId) {
-      throw new RemitError(
-        'ERR_VAULT_KEY_WRONG',
-        `${what} was sealed under ${sealed.keyId}, the key is ${keys.keyId}`,
-        {
-          where: what,
-          hint: `Give the gateway the vault key ${sealed.keyId}.`,
-        },
-      );
+  /** @param isKept whether the data key is wanted again soon */
+  async function openUnderKey(record: EnvelopeRecord, sealed: Sealed, what: string, isKept = false): Promise<Buffer> {
+    const provider = await keys.find(sealed.keyId);
+    if (provider === undefined) {
+      const present = [keys.current, ...keys.former].map(({ keyId }) => keyId).join(', ');
+      throw new RemitError('ERR_VAULT_KEY_WRONG', `${what} was sealed under ${sealed.keyId}, the key is ${present}`, {
+        where: what,
+        hint: `Give the gateway the vault key ${sealed.keyId}: as vaultKey, or under formerVaultKeys.`,
+      });
     }
-    const opened = openEnvelope(await keys.key(), record, sealed.envelope);
+    const opened = await openEnvelope(isKept ? dataKeys.of(provider) : provider, record, sealed.envelope);
     if (opened !== undefined) return opened;
     throw new RemitError('ERR_VAULT_KEY_WRONG', `${what} does not open: another vault key, or the record was altered`, {
       where: what,
@@ -81,7 +81,7 @@ export function createVault(options: VaultOptions): Vault {
       const version = ((await repository.get(tenant, name))?.version ?? 0) + 1;
       const bytes = secret.revealBytes();
       try {
-        const sealed = await sealUnderKey(ofSecret(name, version), bytes);
+        const sealed = await sealUnderKey(secretRecord(tenant, name, version), bytes);
         await repository.put({ tenant, name, version, ...sealed, createdAt: clock() });
         return version;
       } finally {
@@ -93,11 +93,11 @@ export function createVault(options: VaultOptions): Vault {
       if (row === undefined) {
         throw new RemitError('ERR_SECRET_MISSING', `there is no secret ${name}`, {
           where: name,
-          hint: `Store it with \`remit secret set ${name}\`.`,
+          hint: `Store it with \`remit secret put ${name}\`.`,
         });
       }
       // The row's own name and tenant are not trusted: what was asked for is what must open.
-      const bytes = await openUnderKey(ofSecret(name, row.version), row, `secret ${name}`);
+      const bytes = await openUnderKey(secretRecord(tenant, name, row.version), row, `secret ${name}`, true);
       try {
         return new Secret(bytes);
       } finally {
@@ -109,7 +109,19 @@ export function createVault(options: VaultOptions): Vault {
       return rows.map(({ name, version, keyId, createdAt }) => ({ name, version, keyId, createdAt }));
     },
     remove: (name) => repository.remove(tenant, name),
-    seal: (record, bytes) => sealUnderKey(ofRecord(record), bytes),
-    open: (record, sealed) => openUnderKey(ofRecord(record), sealed, record),
+    seal: (record, bytes) => sealUnderKey(rowRecord(tenant, record), bytes),
+    open: (record, sealed) => openUnderKey(rowRecord(tenant, record), sealed, record),
   };
 }
+
+/** The prefixes keep a sealed row from being passed off as a secret, and the reverse. */
+export const secretRecord = (tenant: TenantId, name: string, version: number): EnvelopeRecord => ({
+  tenant,
+  name: `secret:${name}`,
+  version,
+});
+export const rowRecord = (tenant: TenantId, record: string): EnvelopeRecord => ({
+  tenant,
+  name: `record:${record}`,
+  version: 1,
+});

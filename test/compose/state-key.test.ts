@@ -6,6 +6,7 @@ import { type RandomBytes, tenantId } from '../../src/domain/ids.ts';
 import type { TaskKeyRepository } from '../../src/seams/store.ts';
 import { createVault } from '../../src/secrets/vault.ts';
 import { createFakeMemorySecretRepository } from '../support/fake-memory-secret-repository.ts';
+import { localKey, never, ringOf } from '../support/key-rings.ts';
 
 const tenant = tenantId('default');
 
@@ -19,12 +20,12 @@ function makeStore() {
     get: async (_tenant, task) => rows.get(task),
     erase: async (_tenant, task) => rows.delete(task),
   };
-  const kek = randomBytes(32);
   const vault = createVault({
     repository: createFakeMemorySecretRepository(),
-    keys: { keyId: 'k1', key: async () => kek },
+    keys: ringOf(localKey(randomBytes(32))),
     tenant,
     clock: () => 1,
+    schedule: never,
     random: randomBytes,
   });
   const load = (random: RandomBytes = randomBytes) =>

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createEnvironmentKeyProvider } from '../../src/adapters/keys/environment-key-provider.ts';
 import { createFileKeyProvider, createKeyFile } from '../../src/adapters/keys/file-key-provider.ts';
-import { keyProviderSuite } from '../suites/key-provider-suite.ts';
+import type { KeyProvider } from '../../src/seams/key-provider.ts';
+import { keyProviderSuite, keyTextSuite } from '../suites/key-provider-suite.ts';
+import { createFakeKmsKeyProvider, FakeKms } from '../support/fake-kms.ts';
 
 const folders: string[] = [];
 async function folder(): Promise<string> {
@@ -23,17 +25,46 @@ async function fileWith(text: string): Promise<string> {
   return path;
 }
 
-keyProviderSuite('file', {
-  withKey: async (key) => createFileKeyProvider({ path: await fileWith(`${key.toString('base64url')}\n`) }),
-  withoutKey: async () => createFileKeyProvider({ path: join(await folder(), 'vault.key') }),
-  withText: async (text) => createFileKeyProvider({ path: await fileWith(text) }),
-});
+const wrapOf = (provider: KeyProvider): Promise<Buffer> => provider.wrap(Buffer.alloc(32), Buffer.from('context'));
 
+const texts: string[] = [];
+function newText(): string {
+  const key = randomBytes(32);
+  texts.push(key.toString('base64url'), key.toString('latin1'));
+  return key.toString('base64url');
+}
+
+keyProviderSuite('file', {
+  async withKey() {
+    const path = await fileWith(`${newText()}\n`);
+    return { provider: createFileKeyProvider({ path }), same: async () => createFileKeyProvider({ path }) };
+  },
+  withoutKey: async () => createFileKeyProvider({ path: join(await folder(), 'vault.key') }),
+  secrets: () => texts,
+});
+keyTextSuite('file', async (text) => createFileKeyProvider({ path: await fileWith(text) }));
+
+const variable = (text: string | undefined) =>
+  createEnvironmentKeyProvider({ variable: 'VAULT_KEY', lookup: () => text });
 keyProviderSuite('environment', {
-  withKey: async (key) =>
-    createEnvironmentKeyProvider({ variable: 'VAULT_KEY', lookup: () => key.toString('base64url') }),
-  withoutKey: async () => createEnvironmentKeyProvider({ variable: 'VAULT_KEY', lookup: () => undefined }),
-  withText: async (text) => createEnvironmentKeyProvider({ variable: 'VAULT_KEY', lookup: () => text }),
+  async withKey() {
+    const text = newText();
+    return { provider: variable(text), same: async () => variable(text) };
+  },
+  withoutKey: async () => variable(undefined),
+  secrets: () => texts,
+});
+keyTextSuite('environment', async (text) => variable(text));
+
+const kms = new FakeKms();
+keyProviderSuite('of a KMS, which never gives its key away (a contract fake)', {
+  async withKey() {
+    const id = kms.createKey();
+    const open = () => createFakeKmsKeyProvider(kms, id);
+    return { provider: open(), same: async () => open() };
+  },
+  withoutKey: async () => createFakeKmsKeyProvider(kms, 'arn:fake:kms:none'),
+  secrets: () => kms.keyTexts(),
 });
 
 describe('key file', () => {
@@ -41,7 +72,8 @@ describe('key file', () => {
     const path = join(await folder(), 'vault.key');
     await createKeyFile(path, randomBytes);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
-    expect(await createFileKeyProvider({ path }).key()).toHaveLength(32);
+    expect(await wrapOf(createFileKeyProvider({ path }))).toHaveLength(60);
+    expect(await readdir(dirname(path))).toEqual(['vault.key']);
   });
 
   it('is never overwritten', async () => {
@@ -53,7 +85,7 @@ describe('key file', () => {
   it.each([0o640, 0o604, 0o660, 0o610])('is refused with mode %o, saying how to mend it', async (mode) => {
     const path = await fileWith(randomBytes(32).toString('base64url'));
     await chmod(path, mode);
-    await expect(createFileKeyProvider({ path }).key()).rejects.toMatchObject({
+    await expect(wrapOf(createFileKeyProvider({ path }))).rejects.toMatchObject({
       code: 'ERR_VAULT_KEY_WRONG',
       message: expect.stringContaining(`mode 0${mode.toString(8)}`),
       hint: expect.stringContaining('chmod 600'),
@@ -61,7 +93,7 @@ describe('key file', () => {
   });
 
   it('is refused where the path is a folder', async () => {
-    await expect(createFileKeyProvider({ path: await folder() }).key()).rejects.toMatchObject({
+    await expect(wrapOf(createFileKeyProvider({ path: await folder() }))).rejects.toMatchObject({
       code: 'ERR_VAULT_KEY_WRONG',
     });
   });
@@ -69,8 +101,8 @@ describe('key file', () => {
   it('is read again after a failure: mending the file needs no restart', async () => {
     const path = join(await folder(), 'vault.key');
     const provider = createFileKeyProvider({ path });
-    await expect(provider.key()).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_MISSING' });
+    await expect(wrapOf(provider)).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_MISSING' });
     await createKeyFile(path, randomBytes);
-    expect(await provider.key()).toHaveLength(32);
+    expect(await wrapOf(provider)).toHaveLength(60);
   });
 });

@@ -9,19 +9,23 @@ import {
   createFakeMemorySecretRepository,
   type FakeMemorySecretRepository,
 } from '../support/fake-memory-secret-repository.ts';
+import { localKey, never, ringOf } from '../support/key-rings.ts';
 
 const CANARY = 'canary-3f9a1c77e2';
 const TENANT = tenantId('default');
 
-function keyProvider(key: Buffer, keyId = 'file:kek-1'): KeyProvider {
-  return { keyId, key: async () => Buffer.from(key) };
-}
-
 let repository: FakeMemorySecretRepository;
 const kek = randomBytes(32);
 
-function vault(keys: KeyProvider = keyProvider(kek), tenant: TenantId = TENANT): Vault {
-  return createVault({ repository, keys, tenant, clock: () => 1_000, random: randomBytes });
+function vault(keys: KeyProvider = localKey(kek), tenant: TenantId = TENANT): Vault {
+  return createVault({
+    repository,
+    keys: ringOf(keys),
+    tenant,
+    clock: () => 1_000,
+    schedule: never,
+    random: randomBytes,
+  });
 }
 
 beforeEach(() => {
@@ -44,7 +48,7 @@ describe('vault', () => {
   it('says ERR_SECRET_MISSING with the command that stores it', async () => {
     await expect(vault().get('db')).rejects.toMatchObject({
       code: 'ERR_SECRET_MISSING',
-      hint: expect.stringContaining('remit secret set db'),
+      hint: expect.stringContaining('remit secret put db'),
     });
   });
 
@@ -57,8 +61,8 @@ describe('vault', () => {
 
   it('refuses with a wrong key, and with another key’s id', async () => {
     await vault().put('db', new Secret(CANARY));
-    await expect(vault(keyProvider(randomBytes(32))).get('db')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
-    await expect(vault(keyProvider(kek, 'file:kek-2')).get('db')).rejects.toMatchObject({
+    await expect(vault(localKey(randomBytes(32))).get('db')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
+    await expect(vault(localKey(kek, 'file:kek-2')).get('db')).rejects.toMatchObject({
       code: 'ERR_VAULT_KEY_WRONG',
       hint: expect.stringContaining('file:kek-1'),
     });
@@ -72,7 +76,7 @@ describe('vault', () => {
     await expect(vault().get('other')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
     const stranger = tenantId('stranger');
     repository.rows.push({ ...row, tenant: stranger });
-    await expect(vault(keyProvider(kek), stranger).get('db')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
+    await expect(vault(localKey(kek), stranger).get('db')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
     repository.rows.push({ ...row, version: 2 });
     await expect(vault().get('db')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
   });
@@ -100,14 +104,15 @@ describe('vault', () => {
   });
 
   it('passes on a key provider’s refusal', async () => {
-    const failing: KeyProvider = { keyId: 'file:kek-1', key: () => Promise.reject(new Error('no key')) };
+    const refuse = () => Promise.reject(new Error('no key'));
+    const failing: KeyProvider = { keyId: 'file:kek-1', wrap: refuse, unwrap: refuse };
     await expect(vault(failing).put('db', new Secret(CANARY))).rejects.toThrow('no key');
     expect(repository.rows).toEqual([]);
   });
 
   it('L6 puts no secret into an error, a listing or what inspect shows', async () => {
     await vault().put('db', new Secret(CANARY));
-    const error = await vault(keyProvider(randomBytes(32)))
+    const error = await vault(localKey(randomBytes(32)))
       .get('db')
       .catch((thrown: unknown) => thrown);
     const shown = [error, await vault().get('db'), await vault().list(), vault(), repository.rows];

@@ -1,5 +1,6 @@
 import type { KeyProvider } from '../../seams/key-provider.ts';
 import { keyError, parseKeyText } from './key-text.ts';
+import { createLocalKeyProvider } from './local-key-provider.ts';
 
 /**
  * Key in an environment variable: 43 base64url characters.
@@ -10,16 +11,13 @@ export function createEnvironmentKeyProvider(options: {
   lookup: (name: string) => string | undefined;
 }): KeyProvider {
   const { variable, lookup } = options;
-  return {
-    keyId: `environment:${variable}`,
-    async key() {
-      const text = lookup(variable);
-      if (text === undefined) {
-        throw keyError('ERR_VAULT_KEY_MISSING', 'the environment variable with the vault key is not set', variable, {
-          hint: `Set ${variable} to the vault key: 32 bytes as base64url.`,
-        });
-      }
-      return parseKeyText(text, variable);
-    },
-  };
+  return createLocalKeyProvider(`environment:${variable}`, async () => {
+    const text = lookup(variable);
+    if (text === undefined) {
+      throw keyError('ERR_VAULT_KEY_MISSING', 'the environment variable with the vault key is not set', variable, {
+        hint: `Set ${variable} to the vault key: 32 bytes as base64url.`,
+      });
+    }
+    return parseKeyText(text, variable);
+  });
 }

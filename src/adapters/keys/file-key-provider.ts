@@ -1,40 +1,40 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, link, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RemitError } from '../../domain/errors.ts';
 import type { RandomBytes } from '../../domain/ids.ts';
 import type { KeyProvider } from '../../seams/key-provider.ts';
 import { KEY_BYTES, keyError, parseKeyText } from './key-text.ts';
+import { createLocalKeyProvider } from './local-key-provider.ts';
 
 /** Longer than any key text: what is bigger is not a key file, and is not read whole. */
 const MOST_BYTES = 256;
 
 /**
- * Key in a file: 43 base64url characters, readable by its owner alone. Read once, at the first use.
+ * Key in a file: 43 base64url characters, readable by its owner alone.
  * @param options.name part of the key id after `file:`; another name for another key
  */
 export function createFileKeyProvider(options: { path: string; name?: string }): KeyProvider {
-  let loaded: Promise<Buffer> | undefined;
-  return {
-    keyId: `file:${options.name ?? 'kek-1'}`,
-    async key() {
-      loaded ??= readKeyFile(options.path);
-      try {
-        return Buffer.from(await loaded);
-      } catch (error) {
-        loaded = undefined;
-        throw error;
-      }
-    },
-  };
+  return createLocalKeyProvider(`file:${options.name ?? 'kek-1'}`, () => readKeyFile(options.path));
 }
 
 /**
- * Writes a new random key, durably, readable by its owner alone. Never overwrites.
+ * Writes a new random key, durably, readable by its owner alone. Never overwrites, and never leaves half a key under that name.
  * @throws `ERR_USAGE` where the file exists
  */
 export async function createKeyFile(path: string, random: RandomBytes): Promise<void> {
-  const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600).catch((error) => {
+  const draft = `${path}.${Buffer.from(random(6)).toString('hex')}.new`;
+  try {
+    const file = await open(draft, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+    try {
+      await file.writeFile(`${Buffer.from(random(KEY_BYTES)).toString('base64url')}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    // A link, unlike a rename, refuses where the name is taken.
+    await link(draft, path);
+  } catch (error) {
     if (codeOf(error) !== 'EEXIST') {
       throw keyError('ERR_VAULT_KEY_MISSING', `the vault key cannot be written: ${codeOf(error)}`, path, {
         hint: 'Check that the folder exists and that this user may write in it.',
@@ -45,12 +45,8 @@ export async function createKeyFile(path: string, random: RandomBytes): Promise<
       where: path,
       hint: 'Keep it: what was sealed under it opens with no other key.',
     });
-  });
-  try {
-    await file.writeFile(`${Buffer.from(random(KEY_BYTES)).toString('base64url')}\n`);
-    await file.sync();
   } finally {
-    await file.close();
+    await rm(draft, { force: true });
   }
   await syncFolder(dirname(path));
 }

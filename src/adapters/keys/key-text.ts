@@ -27,11 +27,12 @@ export function parseKeyText(text: string, where: string): Buffer {
 
 const HINTS = {
   ERR_VAULT_KEY_MISSING: 'Run `remit init` for a new vault, or bring back the key that the vault was made with.',
+  ERR_VAULT_KEY_UNREACHABLE: 'Check that the service which holds the vault key runs and may be asked; then try again.',
   ERR_VAULT_KEY_WRONG: 'Bring back the key that the vault was made with; what it sealed opens with no other.',
 } as const;
 
 export function keyError(
-  code: Extract<ErrorCode, 'ERR_VAULT_KEY_MISSING' | 'ERR_VAULT_KEY_WRONG'>,
+  code: Extract<ErrorCode, keyof typeof HINTS>,
   message: string,
   where: string,
   more: { hint?: string; cause?: unknown } = {},

@@ -52,7 +52,7 @@ export function addInitCommand(program: Command): void {
       const places = placesOf(loaded);
       await mkdir(places.data, { recursive: true, mode: 0o700 });
       await writeIgnoreFile(places.data);
-      await ensureVaultKey(places.keyFile);
+      if (loaded.config.vaultKey.kind !== 'environment') await ensureVaultKey(loaded);
       if (!(await exists(places.agentKey('my-agent')))) {
         await writeAgentKey('my-agent', {
           privateKey: places.agentKey('my-agent'),

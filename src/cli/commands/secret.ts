@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { ensureVaultKey } from '../../compose/vault-key.ts';
-import { placesOf } from '../../compose/workspace.ts';
+import { ensureVaultKey, keyPlaceText } from '../../compose/vault-key.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { SECRET_NAME } from '../../config/schema.ts';
 import { RemitError } from '../../domain/errors.ts';
@@ -19,12 +18,13 @@ export function addSecretCommands(program: Command): void {
     'make the vault key, if there is none',
     (c) => c,
     async (output, options) => {
-      const { keyFile } = placesOf(await loadConfig(options.config));
-      const created = await ensureVaultKey(keyFile);
-      output.result({ keyFile, created }, () =>
+      const loaded = await loadConfig(options.config);
+      const created = await ensureVaultKey(loaded);
+      const key = keyPlaceText(loaded, loaded.config.vaultKey);
+      output.result({ key, created }, () =>
         created
-          ? `written: ${keyFile} (0600). Without it nothing that is sealed can be opened: back it up apart.`
-          : `${keyFile} is there already`,
+          ? `written: ${key}, for this user alone. Without it nothing that is sealed can be opened: back it up apart.`
+          : `${key} is there already`,
       );
     },
   );
