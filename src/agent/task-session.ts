@@ -3,6 +3,7 @@ import { importJWK, type JWK, SignJWT } from 'jose';
 import { request } from 'undici';
 import { messageOf, RemitError } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import type { GivenPrompt } from '../domain/prompt.ts';
 
 /** What an agent declares; everything but the template may be left to the template. */
 export interface Declaration {
@@ -13,6 +14,7 @@ export interface Declaration {
   readonly resources?: readonly string[];
   readonly budget?: { readonly calls: number };
   readonly duration_seconds?: number;
+  readonly prompt?: GivenPrompt;
 }
 
 export interface TaskSessionOptions {
@@ -25,6 +27,12 @@ export interface TaskSessionOptions {
   /** The user's own token, if the work is on a user's behalf (RFC 8693 `subject_token`). */
   readonly subjectToken?: string;
   readonly clock: () => number;
+}
+
+/** The client's own ids, for the record. */
+export interface PromptContext {
+  readonly session?: string;
+  readonly id?: string;
 }
 
 export interface GrantedTask {
@@ -41,6 +49,8 @@ export interface TaskSession {
   token(): Promise<string>;
   /** Forces a new token, for example after a 401. */
   refresh(): Promise<string>;
+  /** Says which prompt the next calls follow from. @throws `ERR_GATEWAY_UNREACHABLE` when the gateway does not take it */
+  notePrompt(prompt: GivenPrompt, about: PromptContext): Promise<void>;
   /** Ends the task at the gateway; its credentials are revoked. */
   end(): Promise<void>;
   readonly mcpUrl: string;
@@ -146,6 +156,22 @@ export async function openTaskSession(options: TaskSessionOptions): Promise<Task
     mcpUrl,
     token: async () => (expiresAt - options.clock() > REFRESH_BEFORE_MS ? current.access_token : refresh()),
     refresh,
+    async notePrompt(prompt, about) {
+      const body = JSON.stringify({ prompt, ...about });
+      const post = async (token: string) =>
+        send(`${base}/task/prompt`, 'POST', body, {
+          authorization: `Bearer ${token}`,
+          'content-type': 'application/json',
+        });
+      let answer = await post(current.access_token);
+      if (answer.status === 401) answer = await post(await refresh());
+      if (answer.status !== 200) {
+        throw new RemitError('ERR_GATEWAY_UNREACHABLE', `the gateway did not take the prompt (HTTP ${answer.status})`, {
+          where: base,
+          hint: 'Calls go on without it; look at the gateway’s log.',
+        });
+      }
+    },
     async end() {
       const answer = await send(`${base}/task/end`, 'POST', '', { authorization: `Bearer ${current.access_token}` });
       // 401: it had ended already, which is what was wanted.

@@ -8,6 +8,8 @@ export interface JournalHistory {
   readonly unsettled: readonly AuditRecord[];
   /** Permitted calls of each task that has not ended: what its call budget has been charged. */
   readonly permittedCalls: ReadonlyMap<TaskId, number>;
+  /** The prompt that each task that has not ended followed from last: its digest. */
+  readonly prompts: ReadonlyMap<TaskId, string>;
 }
 
 /** What has an outcome once it is permitted: a call, what follows from one, a question to a client. Only a call takes of the budget. */
@@ -17,6 +19,7 @@ const SETTLED: ReadonlySet<unknown> = new Set(['call', 'follow', 'ask']);
 export async function readHistory(records: AsyncIterable<AuditRecord>): Promise<JournalHistory> {
   const open = new Map<string, AuditRecord>();
   const permittedCalls = new Map<TaskId, number>();
+  const prompts = new Map<TaskId, string>();
   for await (const record of records) {
     const { type, task } = record;
     if (type === 'decision' && SETTLED.has(record.detail.effect) && record.detail.verdict === 'permit') {
@@ -25,11 +28,14 @@ export async function readHistory(records: AsyncIterable<AuditRecord>): Promise<
         permittedCalls.set(task, (permittedCalls.get(task) ?? 0) + 1);
     } else if (type === 'outcome') {
       if (record.span !== undefined) open.delete(record.span);
+    } else if (type === 'prompt' && task !== undefined) {
+      prompts.set(task, String(record.detail.digest));
     } else if (type === 'task_ended' && task !== undefined) {
+      prompts.delete(task);
       permittedCalls.delete(task);
     }
   }
-  return { unsettled: [...open.values()], permittedCalls };
+  return { unsettled: [...open.values()], permittedCalls, prompts };
 }
 
 /** The record that recovery writes for an unsettled decision: it carries the same identities, and claims nothing. */

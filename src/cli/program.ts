@@ -4,6 +4,7 @@ import { addAgentCommands } from './commands/agent.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addConnectCommands } from './commands/connect.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addHookCommands } from './commands/hook.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addKeysCommands } from './commands/keys.ts';
 import { addLeaseCommands } from './commands/lease.ts';
@@ -56,6 +57,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
   addInitCommand(program);
   addUpCommand(program, version);
   addConnectCommands(program);
+  addHookCommands(program);
   addAgentCommands(program);
   addTaskCommands(program);
   addLeaseCommands(program);

@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
 import type { JWK } from 'jose';
 import { readAgentKey } from '../agent/agent-key.ts';
+import { digestOf } from '../audit/prompts.ts';
 import { placesOf } from '../compose/workspace.ts';
 import type { LoadedConfig } from '../config/load-config.ts';
+import type { GivenPrompt } from '../domain/prompt.ts';
 import type { Clock } from '../seams/clock.ts';
 import { findGateway } from './admin-client.ts';
 
@@ -26,4 +29,20 @@ export async function readSessionOptions(
     ...(userTokenFile !== undefined && { subjectToken: (await readFile(userTokenFile, 'utf8')).trim() }),
     clock: Date.now,
   };
+}
+
+export const promptOption = (c: Command): Command =>
+  c.option(
+    '--prompt-file <file>',
+    'the prompt that the work follows from, for the trail: its digest goes with the task',
+  );
+
+/** Its text only leaves this process where the configuration keeps texts. */
+export async function readPrompt(
+  { config }: LoadedConfig,
+  { promptFile }: { readonly promptFile?: string },
+): Promise<{ prompt?: GivenPrompt }> {
+  if (promptFile === undefined || config.prompts === 'off') return {};
+  const given: GivenPrompt = { text: await readFile(promptFile, 'utf8') };
+  return { prompt: config.prompts === 'text' ? given : { digest: digestOf(given) } };
 }

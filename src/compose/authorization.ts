@@ -1,4 +1,5 @@
 import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
+import type { Prompts } from '../audit/prompts.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import type { AgentClient } from '../http/authorization-server/agent-clients.ts';
 import {
@@ -6,7 +7,7 @@ import {
   createAuthorizationServer,
 } from '../http/authorization-server/authorization-server.ts';
 import { loadOrCreateSigningKeys, type SigningKeys } from '../http/authorization-server/signing-keys.ts';
-import { refuseTask } from '../tasks/task-refusal.ts';
+import { isTaskRefusal, refuseTask } from '../tasks/task-refusal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import { identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -22,8 +23,9 @@ export async function buildAuthorization(parts: {
   tasks: TaskRegistry;
   recorder: Recorder;
   recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
+  prompts: Prompts | undefined;
 }): Promise<{ authorizationServer: AuthorizationServer; signingKeys: SigningKeys }> {
-  const { workspace, issuer, resource, agents, tasks, recorder, recordRefusal } = parts;
+  const { workspace, issuer, resource, agents, tasks, recorder, recordRefusal, prompts } = parts;
   const { config, store, vault, system } = workspace;
   const { clock, log } = system;
   const signingKeys = await loadOrCreateSigningKeys({
@@ -49,7 +51,20 @@ export async function buildAuthorization(parts: {
     signingKeys,
     clock,
     log,
-    startTask: (request) => tasks.start(request),
+    async startTask(request) {
+      const task = await tasks.start(request);
+      if (isTaskRefusal(task) || prompts === undefined || request.declaration.prompt === undefined) return task;
+      try {
+        await prompts.note({ ...identityOfTask(task), task: task.id }, request.declaration.prompt, {
+          source: 'declaration',
+        });
+      } catch (error) {
+        // Nobody has seen the task: it is ended rather than left to lapse.
+        await tasks.end(task.id, 'revoked');
+        throw error;
+      }
+      return task;
+    },
     continueTask: ({ agent, task }) => {
       const running = tasks.get(task);
       if (running?.agent === agent) return running;

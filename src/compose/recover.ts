@@ -1,3 +1,4 @@
+import type { Prompts } from '../audit/prompts.ts';
 import { readRecords } from '../audit/read-records.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import { outcomeUnknown, readHistory } from '../audit/unsettled.ts';
@@ -19,8 +20,9 @@ export async function recover(parts: {
   tasks: TaskRegistry;
   leases: LeaseManager;
   taskKeys: TaskKeys;
+  prompts: Prompts | undefined;
 }): Promise<void> {
-  const { workspace, journal, recorder, tasks, leases, taskKeys } = parts;
+  const { workspace, journal, recorder, tasks, leases, taskKeys, prompts } = parts;
   const history = await readHistory(readRecords(journal.read(0)));
   for (const decision of history.unsettled) await recorder.record(outcomeUnknown(decision));
   const { restored } = await tasks.load();
@@ -31,6 +33,8 @@ export async function recover(parts: {
     }
     await taskKeys.load(task.id);
     tasks.restoreUsed(task.id, history.permittedCalls.get(task.id) ?? 0);
+    const prompt = history.prompts.get(task.id);
+    if (prompt !== undefined) prompts?.restore(task.id, prompt);
   }
   await leases.recover();
   if (restored > 0 || history.unsettled.length > 0) {

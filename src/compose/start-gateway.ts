@@ -1,6 +1,7 @@
 import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
 import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
+import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf } from '../domain/errors.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -83,6 +84,11 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       await journal.close();
     });
     const recordRefusal = createRefusalRecorder({ recordLater, clock });
+    const newSpan = (): string => Buffer.from(random(8)).toString('hex');
+    const prompts =
+      config.prompts === 'off'
+        ? undefined
+        : createPrompts({ mode: config.prompts, recorder, recordLater, newSpan, clock });
     await store.inventory.replace(tenant, inventoryRows(estate));
     await writePolicySchema(places.policies, estate).catch((error: unknown) =>
       log.warn({ error: messageOf(error) }, 'the policy schema could not be written'),
@@ -167,6 +173,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       // The end of a task is where its story is complete: put it under a signature.
       await journal.checkpoint();
       taskKeys.forget(task.id);
+      prompts?.forget(task.id);
     });
 
     const catalogue = createCatalogue({
@@ -182,7 +189,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     });
     await catalogue.load();
 
-    await recover({ workspace, journal, recorder, tasks, leases, taskKeys });
+    await recover({ workspace, journal, recorder, tasks, leases, taskKeys, prompts });
 
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {
@@ -206,6 +213,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       tasks,
       recorder,
       recordRefusal,
+      prompts,
     });
     closers.push(
       repeat(schedule, OAUTH_SWEEP_MS, async () => {
@@ -236,6 +244,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recorder,
       recordLater,
       recordRefusal,
+      prompts,
       acquireLease,
       connections,
       hub: wire.hub,
@@ -246,7 +255,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       enter: wire.enter,
       leave: wire.leave,
       timeoutMs,
-      newSpan: () => Buffer.from(random(8)).toString('hex'),
+      newSpan,
       clock,
       schedule,
       log,

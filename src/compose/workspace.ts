@@ -20,6 +20,8 @@ export interface Places {
   /** Of the current vault key, where that is a file. */
   readonly keyFile: string;
   readonly policies: string;
+  /** Where `remit connect` listens for hooks of its client. */
+  readonly sessions: string;
   /** Private keys of agents that were made here. */
   readonly agentKey: (agent: string) => string;
 }
@@ -46,6 +48,7 @@ export function placesOf(loaded: LoadedConfig): Places {
     socket: join(data, 'admin.sock'),
     keyFile: keyFileOf(loaded, config.vaultKey),
     policies: resolvePath(config.policies),
+    sessions: join(data, 'sessions'),
     agentKey: (agent) => join(data, 'agents', `${agent}.key.json`),
   };
 }

@@ -337,6 +337,10 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Bounds on what is under way.'),
+  prompts: z
+    .enum(['digest', 'text', 'off'])
+    .default('digest')
+    .describe('What is kept of the prompts that clients name: digests, sealed texts, or nothing.'),
   identityProviders: z.array(identityProvider).default([]),
   agents: z.record(agentIdText, agent).default({}),
   connectors: z.record(connectorIdText, connector).default({}),

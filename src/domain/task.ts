@@ -1,5 +1,6 @@
 import type { AgentId, TaskId, TemplateId, TenantId, ToolRef, TraceId } from './ids.ts';
 import type { User } from './principal.ts';
+import type { GivenPrompt } from './prompt.ts';
 import type { ActionClass } from './tool.ts';
 
 /**
@@ -57,6 +58,8 @@ export interface TaskDeclaration {
   readonly resources?: readonly string[];
   readonly calls?: number;
   readonly durationSeconds?: number;
+  /** The prompt that the work follows from: for the record, and never part of what is granted. */
+  readonly prompt?: GivenPrompt;
 }
 
 /** Whether a list of tool patterns covers a tool, a resource or a prompt. */

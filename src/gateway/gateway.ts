@@ -1,3 +1,4 @@
+import type { Prompts } from '../audit/prompts.ts';
 import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../domain/ids.ts';
 import type { Task, TaskEndReason, TaskTemplate } from '../domain/task.ts';
@@ -40,6 +41,8 @@ export interface Gateway {
   readonly recordLater: (entry: RecordEntry) => void;
   /** Records a refused authentication; a flood of them is counted, not written out. */
   readonly recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
+  /** Undefined where prompts are kept off the record. */
+  readonly prompts: Prompts | undefined;
   /** The task's lease for a connector, or for an item of it; undefined when the connector needs no credential. */
   readonly acquireLease: (
     task: Task,

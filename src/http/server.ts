@@ -6,6 +6,7 @@ import { checkHeaders } from '../gateway/edge/check-headers.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
 import type { Schedule } from '../seams/clock.ts';
+import { notePrompt } from './note-prompt.ts';
 
 export interface HttpServerOptions {
   /** Connections at one time; more are closed as they come. */
@@ -126,6 +127,8 @@ async function dispatch(
   switch (path) {
     case '/task/end':
       return endTask(routes.gateway(), request, response);
+    case '/task/prompt':
+      return notePrompt(routes.gateway(), request, response, respond);
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
     default:

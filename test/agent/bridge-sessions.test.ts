@@ -57,6 +57,7 @@ async function start(options: FakeHttpOptions = {}, output = new PassThrough()):
     mcpUrl: server.url,
     token: async () => 'token',
     refresh: async () => 'token',
+    notePrompt: async () => {},
     end: async () => {},
   };
   const cancellation = new Cancellation();

@@ -37,6 +37,7 @@ function fakeSession(mcpUrl: string, tokens = ['first', 'second']): TaskSession 
       refreshed += 1;
       return tokens[refreshed] as string;
     },
+    notePrompt: async () => {},
     end: async () => {},
     refreshed: () => refreshed,
   };

@@ -331,6 +331,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
     },
     recordLater: note,
     recordRefusal: (detail) => note({ type: 'authentication_refused', detail }),
+    prompts: undefined,
     acquireLease: options.acquireLease ?? ((task, connector) => heldLease(task, connector)),
     connections: createConnections({ opener: () => ({ open }), timeoutMs: () => 1_000, max: 10, clientFeatures }),
     hub,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { openPromptSocket } from '../../agent/prompt-socket.ts';
 import { reuseSession } from '../../agent/reuse-session.ts';
 import { bridgeStdio } from '../../agent/stdio-bridge.ts';
 import { type Declaration, openTaskSession } from '../../agent/task-session.ts';
@@ -7,11 +8,12 @@ import { loadConfig } from '../../config/load-config.ts';
 import { Cancellation } from '../../domain/cancellation.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type Common, command } from '../program.ts';
-import { type AgentOptions, readSessionOptions } from '../session-options.ts';
+import { type AgentOptions, promptOption, readPrompt, readSessionOptions } from '../session-options.ts';
 
 interface SessionOptions extends Common, AgentOptions {
   readonly template?: string;
   readonly purpose?: string;
+  readonly promptFile?: string;
 }
 
 const sessionOptions = (c: Command): Command =>
@@ -28,7 +30,7 @@ export function addConnectCommands(program: Command): void {
     program,
     'connect',
     'be a stdio MCP server for one client session: start a task, pass calls on, end the task at exit',
-    sessionOptions,
+    (c) => promptOption(sessionOptions(c)),
     async (output, options) => {
       const opening = openTaskSession(await sessionFrom(options));
       const end = once(async () => {
@@ -53,6 +55,13 @@ export function addConnectCommands(program: Command): void {
       output.note(`remit: task ${session.granted.task} started: ${session.granted.purpose}`);
       if (cancellation.isCancelled) return; // being ended already
       isBridging = true;
+      const prompts = await openPromptSocket({
+        folder: placesOf(await loadConfig(options.config)).sessions,
+        agent: options.agent,
+        pid: process.pid,
+        take: (prompt, about) => session.notePrompt(prompt, about),
+        onProblem: (message) => output.note(`remit: ${message}`),
+      });
       await bridgeStdio({
         session,
         cancellation,
@@ -60,6 +69,7 @@ export function addConnectCommands(program: Command): void {
         output: process.stdout,
         onProblem: (message) => output.note(`remit: ${message}`),
       });
+      await prompts?.close();
       await end().catch((error: Error) => output.note(`remit: ${error.message}`));
       process.exit(0);
     },
@@ -106,7 +116,13 @@ async function sessionFrom(
   }
   return {
     ...(await readSessionOptions(loaded, options)),
-    task: { declare: { template, ...(options.purpose !== undefined && { purpose: options.purpose }) } },
+    task: {
+      declare: {
+        template,
+        ...(options.purpose !== undefined && { purpose: options.purpose }),
+        ...(await readPrompt(loaded, options)),
+      },
+    },
   };
 }
 

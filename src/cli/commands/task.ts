@@ -6,7 +6,7 @@ import { userKey } from '../../domain/principal.ts';
 import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
 import { type Common, command, readCount } from '../program.ts';
-import { type AgentOptions, readSessionOptions } from '../session-options.ts';
+import { type AgentOptions, promptOption, readPrompt, readSessionOptions } from '../session-options.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 export function addTaskCommands(program: Command): void {
@@ -22,24 +22,27 @@ export function addTaskCommands(program: Command): void {
         classes?: string;
         calls?: string;
         seconds?: string;
+        promptFile?: string;
       }
   >(
     group,
     'start',
     'declare a task as an agent and print its first token',
     (c) =>
-      c
-        .requiredOption('-a, --agent <name>', 'the agent')
-        .requiredOption('-t, --template <id>', 'the template that bounds it')
-        .option('-p, --purpose <text>', 'business purpose')
-        .option('--classes <list>', 'action classes, comma-separated')
-        .option('--tools <list>', 'tools, comma-separated')
-        .option('--resources <list>', 'resources, comma-separated')
-        .option('--calls <n>', 'call budget')
-        .option('--seconds <n>', 'duration')
-        .option('--key <file>', 'the agent’s private key')
-        .option('--url <url>', 'the gateway')
-        .option('--user-token-file <file>', 'the user’s own token'),
+      promptOption(
+        c
+          .requiredOption('-a, --agent <name>', 'the agent')
+          .requiredOption('-t, --template <id>', 'the template that bounds it')
+          .option('-p, --purpose <text>', 'business purpose')
+          .option('--classes <list>', 'action classes, comma-separated')
+          .option('--tools <list>', 'tools, comma-separated')
+          .option('--resources <list>', 'resources, comma-separated')
+          .option('--calls <n>', 'call budget')
+          .option('--seconds <n>', 'duration')
+          .option('--key <file>', 'the agent’s private key')
+          .option('--url <url>', 'the gateway')
+          .option('--user-token-file <file>', 'the user’s own token'),
+      ),
     async (output, options) => {
       const loaded = await loadConfig(options.config);
       const list = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
@@ -48,6 +51,7 @@ export function addTaskCommands(program: Command): void {
         task: {
           declare: {
             template: options.template,
+            ...(await readPrompt(loaded, options)),
             ...defined({
               purpose: options.purpose,
               actions: list(options.classes),

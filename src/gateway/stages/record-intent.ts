@@ -1,5 +1,7 @@
 import type { Decision, Gate } from '../../domain/decision.ts';
+import type { TaskId } from '../../domain/ids.ts';
 import { type Principal, userKey } from '../../domain/principal.ts';
+import { PROMPT_META, readGivenPrompt } from '../../domain/prompt.ts';
 import type { AuditRecord } from '../../domain/record.ts';
 import type { Task } from '../../domain/task.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
@@ -8,7 +10,9 @@ import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
 
 /** The identity fields that every record of a call carries (guarantee A2). */
-export type Identity = Pick<AuditRecord, 'trace' | 'user' | 'agent' | 'actors' | 'workload' | 'task'>;
+export type Identity = Pick<AuditRecord, 'trace' | 'user' | 'agent' | 'actors' | 'workload'> & {
+  readonly task: TaskId;
+};
 
 interface Known {
   readonly task: Task;
@@ -73,17 +77,31 @@ export function recordIntent(
     span: operation.span,
     connector: item.connector,
     tool: item.ref,
-    detail: `{${decisionText(decision, operation)},${purposeText}${isRetry ? RESUMES : ''}${clientCallOf(request.params._meta)}}`,
+    detail: `{${decisionText(decision, operation)},${purposeText}${isRetry ? RESUMES : ''}${saidByClient(gateway, identity, request.params._meta)}}`,
     input: argumentsText,
   });
 }
 
-/** The client's own id for the call, if it sends one; for the record only. */
-function clientCallOf(meta: unknown): string {
-  if (meta === undefined) return '';
-  const id = (meta as Readonly<Record<string, unknown>> | null)?.['claudecode/toolUseId'];
+/** What the client says in `_meta` of where the call comes from; for the record only. */
+function saidByClient({ prompts }: Gateway, identity: Identity, meta: unknown): string {
+  const said = meta === undefined ? '' : clientCallOf(prompts, identity, meta as Meta);
+  return prompts === undefined ? said : prompts.textOf(identity.task) + said;
+}
+
+type Meta = Readonly<Record<string, unknown>> | null;
+
+function clientCallOf(prompts: Gateway['prompts'], identity: Identity, meta: Meta): string {
+  const prompt = prompts === undefined ? undefined : meta?.[PROMPT_META];
+  if (prompt !== undefined) {
+    const given = readGivenPrompt(prompt);
+    // Ahead of the decision that names it: the log keeps the order.
+    if (given !== undefined) prompts?.noteLater(identity, given, FROM_REQUEST);
+  }
+  const id = meta?.['claudecode/toolUseId'];
   return typeof id === 'string' ? `,"clientCallId":${JSON.stringify(id.slice(0, 128))}` : '';
 }
+
+const FROM_REQUEST = { source: 'request' } as const;
 
 const RESUMES = ',"resumes":"input_required"';
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type TaskId, taskId, templateId } from '../../domain/ids.ts';
+import { readGivenPrompt } from '../../domain/prompt.ts';
 import type { Task, TaskDeclaration } from '../../domain/task.ts';
 import { ACTION_CLASSES } from '../../domain/tool.ts';
 import { OAuthRefusal } from './oauth-refusal.ts';
@@ -21,6 +22,14 @@ const declaration = z.strictObject({
   resources: entries.optional(),
   budget: z.strictObject({ calls: z.int() }).optional(),
   duration_seconds: z.int().optional(),
+  /** For the record: the prompt that the work follows from, or its digest. */
+  prompt: z
+    .unknown()
+    .refine(
+      (value) => readGivenPrompt(value) !== undefined,
+      'not a digest (sha256:…) and no object with digest or text',
+    )
+    .optional(),
 });
 
 const continuation = z.strictObject({
@@ -49,6 +58,7 @@ export function readTaskRequest(text: string | undefined, resource: string): Tas
   if ('task' in detail) return { continue: taskId(check(continuation, detail).task) };
 
   const asked = check(declaration, detail);
+  const prompt = readGivenPrompt(asked.prompt);
   for (const location of asked.locations ?? []) {
     if (location !== resource) refuse(`locations[0] '${location}' is not this gateway; allowed: ${resource}`);
   }
@@ -61,6 +71,7 @@ export function readTaskRequest(text: string | undefined, resource: string): Tas
       ...(asked.resources !== undefined && { resources: asked.resources }),
       ...(asked.budget !== undefined && { calls: asked.budget.calls }),
       ...(asked.duration_seconds !== undefined && { durationSeconds: asked.duration_seconds }),
+      ...(prompt !== undefined && { prompt }),
     },
   };
 }
