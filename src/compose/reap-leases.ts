@@ -1,7 +1,7 @@
 import { LEASE_LIMITS } from '../leases/lease-context.ts';
 import { reapLeases as reap } from '../leases/reap.ts';
 import { buildIssuers } from './issuers.ts';
-import { createHandleSealer } from './lease-handles.ts';
+import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Revokes leases from their rows alone, without a gateway (guarantee L3). The journal is not written: a gateway may hold it. */
@@ -16,8 +16,11 @@ export async function reapLeases(
       {
         tenant: estate.tenant,
         repository: store.leases,
+        claims: store.leaseClaims,
+        claimant: `reaper ${newName(system.random)}`,
         handles: createHandleSealer(vault),
         issuerOf: (connector) => issuers.get(connector),
+        issuerAt: issuerFinder(issuers),
         clock: system.clock,
         schedule: system.schedule,
         random: system.random,

@@ -24,7 +24,7 @@ import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
-import { createHandleSealer } from './lease-handles.ts';
+import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import { createItemLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
@@ -112,8 +112,11 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const leases = createLeaseManager({
       tenant,
       repository: store.leases,
+      claims: store.leaseClaims,
+      claimant: `gateway ${newName(random)}`,
       handles: createHandleSealer(vault),
       issuerOf: (connector) => issuers.get(connector),
+      issuerAt: issuerFinder(issuers),
       clock,
       schedule,
       random,

@@ -41,9 +41,18 @@ export interface Lease {
   readonly nativeExpiresAt: number | undefined;
   readonly endedAt: number | undefined;
   readonly endReason: string | undefined;
-  /** Failed revoke attempts so far. */
+  /** Revoke attempts so far. */
   readonly attempts: number;
+  /** Since when revoking it fails; undefined while it does not. */
+  readonly failingSince: number | undefined;
   readonly lastError: string | undefined;
+  /** Calls made with it, as of the last change of its row. */
+  readonly uses: number;
+  /** The process that answers for it, and until when: from then on whoever sweeps may claim it, which counts `fence` up. */
+  readonly claimedBy: string;
+  readonly claimedUntil: number;
+  /** Every change of the row names it: a process that was stopped past its claim finds its change refused. */
+  readonly fence: number;
 }
 
 /** Tag of a lease at its downstream: `remit_<lease>` without the `lse_`. 30 characters, within NAMEDATALEN. */

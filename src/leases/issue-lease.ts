@@ -63,7 +63,13 @@ export function draftLease(
     endedAt: undefined,
     endReason: undefined,
     attempts: 0,
+    failingSince: undefined,
     lastError: undefined,
+    uses: 0,
+    claimedBy: context.claimant,
+    // Whoever sweeps takes it up when nobody can be issuing it any more.
+    claimedUntil: now + context.limits.issueMs + context.limits.skewMs,
+    fence: 1,
   };
 }
 
@@ -100,13 +106,15 @@ export async function issueLease(
     assertBounded(issued, request, context.limits.skewMs);
     injection = renderInjection(binding.templates, issued.fields);
     const { scope, nativeExpiresAt } = issued;
-    const active: Lease = { ...lease, state: 'active', scope, nativeExpiresAt };
+    const claimedUntil = lease.expiresAt + context.limits.skewMs;
+    const active: Lease = { ...lease, state: 'active', scope, nativeExpiresAt, claimedUntil };
     await recordActive(context, task, active, issued.handle);
     return { lease: active, injection, handle: issued.handle };
   } catch (error) {
     if (injection !== undefined) wipeInjection(injection);
     void revocations.start(lease, attempt.calledOffFor ?? 'issue_failed', {
       isIssued: true,
+      isTaking: true,
       task,
       handle: issued.handle,
     });
@@ -154,7 +162,7 @@ async function recordIntent(
   const isLate = context.clock() >= lease.issueDeadline;
   if (failed === undefined && !isLate && !attempt.abort.signal.aborted) return;
   const change = { state: 'ended', endedAt: context.clock(), endReason: 'not_issued' } as const;
-  await context.repository.update(lease.tenant, lease.id, ['intended'], change).catch(() => {});
+  await context.repository.update(lease, ['intended'], change).catch(() => {});
   throw failed?.reason ?? (attempt.calledOffFor === undefined ? pastDeadline(lease) : calledOff(task));
 }
 
@@ -185,7 +193,7 @@ async function callIssuer(
       call.then(
         (late) => {
           wipeFields(late);
-          const facts = { isIssued: true, task, handle: late.handle };
+          const facts = { isIssued: true, isTaking: true, task, handle: late.handle };
           void revocations.start(lease, attempt.calledOffFor ?? 'issued_late', facts);
         },
         () => {},
@@ -212,9 +220,10 @@ async function recordActive(
 ): Promise<void> {
   const { scope, nativeExpiresAt } = lease;
   const sealed = handle === undefined ? {} : { handle: await context.handles.seal(lease.id, handle) };
-  const change = { state: 'active', scope, nativeExpiresAt, ...sealed } as const;
+  const { claimedUntil } = lease;
+  const change = { state: 'active', scope, nativeExpiresAt, claimedUntil, ...sealed } as const;
   const [row, event] = await Promise.allSettled([
-    context.repository.update(lease.tenant, lease.id, ['intended'], change),
+    context.repository.update(lease, ['intended'], change),
     context.audit(
       leaseEvent('credential_issued', lease, task, {
         scope,

@@ -6,7 +6,7 @@ import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { Issuer } from '../seams/issuer.ts';
-import type { LeaseRepository, SealedHandle } from '../seams/store.ts';
+import type { LeaseClaims, LeaseRepository, SealedHandle } from '../seams/store.ts';
 import type { InjectionTemplates } from './render-injection.ts';
 
 /** How credentials for one connector are made, as configured. */
@@ -44,8 +44,10 @@ export interface LeaseLimits {
   /** First wait after a failed revoke; doubles up to the cap. */
   readonly retryMs: number;
   readonly retryCapMs: number;
-  /** Revoke calls at once, per connector: few, so that a sweep leaves room for issuing. */
+  /** Revoke calls at once, per downstream, of those who wait for them; a sweep has as many beside them. Few: there must be room for issuing. */
   readonly revokesAtOnce: number;
+  /** Longest time after which a sweep looks whether a claim of another process is over. */
+  readonly sweepMs: number;
   /** Longest that recovery holds up the start. */
   readonly recoverWaitMs: number;
 }
@@ -57,6 +59,7 @@ export const LEASE_LIMITS: LeaseLimits = {
   retryMs: 500,
   retryCapMs: 60_000,
   revokesAtOnce: 2,
+  sweepMs: 60_000,
   recoverWaitMs: 2_000,
 };
 
@@ -64,9 +67,14 @@ export const LEASE_LIMITS: LeaseLimits = {
 export interface RevokeContext {
   readonly tenant: TenantId;
   readonly repository: LeaseRepository;
+  readonly claims: LeaseClaims;
+  /** Who claims leases: a name that no other process has, and no earlier one had. */
+  readonly claimant: string;
   readonly handles: HandleSealer;
   /** Undefined for a connector that needs no credential, or is no longer configured. */
   readonly issuerOf: (connector: ConnectorId) => IssuerBinding | undefined;
+  /** An issuer of this kind for this downstream, whichever connector it is configured for: one that is gone leaves its leases (fault 6). */
+  readonly issuerAt?: (kind: string, downstream: string) => Issuer | undefined;
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly random: RandomBytes;

@@ -6,11 +6,11 @@ import type { LeaseFilter } from '../seams/store.ts';
 import { createEndedTasks } from './ended-tasks.ts';
 import { createHeldLease, type HeldLease, mayFinish } from './held-lease.ts';
 import { calledOff, draftLease, type IssueAttempt, issueLease } from './issue-lease.ts';
-import { createLapseWatch } from './lapse-leases.ts';
 import { type IssuerBinding, LEASE_LIMITS, type LeaseLimits, type RevokeContext } from './lease-context.ts';
 import { type RecoveryReport, recoverLeases } from './recover-leases.ts';
 import { createRevocations } from './revocations.ts';
 import { faultText } from './revoke-lease.ts';
+import { createSweep } from './sweep.ts';
 import {
   findOurs,
   findWhere,
@@ -79,9 +79,9 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
   const { tenant, repository, issuerOf, clock, schedule, log } = context;
   const tasks: TaskMap = new Map();
   const endedTasks = createEndedTasks(clock);
-  const lapses = createLapseWatch(context);
+  const sweep = createSweep(context, 'gateway_restarted');
   const revocations = createRevocations(context, (lease) => {
-    if (lease.state === 'lapsing') lapses.watch(lease);
+    if (lease.state !== 'ended') sweep.expect(lease.claimedUntil);
   });
   let isClosed = false;
 
@@ -182,7 +182,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
 
   /** Out of memory at once, then revoked; resolves with the lease as it stands after the first attempt. */
   function end(leases: TaskLeases, held: Held, reason: string): Promise<Lease> {
-    const { lease } = held.control;
+    const { lease, calls: uses } = held.control;
     if (held.control.end()) {
       held.cancelExpiry();
       leases.held.delete(held);
@@ -191,7 +191,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       forgetIfEmpty(tasks, leases);
       if (!mayFinish(reason)) void notifyRetired(lease, reason);
     }
-    return revocations.start(lease, reason, { isIssued: true, task: leases.task, handle: held.handle });
+    return revocations.start(lease, reason, { isIssued: true, task: leases.task, handle: held.handle, uses });
   }
 
   async function callOff({ attempt, settled }: Pending, reason: string): Promise<Lease[]> {
@@ -230,7 +230,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       ({ id, intendedAt }) => !known.has(id) && intendedAt <= since && findOurs(tasks, id) === undefined,
     );
     const revoked = others.map((lease) =>
-      revocations.start(lease, reason, { isIssued: lease.state === 'active', task }),
+      revocations.start(lease, reason, { isIssued: lease.state === 'active', isTaking: true, task }),
     );
     return [...ours, ...(await Promise.all(revoked))];
   }
@@ -254,10 +254,10 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
         throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id, hint: 'See `remit lease ls`.' });
       }
       if (lease.state === 'ended' || lease.state === 'lapsing') return lease;
-      return revocations.start(lease, reason, { isIssued: lease.state === 'active' });
+      return revocations.start(lease, reason, { isIssued: lease.state === 'active', isTaking: true });
     },
     revokeAll: (reason) => endHere(() => true, reason),
-    recover: () => recoverLeases(context, revocations, lapses, (id) => findOurs(tasks, id) !== undefined),
+    recover: () => recoverLeases(context, sweep),
     counts() {
       const all = [...tasks.values()];
       const held = all.reduce((sum, leases) => sum + leases.held.size, 0);
@@ -271,7 +271,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     close() {
       isClosed = true;
       revocations.stop();
-      lapses.stop();
+      sweep.stop();
       for (const { held, slots } of tasks.values()) {
         for (const { control, cancelExpiry } of held) {
           cancelExpiry();

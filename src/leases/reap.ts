@@ -1,8 +1,6 @@
 import type { Lease } from '../domain/lease.ts';
-import { endLapsed } from './lapse-leases.ts';
 import type { RevokeContext } from './lease-context.ts';
-import { createLimiter } from './limit-concurrency.ts';
-import { attemptRevoke, lapseTime, markRevoking } from './revoke-lease.ts';
+import { claimSize, sweepBatch, sweepLease } from './sweep-lease.ts';
 
 export interface ReapReport {
   readonly ended: readonly Lease[];
@@ -14,46 +12,39 @@ export interface ReapReport {
 
 /**
  * Revokes without a gateway: needs the lease rows and the issuers, nothing else (L3).
- * `expired` is safe beside a running gateway: it takes what is past its lease, and what is being revoked already.
+ * `expired` takes what no process answers for any more: what is past its lease or its issue, and what has been left half revoked. Safe beside
+ * a running gateway, as each lease is claimed first, and of two that act on one the later claim stands (fault 9).
  * `all` takes every lease there is, for when no gateway runs. One attempt each.
  */
 export async function reapLeases(context: RevokeContext, which: 'expired' | 'all'): Promise<ReapReport> {
-  const { tenant, repository, clock, limits } = context;
-  const rows = await repository.list(tenant, { states: ['intended', 'active', 'revoking', 'lapsing'] });
-  const isDue = (lease: Lease): boolean => {
-    if (which === 'all' || lease.state === 'revoking') return true;
-    const end = lease.state === 'intended' ? lease.issueDeadline : lease.expiresAt;
-    return end + limits.skewMs <= clock();
-  };
+  const { tenant, repository, claims, claimant, clock } = context;
+  const at = clock();
+  if (which === 'all') await claims.releaseOthers(tenant, claimant, at, 'reaped');
   const report = { ended: [] as Lease[], lapsing: [] as Lease[], outstanding: [] as Lease[] };
-  const limit = createLimiter(limits.revokesAtOnce);
+  const { limit, ms } = claimSize(context);
 
-  async function revoke(lease: Lease): Promise<void> {
-    const reason = lease.endReason ?? 'reaped';
-    await markRevoking(context, lease, reason);
-    const isConclusive = lease.state === 'active' || lease.issueDeadline + limits.skewMs <= clock();
-    const attempt = { isConclusive, number: lease.attempts + 1 };
-    const outcome = await attemptRevoke(context, lease, undefined, reason, attempt);
-    if (outcome.kind !== 'done') {
+  async function reapOne(lease: Lease): Promise<void> {
+    const outcome = await sweepLease(context, lease, 'reaped');
+    if (outcome.kind === 'done') {
+      if (outcome.lease.state === 'ended') report.ended.push(outcome.lease);
+    } else if (outcome.kind !== 'lost') {
       const lastError = outcome.kind === 'failed' ? outcome.error : lease.lastError;
       report.outstanding.push({ ...lease, state: 'revoking', lastError });
-    } else if (outcome.lease.state === 'lapsing') report.lapsing.push(outcome.lease);
-    else report.ended.push(outcome.lease);
-  }
-
-  async function lapse(lease: Lease): Promise<void> {
-    const end = lapseTime(context, lease);
-    if (end === undefined || end > clock()) {
-      report.lapsing.push(lease);
-      return;
     }
-    await endLapsed(context, lease, end);
-    report.ended.push({ ...lease, state: 'ended', endedAt: end });
   }
 
-  const lapsing = rows.filter((lease) => lease.state === 'lapsing');
-  const due = rows.filter((lease) => lease.state !== 'lapsing' && isDue(lease));
-  await Promise.all(due.map((lease) => limit(lease.connector, () => revoke(lease))));
-  for (const lease of lapsing) await lapse(lease);
+  async function reapDownstream(downstream: string): Promise<void> {
+    for (;;) {
+      // What failed is due again only later than this, so that nothing is tried twice.
+      const claim = { by: claimant, at, until: clock() + ms, downstream, limit };
+      const claimed = await claims.claimDue(tenant, claim);
+      if (claimed.length === 0) return;
+      await sweepBatch(context, claimed, reapOne);
+    }
+  }
+
+  const { downstreams } = await claims.due(tenant, at);
+  await Promise.all(downstreams.map(reapDownstream));
+  report.lapsing.push(...(await repository.list(tenant, { states: ['lapsing'] })));
   return report;
 }

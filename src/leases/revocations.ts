@@ -10,9 +10,13 @@ import { attemptRevoke, faultText, markRevoking } from './revoke-lease.ts';
 export interface RevocationFacts {
   /** Whether the issue call is known to have come back with a credential: then one successful revoke settles it. */
   readonly isIssued: boolean;
+  /** Whether to take the lease from whoever has claimed it: an order, or knowledge that no row has. */
+  readonly isTaking?: boolean;
   readonly task?: Task | undefined;
   /** Where it is at hand; else it is read from the row. */
   readonly handle?: Secret | undefined;
+  /** Calls made with it. */
+  readonly uses?: number;
 }
 
 /** Revocations under way. Each goes on until the downstream has confirmed it, however long that takes (L4). */
@@ -31,11 +35,14 @@ export interface Revocations {
 }
 
 interface Job {
-  readonly lease: Lease;
+  /** As it was handed over, under the claim that holds now. */
+  lease: Lease;
   readonly reason: string;
+  readonly uses: number | undefined;
   task: Task | undefined;
   handle: Secret | undefined;
   isIssued: boolean;
+  isTaking: boolean;
   isMarked: boolean;
   isRunning: boolean;
   attempts: number;
@@ -56,7 +63,7 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     job.isRunning = true;
     job.cancelTimer?.();
     job.cancelTimer = undefined;
-    await limit(job.lease.connector, async () => {
+    await limit(job.lease.downstream, async () => {
       if (!isStopped) await attempt(job);
     });
     job.isRunning = false;
@@ -68,36 +75,67 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     const wasIssued = job.isIssued;
     const settlesAt = job.lease.issueDeadline + limits.skewMs;
     const isConclusive = wasIssued || clock() >= settlesAt;
-    await mark(job);
+    if (!(await mark(job))) return lose(job);
     job.attempts++;
     const outcome = await attemptRevoke(context, job.lease, job.task, job.reason, {
       isConclusive,
       number: job.attempts,
       handle: job.handle,
+      claimAfterFailure: () => claimUntil(clock() + limits.retryCapMs),
     });
     if (job.isIssued && !wasIssued) return again(job, 0);
-    if (outcome.kind === 'done') {
-      job.handle?.wipe();
-      job.state = outcome.lease;
-      jobs.delete(job.lease.id);
-      onSettled(outcome.lease);
-      return;
+    switch (outcome.kind) {
+      case 'done':
+        forget(job);
+        job.state = outcome.lease;
+        onSettled(outcome.lease);
+        return;
+      case 'lost':
+        return lose(job);
+      case 'unsettled':
+        return again(job, Math.max(1, settlesAt - clock()));
+      case 'failed':
+        job.failures++;
+        job.lease = { ...job.lease, failingSince: job.lease.failingSince ?? clock() };
+        job.state = { ...job.state, attempts: job.attempts, lastError: outcome.error };
+        again(job, backoff(job.failures, limits.retryMs, limits.retryCapMs, random));
     }
-    if (outcome.kind === 'unsettled') return again(job, Math.max(1, settlesAt - clock()));
-    job.failures++;
-    job.state = { ...job.state, attempts: job.attempts, lastError: outcome.error };
-    again(job, backoff(job.failures, limits.retryMs, limits.retryCapMs, random));
   }
 
-  /** Durable before the downstream is asked; a store that cannot serve must not keep a credential alive, though. */
-  async function mark(job: Job): Promise<void> {
-    if (job.isMarked) return;
+  /**
+   * Durable before the downstream is asked; a store that cannot serve must not keep a credential alive, though.
+   * @returns false when another process has claimed the lease
+   */
+  async function mark(job: Job): Promise<boolean> {
+    if (job.isMarked) return true;
+    const { lease, reason, handle, isTaking, uses } = job;
+    const claimedUntil = claimUntil(Math.max(clock(), lease.issueDeadline + limits.skewMs));
     try {
-      await markRevoking(context, job.lease, job.reason, job.handle);
+      const marked = await markRevoking(context, lease, { reason, handle, isTaking, uses, claimedUntil });
+      if (marked === undefined) return false;
+      job.lease = marked;
       job.isMarked = true;
     } catch (error) {
-      log.error({ lease: job.lease.id, error: faultText(error) }, 'the store does not take the state of a lease');
+      log.error({ lease: lease.id, error: faultText(error) }, 'the store does not take the state of a lease');
     }
+    return true;
+  }
+
+  /** Ours until the attempt that is made at this time is over. */
+  const claimUntil = (at: number): number => at + limits.revokeMs + limits.skewMs;
+
+  /** What another process makes of the lease stands; should it fail to, its claim ends and a sweep goes on. */
+  async function lose(job: Job): Promise<void> {
+    forget(job);
+    const row = await context.repository.get(job.lease.tenant, job.lease.id).catch(() => undefined);
+    if (row === undefined) return;
+    job.state = row;
+    onSettled(row);
+  }
+
+  function forget(job: Job): void {
+    jobs.delete(job.lease.id);
+    job.handle?.wipe();
   }
 
   function again(job: Job, ms: number): void {
@@ -110,10 +148,21 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     const first = new Promise<void>((resolve) => {
       endFirst = resolve;
     });
-    const { isIssued, task, handle } = facts;
+    const { isIssued, isTaking = false, task, handle, uses } = facts;
     const state: Lease = { ...lease, state: 'revoking', endReason: reason };
     const counters = { isMarked: false, isRunning: false, attempts: lease.attempts, failures: 0 };
-    return { lease, reason, task, handle, isIssued, state, ...counters, cancelTimer: undefined, first, endFirst };
+    const facing = { lease, reason, uses, task, handle, isIssued, isTaking, state };
+    return { ...facing, ...counters, cancelTimer: undefined, first, endFirst };
+  }
+
+  function learn(job: Job, facts: RevocationFacts): void {
+    job.isIssued = true;
+    job.isTaking ||= facts.isTaking === true;
+    job.task ??= facts.task;
+    job.handle ??= facts.handle;
+    // Marked anew: the attempt under way may just be ending it, and its handle is on no row yet.
+    job.isMarked = false;
+    if (!job.isRunning) void run(job);
   }
 
   return {
@@ -126,16 +175,7 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
         job = createJob(lease, reason, facts);
         jobs.set(lease.id, job);
         void run(job);
-      } else if (facts.isIssued && !job.isIssued) {
-        job.isIssued = true;
-        job.task ??= facts.task;
-        // Stored with the next mark, then asked for again with it.
-        if (facts.handle !== undefined) {
-          job.handle = facts.handle;
-          job.isMarked = false;
-        }
-        if (!job.isRunning) void run(job);
-      }
+      } else if (facts.isIssued && !job.isIssued) learn(job, facts);
       await job.first;
       return job.state;
     },

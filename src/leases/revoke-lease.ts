@@ -1,33 +1,53 @@
-import { isRemitError, RemitError } from '../domain/errors.ts';
+import { isRemitError } from '../domain/errors.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
-import type { Issuer } from '../seams/issuer.ts';
+import { callIssuer, issuerFor, storedHandle } from './call-revoke.ts';
 import { leaseEvent, type RevokeContext, timeText } from './lease-context.ts';
-import { within } from './wait.ts';
 
 /** What one attempt came to. `unsettled`: the downstream said yes, but an issue call may still be on its way there (L4). */
 export type RevokeOutcome =
   | { readonly kind: 'done'; readonly lease: Lease }
   | { readonly kind: 'unsettled' }
-  | { readonly kind: 'failed'; readonly error: string };
+  | { readonly kind: 'failed'; readonly error: string }
+  /** Another process has claimed the lease meanwhile: what it makes of it stands. */
+  | { readonly kind: 'lost' };
 
 const OPEN_STATES: readonly LeaseState[] = ['intended', 'active', 'revoking'];
 const ALL_STATES: readonly LeaseState[] = [...OPEN_STATES, 'lapsing', 'ended'];
 
-/**
- * → revoking. Also out of `ended`: an issue call that came back after everyone had given it up; its handle, which no row has yet, is stored
- * in the same step.
- */
-export async function markRevoking(
-  context: RevokeContext,
-  lease: Lease,
-  reason: string,
-  handle?: Secret,
-): Promise<void> {
-  const sealed = handle === undefined ? {} : { handle: await context.handles.seal(lease.id, handle) };
-  const change = { state: 'revoking', endReason: reason, endedAt: undefined, ...sealed } as const;
-  await context.repository.update(lease.tenant, lease.id, ALL_STATES, change);
+/** How long a lease that lapses, and of which nothing says when it is over, is let be. */
+const LONGEST_LAPSE_MS = 86_400_000;
+
+export interface RevokeMark {
+  readonly reason: string;
+  /** What no row has yet, of an issue call that came back after everyone had given it up: stored in the same step. */
+  readonly handle?: Secret | undefined;
+  /** Whether to take the lease from whoever has claimed it, and out of `ended`: for one who knows more than the row. */
+  readonly isTaking: boolean;
+  readonly claimedUntil: number;
+  readonly uses?: number | undefined;
+}
+
+/** → revoking, under a claim of this process. Undefined when another one has the lease. */
+export async function markRevoking(context: RevokeContext, lease: Lease, mark: RevokeMark): Promise<Lease | undefined> {
+  const { repository, claims, claimant, handles } = context;
+  const { reason, handle, claimedUntil, uses } = mark;
+  const sealed = handle === undefined ? {} : { handle: await handles.seal(lease.id, handle) };
+  const counted = uses === undefined ? {} : { uses };
+  const change = {
+    state: 'revoking',
+    endReason: reason,
+    endedAt: undefined,
+    claimedUntil,
+    ...sealed,
+    ...counted,
+  } as const;
+  if (await repository.update(lease, OPEN_STATES, change)) return lease;
+  if (!mark.isTaking) return undefined;
+  const taken = await claims.takeOver(lease, { by: claimant, until: claimedUntil });
+  if (taken === undefined || !(await repository.update(taken, ALL_STATES, change))) return undefined;
+  return { ...lease, fence: taken.fence };
 }
 
 export interface RevokeAttempt {
@@ -36,11 +56,11 @@ export interface RevokeAttempt {
   readonly number: number;
   /** Read from the row where it is not at hand. */
   readonly handle?: Secret | undefined;
+  /** After a failure, until when nobody else takes it up. */
+  readonly claimAfterFailure: () => number;
 }
 
-/**
- * revoking → ended, or → lapsing where the downstream cannot revoke. Never throws: a failure is written to the row.
- */
+/** revoking → ended, or → lapsing where the downstream cannot revoke. Never throws: a failure is written to the row. */
 export async function attemptRevoke(
   context: RevokeContext,
   lease: Lease,
@@ -57,59 +77,33 @@ export async function attemptRevoke(
     const settled = isLost ? lostLease(context, lease, reason) : settledLease(context, lease, reason);
     // The record first: a crash in between revokes and records again, and never the reverse.
     await recordRevocation(context, settled, task, { reason, outcome: claimOf(settled), attempts: attempt.number });
-    const { state, endedAt, endReason, nativeExpiresAt } = settled;
-    const change = { state, endedAt, endReason, nativeExpiresAt, handle: undefined };
-    await context.repository.update(lease.tenant, lease.id, OPEN_STATES, change);
+    const { state, endedAt, endReason, nativeExpiresAt, claimedUntil } = settled;
+    const mended = { failingSince: undefined, lastError: undefined, handle: undefined };
+    const change = { state, endedAt, endReason, nativeExpiresAt, claimedUntil, ...mended };
+    if (!(await context.repository.update(lease, OPEN_STATES, change))) return { kind: 'lost' };
     return { kind: 'done', lease: settled };
   } catch (error) {
-    const text = faultText(error);
-    context.log.warn(
-      { lease: lease.id, connector: lease.connector, attempt: attempt.number, error: text },
-      'a lease could not be revoked; it is tried again',
-    );
-    if (attempt.number === 1) {
-      await recordRevocation(context, lease, task, { reason, outcome: 'failed', error: text }).catch(() => {});
-    }
-    const change = { attempts: attempt.number, lastError: text };
-    await context.repository.update(lease.tenant, lease.id, OPEN_STATES, change).catch(() => {});
-    return { kind: 'failed', error: text };
+    return noteFailure(context, lease, task, reason, attempt, faultText(error));
   }
 }
 
-function issuerFor(context: RevokeContext, lease: Lease): Issuer {
-  const issuer = context.issuerOf(lease.connector)?.issuer;
-  if (issuer === undefined || issuer.kind !== lease.issuer) {
-    throw new RemitError(
-      'ERR_CREDENTIAL_REVOKE',
-      `connector ${lease.connector} has no ${lease.issuer} issuer any more`,
-      {
-        where: lease.connector,
-        hint: `Put its credential section back until its leases have ended, or remove ${lease.tag} by hand.`,
-      },
-    );
-  }
-  return issuer;
-}
-
-async function storedHandle({ repository, handles }: RevokeContext, lease: Lease): Promise<Secret | undefined> {
-  const sealed = await repository.handle(lease.tenant, lease.id);
-  return sealed === undefined ? undefined : handles.open(lease.id, sealed);
-}
-
-async function callIssuer(
+async function noteFailure(
   context: RevokeContext,
-  issuer: Issuer,
   lease: Lease,
-  handle: Secret | undefined,
-): Promise<void> {
-  const { revokeMs } = context.limits;
-  const late = () => new RemitError('ERR_CREDENTIAL_REVOKE', `no answer within ${revokeMs} ms`);
-  await within(
-    Promise.resolve().then(() => issuer.revoke(lease, handle)),
-    revokeMs,
-    context.schedule,
-    late,
+  task: Task | undefined,
+  reason: string,
+  { number, claimAfterFailure }: RevokeAttempt,
+  error: string,
+): Promise<RevokeOutcome> {
+  context.log.warn(
+    { lease: lease.id, connector: lease.connector, attempt: number, error },
+    'a lease could not be revoked; it is tried again',
   );
+  if (number === 1) await recordRevocation(context, lease, task, { reason, outcome: 'failed', error }).catch(() => {});
+  const failingSince = lease.failingSince ?? context.clock();
+  const change = { attempts: number, lastError: error, failingSince, claimedUntil: claimAfterFailure() };
+  const isOurs = await context.repository.update(lease, OPEN_STATES, change).catch(() => true);
+  return isOurs ? { kind: 'failed', error } : { kind: 'lost' };
 }
 
 /** L7: where the downstream cannot revoke, the lease lapses, and is shown with the time at which it is over. */
@@ -119,7 +113,13 @@ function settledLease(context: RevokeContext, lease: Lease, reason: string): Lea
   const isOver = lease.revocation !== 'expiry_only' || (end !== undefined && end <= now);
   return isOver
     ? { ...lease, state: 'ended', endedAt: now, endReason: reason }
-    : { ...lease, state: 'lapsing', endedAt: undefined, endReason: reason };
+    : {
+        ...lease,
+        state: 'lapsing',
+        endedAt: undefined,
+        endReason: reason,
+        claimedUntil: end ?? now + LONGEST_LAPSE_MS,
+      };
 }
 
 /**
@@ -130,9 +130,25 @@ function lostLease({ clock, limits }: RevokeContext, lease: Lease, reason: strin
   const life = (lease.nativeExpiresAt ?? lease.expiresAt) - lease.intendedAt;
   const nativeExpiresAt = lease.issueDeadline + limits.skewMs + life;
   const now = clock();
+  const known = { endReason: reason, nativeExpiresAt, claimedUntil: nativeExpiresAt };
   return nativeExpiresAt <= now
-    ? { ...lease, state: 'ended', endedAt: now, endReason: reason, nativeExpiresAt }
-    : { ...lease, state: 'lapsing', endedAt: undefined, endReason: reason, nativeExpiresAt };
+    ? { ...lease, ...known, state: 'ended', endedAt: now }
+    : { ...lease, ...known, state: 'lapsing', endedAt: undefined };
+}
+
+/** lapsing → ended, when the credential is over at its downstream; else it is left until then. Resolves with it as it stands. */
+export async function endIfLapsed(context: RevokeContext, lease: Lease): Promise<Lease> {
+  const end = lapseTime(context, lease);
+  const now = context.clock();
+  if (end === undefined || end > now) {
+    const claimedUntil = end ?? now + LONGEST_LAPSE_MS;
+    await context.repository.update(lease, ['lapsing'], { claimedUntil });
+    return { ...lease, claimedUntil };
+  }
+  const detail = { reason: lease.endReason, outcome: 'expired' };
+  await recordRevocation(context, { ...lease, state: 'ended' }, undefined, detail);
+  await context.repository.update(lease, ['lapsing'], { state: 'ended', endedAt: end });
+  return { ...lease, state: 'ended', endedAt: end };
 }
 
 /** When a lapsing credential is over; undefined where nothing says so. */

@@ -18,6 +18,7 @@ export interface Store extends Repositories {
 export interface Repositories {
   readonly tasks: TaskRepository;
   readonly leases: LeaseRepository;
+  readonly leaseClaims: LeaseClaims;
   readonly revocations: RevocationRepository;
   readonly secrets: SecretRepository;
   readonly taskKeys: TaskKeyRepository;
@@ -54,6 +55,22 @@ export interface RevocationRepository {
   standing(tenant: TenantId): Promise<{ head: number; rows: Revocation[] }>;
 }
 
+export type LeaseChange = Partial<
+  Pick<
+    Lease,
+    | 'state'
+    | 'scope'
+    | 'nativeExpiresAt'
+    | 'endedAt'
+    | 'endReason'
+    | 'attempts'
+    | 'failingSince'
+    | 'lastError'
+    | 'uses'
+    | 'claimedUntil'
+  > & { readonly handle: SealedHandle | undefined }
+>;
+
 /** A lease's handle at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, lease. */
 export interface SealedHandle {
   readonly keyId: string;
@@ -72,19 +89,38 @@ export interface LeaseRepository {
   insert(lease: Lease): Promise<void>;
   get(tenant: TenantId, id: LeaseId): Promise<Lease | undefined>;
   list(tenant: TenantId, filter?: LeaseFilter): Promise<Lease[]>;
-  /** Changes a lease if it is in one of `from`; false when it was not. */
+  /**
+   * Changes a lease if it is in one of `from` and nobody has claimed it since `lease` was read; false when it was not. A claim counts the
+   * fence up, so whoever was stopped past its own changes nothing (fault 9).
+   */
   update(
-    tenant: TenantId,
-    id: LeaseId,
+    lease: Pick<Lease, 'tenant' | 'id' | 'fence'>,
     from: readonly LeaseState[],
-    change: Partial<
-      Pick<Lease, 'state' | 'scope' | 'nativeExpiresAt' | 'endedAt' | 'endReason' | 'attempts' | 'lastError'> & {
-        handle: SealedHandle | undefined;
-      }
-    >,
+    change: LeaseChange,
   ): Promise<boolean>;
   /** What revoking needs beyond the row; undefined where there is none. */
   handle(tenant: TenantId, id: LeaseId): Promise<SealedHandle | undefined>;
+}
+
+/** Who may act on which lease that has not ended. Times are milliseconds of the caller's clock. */
+export interface LeaseClaims {
+  /** Downstreams that have leases whose claims are over at `at`, and when the next claim is over. */
+  due(tenant: TenantId, at: number): Promise<{ readonly downstreams: string[]; readonly next: number | undefined }>;
+  /**
+   * Claims leases whose claims are over at `at`, the longest overdue first. Two who ask at once never get the same one.
+   * @returns them as they stand, under the new claim
+   */
+  claimDue(
+    tenant: TenantId,
+    claim: { by: string; at: number; until: number; downstream: string; limit: number },
+  ): Promise<Lease[]>;
+  /** Claims one lease, ended or not, whoever has it. Undefined when there is no such lease. */
+  takeOver(lease: Pick<Lease, 'tenant' | 'id'>, claim: { by: string; until: number }): Promise<Lease | undefined>;
+  /**
+   * Ends the claims of everyone but `by` on leases that are intended, active or being revoked, as of `at`; one that has no reason to end gets
+   * this one. For a process that knows that the others are gone. @returns how many
+   */
+  releaseOthers(tenant: TenantId, by: string, at: number, reason: string): Promise<number>;
 }
 
 /** A secret at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, name, version. */

@@ -146,6 +146,11 @@ describe('a leased PostgreSQL role', () => {
       endedAt: undefined,
       endReason: undefined,
       attempts: 0,
+      failingSince: undefined,
+      uses: 0,
+      claimedBy: '',
+      claimedUntil: 0,
+      fence: 1,
       lastError: undefined,
     };
     leases.push(lease);

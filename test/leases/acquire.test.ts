@@ -132,9 +132,9 @@ describe('acquire', () => {
         },
       });
       const update = world.repository.update;
-      world.repository.update = async (tenant, id, from, change) => {
+      world.repository.update = async (lease, from, change) => {
         if (failing === 'update' && change.state === 'active') throw failure;
-        return update(tenant, id, from, change);
+        return update(lease, from, change);
       };
       const mine = world.task();
       await expect(world.manager.acquire(mine, SHOP)).rejects.toBe(failure);

@@ -6,7 +6,7 @@ import type { Task } from '../../src/domain/task.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
 import type { LeaseEvent } from '../../src/leases/lease-context.ts';
 import { createLeaseManager, type LeaseManager } from '../../src/leases/lease-manager.ts';
-import type { LeaseRepository } from '../../src/seams/store.ts';
+import type { LeaseClaims, LeaseRepository } from '../../src/seams/store.ts';
 import { createFakeIssuer, issueFault, revokeFault } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
 
@@ -60,6 +60,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('crash and start' as const), ticks: fc.nat({ max: 30 }) }) },
 );
 
+let processes = 0;
 const never = () => new Promise<never>(() => {});
 
 function createStage(revocation: RevocationClass) {
@@ -91,6 +92,13 @@ function createStage(revocation: RevocationClass) {
       update: guard(repository.update),
       handle: guard(repository.handle),
     };
+    const { due, claimDue, takeOver, releaseOthers } = repository.claims;
+    const claims: LeaseClaims = {
+      due: guard(due),
+      claimDue: guard(claimDue),
+      takeOver: guard(takeOver),
+      releaseOthers: guard(releaseOthers),
+    };
     const audit = guard(async (event: LeaseEvent) => {
       events.push(event);
       const { tag, outcome } = event.detail as { tag: string; outcome?: string };
@@ -100,6 +108,8 @@ function createStage(revocation: RevocationClass) {
     const manager = createLeaseManager({
       ...world.options,
       repository: rows,
+      claims,
+      claimant: `fake process ${++processes}`,
       audit,
       random: randomBytes,
       issuerOf: () => ({

@@ -33,6 +33,8 @@ export const fakeHandleSealer: HandleSealer = {
   },
 };
 
+let processes = 0;
+
 /** Everything around a lease manager, faked: time, rows, downstream, audit log. */
 export function createWorld(issuer: FakeIssuer = createFakeIssuer(), more: Partial<LeaseManagerOptions> = {}) {
   const time = createFakeTime();
@@ -45,6 +47,8 @@ export function createWorld(issuer: FakeIssuer = createFakeIssuer(), more: Parti
   const options: LeaseManagerOptions = {
     tenant: TENANT,
     repository,
+    claims: repository.claims,
+    claimant: `fake process ${++processes}`,
     handles: fakeHandleSealer,
     issuerOf: (connector) => (connector === SHOP ? { issuer, mode: 'task', ttlSeconds: 300, templates } : undefined),
     clock: time.clock,
@@ -86,6 +90,9 @@ export function createWorld(issuer: FakeIssuer = createFakeIssuer(), more: Parti
     rowsOf,
     outcomes,
     types: () => events.map((event) => event.type),
+    /** A process after this one. */
+    restart: (change: Partial<LeaseManagerOptions> = {}) =>
+      createLeaseManager({ ...options, claimant: `fake process ${++processes}`, ...change }),
     manager: createLeaseManager(options),
   };
 }

@@ -74,7 +74,7 @@ it('L5 what a gateway that is gone has left at a real server is gone after the n
   }
   before.manager.close();
   expect(await leasedRoles()).toHaveLength(5);
-  const after = start({ repository: before.repository });
+  const after = start({ repository: before.repository, claims: before.repository.claims });
   expect(await after.manager.recover()).toEqual({ found: 5, outstanding: 0 });
   expect(await leasedRoles()).toEqual([]);
   for (const client of clients) await expect(client.query('SELECT 1')).rejects.toThrow();

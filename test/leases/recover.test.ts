@@ -22,7 +22,7 @@ function leave(world: World, state: LeaseState, change: Partial<Lease> = {}): Le
     mode: 'task',
     tool: undefined,
     issuer: 'fake',
-    downstream: 'somewhere',
+    downstream: 'memory',
     tag: leaseTag(id),
     state,
     revocation: world.issuer.revocation,
@@ -34,12 +34,24 @@ function leave(world: World, state: LeaseState, change: Partial<Lease> = {}): Le
     endedAt: undefined,
     endReason: undefined,
     attempts: 0,
+    failingSince: undefined,
+    uses: 0,
+    claimedBy: '',
+    claimedUntil: claimOf(state, now, change),
+    fence: 1,
     lastError: undefined,
     ...change,
   };
   world.repository.rows.set(id, lease);
   if (state !== 'ended') world.issuer.live.set(lease.tag, new Secret('left behind'));
   return lease;
+}
+
+/** As the process that is gone left it. */
+function claimOf(state: LeaseState, now: number, change: Partial<Lease>): number {
+  if (state === 'lapsing') return change.nativeExpiresAt ?? now + 300_000;
+  if (state === 'revoking') return now;
+  return 5_000 + (state === 'intended' ? (change.issueDeadline ?? now + 10_000) : (change.expiresAt ?? now + 300_000));
 }
 
 const row = (world: World, lease: Lease) => world.repository.rows.get(lease.id);
@@ -136,13 +148,16 @@ describe('recovery', () => {
       expect(row(world, one)).toMatchObject({ state: 'revoking', lastError: expect.stringContaining('any more') });
     }
     expect(world.issuer.revokes).toEqual([]);
-    expect(world.time.pending).toBe(2);
+    // One timer, however many wait.
+    expect(world.time.pending).toBe(1);
+    await world.time.advance(120_000);
+    expect(row(world, lease)?.attempts).toBeGreaterThan(3);
   });
 
   it('passes on that the rows cannot be read: the gateway must not serve then', async () => {
     const world = createWorld();
     const down = new RemitError('ERR_STORE_UNREACHABLE', 'down');
-    world.repository.list = () => Promise.reject(down);
+    world.repository.claims.releaseOthers = () => Promise.reject(down);
     await expect(world.manager.recover()).rejects.toBe(down);
   });
 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { agentId, connectorId } from '../../src/domain/ids.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
-import { createLeaseManager } from '../../src/leases/lease-manager.ts';
 import { createFakeIssuer, createGate } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
 
@@ -68,10 +67,10 @@ describe('suspended is not ended', () => {
   });
 
   it('V2 ends what another process left of a suspended task', async () => {
-    const { manager, issuer, task, options } = createWideWorld();
+    const { manager, issuer, task, restart } = createWideWorld();
     const mine = task();
     await manager.acquire(mine, SHOP);
-    const other = createLeaseManager(options);
+    const other = restart();
     expect(await other.suspendTask(mine.id, 'suspended')).toMatchObject([{ state: 'ended' }]);
     expect(issuer.live.size).toBe(0);
   });
@@ -96,10 +95,10 @@ describe('a connector or an agent', () => {
   });
 
   it('V2 loses those of other processes too', async () => {
-    const { manager, issuer, task, options } = createWideWorld();
+    const { manager, issuer, task, restart } = createWideWorld();
     await manager.acquire(task(), SHOP);
     await manager.acquire(task({ agent: agentId('other') }), CRM);
-    const other = createLeaseManager(options);
+    const other = restart();
     expect(await other.revokeConnector(SHOP, 'connector_suspended')).toMatchObject([{ connector: SHOP }]);
     expect(await other.revokeAgent(agentId('other'), 'agent_suspended')).toMatchObject([{ connector: CRM }]);
     expect(issuer.live.size).toBe(0);

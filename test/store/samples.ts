@@ -56,6 +56,11 @@ export function sampleLease(change: Partial<Lease> = {}): Lease {
     endedAt: undefined,
     endReason: undefined,
     attempts: 0,
+    failingSince: undefined,
+    uses: 0,
+    claimedBy: '',
+    claimedUntil: 0,
+    fence: 1,
     lastError: undefined,
     ...change,
   };

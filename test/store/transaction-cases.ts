@@ -150,7 +150,7 @@ export function testTransactions(current: () => StoreFixture): void {
     const started = performance.now();
     const outcomes = await Promise.allSettled([
       store.tasks.insert(sampleTask()),
-      store.leases.update(ACME, leaseId('lse_one'), ['active'], { state: 'ended' }),
+      store.leases.update({ tenant: ACME, id: leaseId('lse_one'), fence: 1 }, ['active'], { state: 'ended' }),
       store.transaction(({ tasks }) => tasks.insert(sampleTask())),
     ]);
     expect(performance.now() - started).toBeLessThan(10_000);

@@ -59,6 +59,11 @@ export function newLease(issuer: Issuer, now = Date.now()): Lease {
     endedAt: undefined,
     endReason: undefined,
     attempts: 0,
+    failingSince: undefined,
+    uses: 0,
+    claimedBy: '',
+    claimedUntil: 0,
+    fence: 1,
     lastError: undefined,
   };
 }

@@ -396,6 +396,11 @@ export function heldLease(task: Task, connector: ConnectorId): ReturnType<typeof
     endedAt: undefined,
     endReason: undefined,
     attempts: 0,
+    failingSince: undefined,
+    uses: 0,
+    claimedBy: '',
+    claimedUntil: 0,
+    fence: 1,
     lastError: undefined,
   };
   const existing =

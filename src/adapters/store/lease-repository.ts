@@ -1,13 +1,11 @@
 import type { Insertable, Selectable, Updateable } from 'kysely';
 import { agentId, connectorId, leaseId, type ToolRef, taskId, tenantId } from '../../domain/ids.ts';
 import type { Lease, LeaseMode, LeaseState, RevocationClass } from '../../domain/lease.ts';
-import type { LeaseRepository } from '../../seams/store.ts';
+import type { LeaseChange, LeaseRepository } from '../../seams/store.ts';
 import { bytesOf, orNull, orUndefined } from './columns.ts';
 import type { LeaseTable, Queries } from './schema.ts';
 
-type LeaseChange = Parameters<LeaseRepository['update']>[3];
-
-/** Leases; every change is a single compare-and-set on the state, so that no two callers both make it. */
+/** Leases; every change is a single compare-and-set on state and fence, so that no two callers both make it. */
 export function makeLeaseRepository(queries: Queries): LeaseRepository {
   return {
     async insert(lease) {
@@ -34,13 +32,14 @@ export function makeLeaseRepository(queries: Queries): LeaseRepository {
       return (await query.orderBy('intended_at').orderBy('id').execute()).map(fromRow);
     },
 
-    async update(tenant, id, from, change) {
+    async update({ tenant, id, fence }, from, change) {
       if (from.length === 0) return false;
       const { numUpdatedRows } = await queries
         .updateTable('leases')
         .set((column) => ({ state: column.ref('state'), ...toColumns(change) }))
         .where('tenant', '=', tenant)
         .where('id', '=', id)
+        .where('fence', '=', fence)
         .where('state', 'in', from)
         .executeTakeFirst();
       return numUpdatedRows === 1n;
@@ -68,6 +67,9 @@ function toColumns(change: LeaseChange): Updateable<LeaseTable> {
     ...('endedAt' in change ? { ended_at: orNull(change.endedAt) } : {}),
     ...('endReason' in change ? { end_reason: orNull(change.endReason) } : {}),
     ...(change.attempts === undefined ? {} : { attempts: change.attempts }),
+    ...(change.uses === undefined ? {} : { uses: change.uses }),
+    ...(change.claimedUntil === undefined ? {} : { claimed_until: change.claimedUntil }),
+    ...('failingSince' in change ? { failing_since: orNull(change.failingSince) } : {}),
     ...('lastError' in change ? { last_error: orNull(change.lastError) } : {}),
     ...('handle' in change
       ? { handle_key_id: orNull(change.handle?.keyId), handle_envelope: orNull(change.handle?.envelope) }
@@ -100,10 +102,15 @@ function toRow(lease: Lease): Insertable<LeaseTable> {
     last_error: orNull(lease.lastError),
     handle_key_id: null,
     handle_envelope: null,
+    uses: lease.uses,
+    failing_since: orNull(lease.failingSince),
+    claimed_by: lease.claimedBy,
+    claimed_until: lease.claimedUntil,
+    fence: lease.fence,
   };
 }
 
-function fromRow(row: Selectable<LeaseTable>): Lease {
+export function fromRow(row: Selectable<LeaseTable>): Lease {
   return {
     id: leaseId(row.id),
     tenant: tenantId(row.tenant),
@@ -125,6 +132,11 @@ function fromRow(row: Selectable<LeaseTable>): Lease {
     endedAt: orUndefined(row.ended_at),
     endReason: orUndefined(row.end_reason),
     attempts: row.attempts,
+    failingSince: orUndefined(row.failing_since),
     lastError: orUndefined(row.last_error),
+    uses: row.uses,
+    claimedBy: row.claimed_by,
+    claimedUntil: row.claimed_until,
+    fence: row.fence,
   };
 }

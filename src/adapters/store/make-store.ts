@@ -5,6 +5,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { Repositories, Store } from '../../seams/store.ts';
 import { type Diagnosis, toFault } from './faults.ts';
 import { makeInventoryRepository } from './inventory-repository.ts';
+import { makeLeaseClaims } from './lease-claims.ts';
 import { makeLeaseRepository } from './lease-repository.ts';
 import { type Dialect, migrate } from './migrations.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
@@ -114,7 +115,7 @@ export async function makeStore(database: Database): Promise<Store> {
       const state = { isOpen: true };
       try {
         const repositories = guard(
-          makeRepositories(transaction, (steps) => steps(transaction)),
+          makeRepositories(transaction, (steps) => steps(transaction), database.dialect),
           dooming,
         );
         const result = await running.run(state, () => work(repositories));
@@ -134,7 +135,7 @@ export async function makeStore(database: Database): Promise<Store> {
 
   const served: Guard = (work) => outside(() => patiently(work));
   return {
-    ...guard(makeRepositories(queries, runTransaction), served),
+    ...guard(makeRepositories(queries, runTransaction, database.dialect), served),
     transaction: (work) => outside(() => transact(work)),
     close: async () => {
       refuseInside();
@@ -146,10 +147,11 @@ export async function makeStore(database: Database): Promise<Store> {
   };
 }
 
-function makeRepositories(queries: Queries, atomically: Atomically): Repositories {
+function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dialect): Repositories {
   return {
     tasks: makeTaskRepository(queries),
     leases: makeLeaseRepository(queries),
+    leaseClaims: makeLeaseClaims(queries, dialect),
     revocations: makeRevocationRepository(queries, atomically),
     secrets: makeSecretRepository(queries),
     taskKeys: makeTaskKeyRepository(queries),

@@ -10,7 +10,7 @@ export interface Dialect {
 type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
 
 /** In order; the position + 1 is the schema version. A published one is never changed: append. */
-const MIGRATIONS: readonly Migration[] = [createTables, createPins, addLeaseModes, createRevocations];
+const MIGRATIONS: readonly Migration[] = [createTables, createPins, addLeaseModes, createRevocations, addLeaseClaims];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
 const MIGRATION_LOCK = 0x52656d69;
@@ -255,4 +255,19 @@ async function createRevocations(db: Kysely<unknown>): Promise<void> {
     .alterTable('tasks')
     .addColumn('log_position', 'bigint', (column) => column.notNull().defaultTo(0))
     .execute();
+}
+
+/** Who answers for a lease, and until when. Only what has not ended is ever swept, and an index on that alone stays small. */
+async function addLeaseClaims(db: Kysely<unknown>): Promise<void> {
+  const count = (name: string) =>
+    db.schema.alterTable('leases').addColumn(name, 'bigint', (column) => column.notNull().defaultTo(0));
+  await count('uses').execute();
+  await count('claimed_until').execute();
+  await count('fence').execute();
+  await db.schema.alterTable('leases').addColumn('failing_since', 'bigint').execute();
+  await db.schema
+    .alterTable('leases')
+    .addColumn('claimed_by', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+  await sql`create index leases_due on leases (tenant, claimed_until) where state <> 'ended'`.execute(db);
 }

@@ -90,6 +90,11 @@ export interface LeaseTable {
   last_error: string | null;
   handle_key_id: string | null;
   handle_envelope: Buffer | null;
+  uses: number;
+  failing_since: number | null;
+  claimed_by: string;
+  claimed_until: number;
+  fence: number;
 }
 
 export interface SecretTable {

@@ -1,6 +1,6 @@
-import type { LeaseId } from '../domain/ids.ts';
+import type { ConnectorId, LeaseId, RandomBytes } from '../domain/ids.ts';
 import { Secret } from '../domain/secret.ts';
-import type { HandleSealer } from '../leases/lease-context.ts';
+import type { HandleSealer, IssuerBinding, RevokeContext } from '../leases/lease-context.ts';
 import type { Vault } from '../secrets/vault.ts';
 
 /** Name under which the vault seals the handle of a lease. */
@@ -27,3 +27,12 @@ export function createHandleSealer(vault: Vault): HandleSealer {
     },
   };
 }
+
+/** Finds an issuer for a downstream whichever connector it belongs to: a lease outlives the configuration that it was issued under. */
+export function issuerFinder(issuers: ReadonlyMap<ConnectorId, IssuerBinding>): NonNullable<RevokeContext['issuerAt']> {
+  return (kind, downstream) =>
+    [...issuers.values()].find(({ issuer }) => issuer.kind === kind && issuer.downstream === downstream)?.issuer;
+}
+
+/** Part of a claimant's name that no other process has. */
+export const newName = (random: RandomBytes): string => Buffer.from(random(8)).toString('hex');
