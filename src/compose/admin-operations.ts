@@ -7,6 +7,7 @@ import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import type { ConnectorTokens } from './connector-tokens.ts';
 import { type Administration, administrator } from './record-administration.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -18,9 +19,10 @@ export function adminOperations(parts: {
   leases: LeaseManager;
   catalogue: Catalogue;
   signingKeys: SigningKeys;
+  connectorTokens: ConnectorTokens;
   status: () => Readonly<Record<string, unknown>>;
 }): Readonly<Record<string, AdminOperation>> {
-  const { workspace, recorder, tasks, leases, catalogue, signingKeys, status } = parts;
+  const { workspace, recorder, tasks, leases, catalogue, signingKeys, connectorTokens, status } = parts;
   const { store, estate } = workspace;
   const administer = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
@@ -53,7 +55,8 @@ export function adminOperations(parts: {
     async 'rotate-keys'() {
       await administer({ action: 'signing_keys_rotate' });
       await signingKeys.rotate();
-      return { keys: signingKeys.publicJwks().keys.map((key) => key.kid) };
+      await connectorTokens.rotate();
+      return { keys: [...signingKeys.publicJwks().keys, ...connectorTokens.publicKeys()].map((key) => key.kid) };
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { JWK } from 'jose';
 import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
 import type { Prompts } from '../audit/prompts.ts';
 import type { Recorder } from '../audit/recorder.ts';
@@ -19,13 +20,15 @@ export async function buildAuthorization(parts: {
   issuer: string;
   /** The MCP endpoint: the only audience of task tokens. */
   resource: string;
+  /** Other keys of the gateway that its key set shows: never those of task tokens. */
+  connectorKeys: () => readonly JWK[];
   agents: readonly AgentClient[];
   tasks: TaskRegistry;
   recorder: Recorder;
   recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
   prompts: Prompts | undefined;
 }): Promise<{ authorizationServer: AuthorizationServer; signingKeys: SigningKeys }> {
-  const { workspace, issuer, resource, agents, tasks, recorder, recordRefusal, prompts } = parts;
+  const { workspace, issuer, resource, connectorKeys, agents, tasks, recorder, recordRefusal, prompts } = parts;
   const { config, store, vault, system } = workspace;
   const { clock, log } = system;
   const signingKeys = await loadOrCreateSigningKeys({
@@ -49,6 +52,7 @@ export async function buildAuthorization(parts: {
     agents,
     store: store.oauth,
     signingKeys,
+    otherKeys: connectorKeys,
     clock,
     log,
     async startTask(request) {

@@ -1,5 +1,6 @@
 import { LEASE_LIMITS } from '../leases/lease-context.ts';
 import { reapLeases as reap } from '../leases/reap.ts';
+import { createConnectorTokens } from './connector-tokens.ts';
 import { buildIssuers } from './issuers.ts';
 import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import type { Workspace } from './workspace.ts';
@@ -10,7 +11,7 @@ export async function reapLeases(
   isAll: boolean,
 ): Promise<{ revoked: number; lapsing: number; failed: number }> {
   const { estate, store, system, vault } = workspace;
-  const issuers = buildIssuers(workspace);
+  const issuers = buildIssuers(workspace, createConnectorTokens(workspace));
   try {
     const { ended, lapsing, outstanding } = await reap(
       {

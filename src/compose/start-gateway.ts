@@ -21,6 +21,7 @@ import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildWire } from './build-wire.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
+import { createConnectorTokens } from './connector-tokens.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
@@ -74,7 +75,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       })),
     );
     const engine = createCedarEngine({ ...policies, log });
-    const issuers = buildIssuers(workspace);
+    const connectorTokens = createConnectorTokens(workspace);
+    const issuers = buildIssuers(workspace, connectorTokens);
     closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
 
     const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock });
@@ -207,11 +209,13 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(() => http.close());
     const url = (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '');
     const resource = `${url}/mcp`;
+    await connectorTokens.open(url);
 
     const { authorizationServer, signingKeys } = await buildAuthorization({
       workspace,
       issuer: url,
       resource,
+      connectorKeys: () => connectorTokens.publicKeys(),
       agents,
       tasks,
       recorder,
@@ -276,6 +280,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         leases,
         catalogue,
         signingKeys,
+        connectorTokens,
         status: () => ({
           url,
           pid: process.pid,

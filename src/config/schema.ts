@@ -113,12 +113,60 @@ const staticCredential = z
   .strictObject({ secret: secretName, exception })
   .describe('A long-lived secret out of the vault: allowed only under an exception, and shown as one.');
 
+const scopeList = z.array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'not a scope (RFC 6749 section 3.3)'));
+const scopesByClass = z.partialRecord(z.enum(ACTION_CLASSES), scopeList);
+
+const oauthCredential = z
+  .strictObject({
+    server: z.url({ protocol: /^https?$/ }).describe('Issuer identifier of the authorization server.'),
+    clientId: z.string().min(1).describe('Remit, as that server knows it.'),
+    clientSecret: secretName
+      .optional()
+      .describe(
+        'Name of the vault secret with its secret; left out: private_key_jwt with a key of the gateway’s key set.',
+      ),
+    grant: z
+      .enum(['token_exchange', 'client_credentials'])
+      .default('token_exchange')
+      .describe('token_exchange: an assertion about agent, user and task is exchanged (RFC 8693).'),
+    audience: z.string().min(1).optional().describe('Whom the token is for, as the server names it (RFC 8693).'),
+    resource: z.url().optional().describe('Whom the token is for, as a URL (RFC 8707).'),
+    scopes: scopesByClass.describe('Scopes by action class. A class that is not named opens nothing.'),
+    resources: z
+      .record(z.string().min(1), scopeList)
+      .optional()
+      .describe('Scopes by resource, * at the end for all that start so. What is asked for has to be in both.'),
+    tokenSeconds: z
+      .int()
+      .min(0)
+      .max(3600)
+      .default(0)
+      .describe('Shortest life of its tokens, where they can be no shorter; 0: as short as the lease.'),
+    introspected: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
+      ),
+  })
+  .describe('A token of another authorization server per lease, narrowed to the task.');
+
+const jwtCredential = z
+  .strictObject({
+    audience: z.string().min(1).optional().describe('`aud`; left out: the URL of the connector.'),
+    scopes: scopesByClass.default({}).describe('`scope` by action class. A class that is not named stands for itself.'),
+  })
+  .describe('A JWT that the gateway signs for a server that can verify one.');
+
 /** Kinds of issuers; a connector's credential names one. */
-export const CREDENTIAL_KINDS = ['postgres', 'redis', 'static'] as const;
+export const CREDENTIAL_KINDS = ['postgres', 'redis', 'oauth', 'jwt', 'static'] as const;
+export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
 
 const credential = z.strictObject({
   postgres: postgresCredential.optional(),
   redis: redisCredential.optional(),
+  oauth: oauthCredential.optional(),
+  jwt: jwtCredential.optional(),
   static: staticCredential.optional(),
   mode: z
     .enum(LEASE_MODES)
@@ -136,7 +184,9 @@ const credential = z.strictObject({
       headers: z.record(headerName, template).default({}),
     })
     .prefault({})
-    .describe('Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, a bearer header for static.'),
+    .describe(
+      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, a bearer header for tokens.',
+    ),
 });
 
 const argumentType = z

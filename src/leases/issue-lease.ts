@@ -91,6 +91,7 @@ export async function issueLease(
     tenant: lease.tenant,
     task: lease.task,
     agent: lease.agent,
+    user: task.user,
     connector: lease.connector,
     tool: lease.tool,
     tag: lease.tag,

@@ -9,11 +9,13 @@ export interface InjectionTemplates {
 }
 
 /** Templates per issuer kind, for a connector that names none. */
-export const DEFAULT_TEMPLATES: Readonly<Record<'postgres' | 'redis' | 'static', InjectionTemplates>> = {
+export const DEFAULT_TEMPLATES = {
   postgres: { environment: { PGUSER: '{username}', PGPASSWORD: '{password}' }, headers: {} },
   redis: { environment: { REDIS_USERNAME: '{username}', REDIS_PASSWORD: '{password}' }, headers: {} },
+  oauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
-};
+} as const satisfies Readonly<Record<string, InjectionTemplates>>;
 
 const FIELD = /\{([A-Za-z_][A-Za-z0-9_]*)\}/;
 

@@ -1,5 +1,6 @@
 import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId, ToolRef } from '../domain/ids.ts';
 import type { Lease, RevocationClass } from '../domain/lease.ts';
+import type { User } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { ActionClass } from '../domain/tool.ts';
 
@@ -8,6 +9,8 @@ export interface IssueRequest {
   readonly tenant: TenantId;
   readonly task: TaskId;
   readonly agent: AgentId;
+  /** The human on whose behalf the agent acts, where there is one: for downstreams that are told who. */
+  readonly user: User | undefined;
   readonly connector: ConnectorId;
   /** What the credential is for, in the modes `task_tool` and `call`: narrow to it where the downstream can. */
   readonly tool: ToolRef | undefined;

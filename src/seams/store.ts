@@ -23,6 +23,8 @@ export interface Repositories {
   readonly secrets: SecretRepository;
   readonly taskKeys: TaskKeyRepository;
   readonly signingKeys: SigningKeyRepository;
+  /** Keys that sign what connectors and their authorization servers verify; never a task token. */
+  readonly connectorKeys: SigningKeyRepository;
   readonly oauth: OAuthRepository;
   readonly inventory: InventoryRepository;
 }
@@ -151,7 +153,7 @@ export interface TaskKeyRepository {
   erase(tenant: TenantId, task: TaskId): Promise<boolean>;
 }
 
-/** Token-signing keys: `current` signs, `retired` ones still verify until `retiresAt`. Private JWK sealed by the vault. */
+/** Signing keys of one purpose: `current` signs, `retired` ones still verify until `retiresAt`. Private JWK sealed by the vault. */
 export interface SigningKey {
   readonly kid: string;
   readonly state: 'current' | 'retired';

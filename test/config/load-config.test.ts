@@ -101,7 +101,7 @@ describe('a configuration that is wrong names line, column, path and what is wro
         '    tools:\n',
         '    credential: { postgres: { database: d, adminUser: a }, static: { secret: s, exception: { owner: o, reason: r, expires: "2030-01-01T00:00:00Z" } } }\n    tools:\n',
       ),
-      /connectors\.files\.credential: name exactly one of postgres, redis, static/,
+      /connectors\.files\.credential: name exactly one of postgres, redis, oauth, jwt, static/,
     ],
     [
       'a secret of Remit’s own as a credential',

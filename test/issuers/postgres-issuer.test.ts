@@ -114,6 +114,7 @@ describe('a leased PostgreSQL role', () => {
       tenant: tenantId('default'),
       task: taskId('tsk_000000000000000000000001'),
       agent: agentId("it's-an-agent"),
+      user: undefined,
       connector: connectorId('shop_db'),
       tool: undefined,
       tag: leaseTag(lease),

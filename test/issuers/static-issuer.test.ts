@@ -16,6 +16,7 @@ const request: IssueRequest = {
   tenant: tenantId('default'),
   task: taskId('tsk_000000000000000000000001'),
   agent: agentId('a'),
+  user: undefined,
   connector: connectorId('crm'),
   tool: undefined,
   tag: 'remit_000000000000000000000001',

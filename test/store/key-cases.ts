@@ -92,6 +92,18 @@ export function testKeys(current: () => StoreFixture): void {
     expect((await signingKeys.list()).map(({ kid }) => kid)).toEqual(['b', 'c']);
   });
 
+  test('keeps keys of another purpose apart', async () => {
+    const { signingKeys, connectorKeys } = current().store;
+    await signingKeys.rotate(sampleSigningKey('a'), NOW);
+    await connectorKeys.rotate(sampleSigningKey('b'), NOW);
+    expect(await signingKeys.list()).toEqual([sampleSigningKey('a')]);
+    expect(await connectorKeys.list()).toEqual([sampleSigningKey('b')]);
+    await connectorKeys.rotate(sampleSigningKey('c'), NOW + 1);
+    expect(await signingKeys.removeRetiredBefore(NOW + 100)).toBe(0);
+    expect(await connectorKeys.removeRetiredBefore(NOW + 100)).toBe(1);
+    expect(await signingKeys.list()).toEqual([sampleSigningKey('a')]);
+  });
+
   test('a rotation that fails leaves the current key current', async () => {
     const { signingKeys } = current().store;
     await signingKeys.rotate(sampleSigningKey('a'), NOW);

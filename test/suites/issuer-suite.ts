@@ -76,6 +76,7 @@ export function requestFor(lease: Lease, signal: AbortSignal): IssueRequest {
     tenant,
     task,
     agent,
+    user: undefined,
     connector,
     tool: undefined,
     tag,

@@ -155,7 +155,8 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     revocations: makeRevocationRepository(queries, atomically),
     secrets: makeSecretRepository(queries),
     taskKeys: makeTaskKeyRepository(queries),
-    signingKeys: makeSigningKeyRepository(queries, atomically),
+    signingKeys: makeSigningKeyRepository(queries, atomically, 'task_token'),
+    connectorKeys: makeSigningKeyRepository(queries, atomically, 'connector'),
     oauth: makeOAuthRepository(queries),
     inventory: makeInventoryRepository(queries, atomically),
   };

@@ -10,7 +10,14 @@ export interface Dialect {
 type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
 
 /** In order; the position + 1 is the schema version. A published one is never changed: append. */
-const MIGRATIONS: readonly Migration[] = [createTables, createPins, addLeaseModes, createRevocations, addLeaseClaims];
+const MIGRATIONS: readonly Migration[] = [
+  createTables,
+  createPins,
+  addLeaseModes,
+  createRevocations,
+  addLeaseClaims,
+  addSigningKeyPurpose,
+];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
 const MIGRATION_LOCK = 0x52656d69;
@@ -270,4 +277,16 @@ async function addLeaseClaims(db: Kysely<unknown>): Promise<void> {
     .addColumn('claimed_by', 'text', (column) => column.notNull().defaultTo(''))
     .execute();
   await sql`create index leases_due on leases (tenant, claimed_until) where state <> 'ended'`.execute(db);
+}
+
+/** Keys that sign for connectors are none that sign task tokens: each purpose has its own current one. */
+async function addSigningKeyPurpose(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('signing_keys')
+    .addColumn('purpose', 'text', (column) => column.notNull().defaultTo('task_token'))
+    .execute();
+  await db.schema.dropIndex('signing_keys_one_current').execute();
+  await sql`create unique index signing_keys_one_current_each on signing_keys (purpose, state) where state = 'current'`.execute(
+    db,
+  );
 }

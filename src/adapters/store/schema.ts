@@ -116,6 +116,7 @@ export interface TaskKeyTable {
 
 export interface SigningKeyTable {
   kid: string;
+  purpose: 'task_token' | 'connector';
   state: 'current' | 'retired';
   key_id: string;
   envelope: Buffer;

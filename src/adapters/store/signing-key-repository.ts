@@ -1,12 +1,22 @@
 import type { SigningKeyRepository } from '../../seams/store.ts';
 import { bytesOf, orNull, orUndefined } from './columns.ts';
-import type { Atomically, Queries } from './schema.ts';
+import type { Atomically, Queries, SigningKeyTable } from './schema.ts';
 
-/** Token-signing keys; an index of the table lets at most one be current. */
-export function makeSigningKeyRepository(queries: Queries, atomically: Atomically): SigningKeyRepository {
+/** Signing keys of one purpose; an index of the table lets at most one of each be current. */
+export function makeSigningKeyRepository(
+  queries: Queries,
+  atomically: Atomically,
+  purpose: SigningKeyTable['purpose'],
+): SigningKeyRepository {
   return {
     async list() {
-      const rows = await queries.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('kid').execute();
+      const rows = await queries
+        .selectFrom('signing_keys')
+        .selectAll()
+        .where('purpose', '=', purpose)
+        .orderBy('created_at')
+        .orderBy('kid')
+        .execute();
       return rows.map((row) => ({
         kid: row.kid,
         state: row.state,
@@ -22,12 +32,14 @@ export function makeSigningKeyRepository(queries: Queries, atomically: Atomicall
         await step
           .updateTable('signing_keys')
           .set({ state: 'retired', retires_at: othersRetireAt })
+          .where('purpose', '=', purpose)
           .where('state', '=', 'current')
           .execute();
         await step
           .insertInto('signing_keys')
           .values({
             kid: key.kid,
+            purpose,
             state: 'current',
             key_id: key.keyId,
             envelope: key.envelope,
@@ -41,6 +53,7 @@ export function makeSigningKeyRepository(queries: Queries, atomically: Atomicall
     async removeRetiredBefore(time) {
       const { numDeletedRows } = await queries
         .deleteFrom('signing_keys')
+        .where('purpose', '=', purpose)
         .where('state', '=', 'retired')
         .where('retires_at', '<', time)
         .executeTakeFirst();

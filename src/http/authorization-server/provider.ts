@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { JWK } from 'jose';
 import type { ClientMetadata, Configuration, Provider } from 'oidc-provider';
 import { messageOf } from '../../domain/errors.ts';
 import type { Clock, Log } from '../../seams/clock.ts';
@@ -25,6 +26,8 @@ export interface ProviderOptions extends GrantServices {
   readonly agents: readonly AgentClient[];
   readonly store: OAuthRepository;
   readonly signingKeys: SigningKeys;
+  /** Public keys of other uses, shown in the key set and never used here: a task token is not signed with one. */
+  readonly otherKeys?: () => readonly JWK[];
   readonly clock: Clock;
   readonly log: Log;
   readonly onRefused?: (refused: RefusedRequest) => void;
@@ -93,7 +96,7 @@ export function createProvider(library: { Provider: typeof Provider }, options: 
   provider.use(async (ctx, next) => {
     if (ctx.method === 'GET' || ctx.method === 'HEAD') {
       if (ctx.path === PATHS.jwks) {
-        ctx.body = options.signingKeys.publicJwks();
+        ctx.body = { keys: [...options.signingKeys.publicJwks().keys, ...(options.otherKeys?.() ?? [])] };
         ctx.type = 'application/jwk-set+json';
         return;
       }

@@ -1,0 +1,166 @@
+import { genericGrantRequest, ResponseBodyError, type TokenEndpointResponse, tokenRevocation } from 'openid-client';
+import { RemitError } from '../../domain/errors.ts';
+import { Secret } from '../../domain/secret.ts';
+import type { Clock } from '../../seams/clock.ts';
+import type { IssuedCredential, IssueRequest, Issuer } from '../../seams/issuer.ts';
+import { assertionClaims, type SignAssertion } from './agent-assertion.ts';
+import { describeFault, issueFault, orAbort } from './issuer-faults.ts';
+import { createOauthClient, type OauthServer } from './oauth-client.ts';
+import { type OauthScopeMap, oauthScopes } from './oauth-scope.ts';
+import { boundOf } from './oauth-token.ts';
+
+export interface OauthIssuerOptions extends OauthServer {
+  /**
+   * `token_exchange`: an assertion about the agent, its user and its task is exchanged (RFC 8693). `client_credentials`: the token is the
+   * client's own, narrowed, for servers that exchange nothing; the agent is not named in it.
+   */
+  readonly grant: 'token_exchange' | 'client_credentials';
+  readonly scopes: OauthScopeMap;
+  /** RFC 8693 `audience`, RFC 8707 `resource`: whom the token is for. */
+  readonly audience: string | undefined;
+  readonly resource: string | undefined;
+  /** Shortest life of the server's tokens, where it can be no shorter: seconds. */
+  readonly tokenSeconds: number;
+  /** Whether the connector asks the server about a token at each use, as it must of an opaque one: otherwise revoking does not reach it. */
+  readonly isIntrospected: boolean;
+  readonly sign: SignAssertion;
+  readonly clock: Clock;
+  /** Longest one revoke may take, milliseconds. */
+  readonly revokeWithinMs?: number;
+}
+
+const GRANTS = {
+  token_exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  client_credentials: 'client_credentials',
+} as const;
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const REVOKE_WITHIN_MS = 10_000;
+
+/**
+ * A token of a foreign authorization server, for one lease: scope, audience and life as the task needs them, and no more. The token itself is
+ * the handle that revoking takes (RFC 7009).
+ */
+export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
+  const { server, grant, audience, resource, clock, sign, revokeWithinMs = REVOKE_WITHIN_MS } = options;
+  const client = createOauthClient(options);
+
+  async function issue(request: IssueRequest): Promise<IssuedCredential> {
+    const { signal } = request;
+    signal.throwIfAborted();
+    const scopes = oauthScopes(options.scopes, request.resources, request.actionClasses);
+    const configuration = await client.configure(signal);
+    const parameters = await parametersOf(request, scopes);
+    const sentAt = clock();
+    const answer = await genericGrantRequest(configuration, GRANTS[grant], parameters);
+    try {
+      signal.throwIfAborted();
+      const nativeExpiresAt = boundOf(answer, { scopes, expiresAt: request.expiresAt, sentAt, receivedAt: clock() });
+      return {
+        fields: { token: new Secret(answer.access_token) },
+        scope: `${scopes.join(' ') || 'no scope'} at ${audience ?? resource ?? server}`,
+        nativeExpiresAt,
+        handle: new Secret(answer.access_token),
+      };
+    } catch (error) {
+      await giveBack(answer);
+      throw error;
+    }
+  }
+
+  async function parametersOf(request: IssueRequest, scopes: readonly string[]): Promise<Record<string, string>> {
+    const common = {
+      ...(audience !== undefined && { audience }),
+      ...(resource !== undefined && { resource }),
+      ...(scopes.length > 0 && { scope: scopes.join(' ') }),
+    };
+    if (grant === 'client_credentials') return common;
+    // RFC 8693 section 2.1. The assertion is for the server alone (`aud`), and ends with the lease: so should what it is exchanged for.
+    const subject = await sign(assertionClaims(request, server, scopes, clock), 'JWT');
+    return {
+      ...common,
+      subject_token: subject,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      requested_token_type: ACCESS_TOKEN,
+    };
+  }
+
+  /** What is refused must not live on. Best effort: nobody has it but this process, and it ends by itself. */
+  async function giveBack(answer: TokenEndpointResponse): Promise<void> {
+    if (client.metadata()?.revocation_endpoint === undefined) return;
+    // Not within the request's signal: it may be what has ended.
+    const configuration = await client.configure(AbortSignal.timeout(revokeWithinMs));
+    for (const token of [answer.refresh_token, answer.access_token]) {
+      if (token !== undefined) await tokenRevocation(configuration, token).catch(() => {});
+    }
+  }
+
+  async function revoke(handle: Secret, signal: AbortSignal): Promise<void> {
+    const configuration = await client.configure(signal);
+    if (configuration.serverMetadata().revocation_endpoint === undefined) return;
+    try {
+      // RFC 7009 section 2.2: a token that is not known, or not valid any more, is answered like one that was revoked.
+      await tokenRevocation(configuration, handle.reveal(), { token_type_hint: 'access_token' });
+    } catch (error) {
+      // Section 2.2.1: it revokes no tokens of this kind. The class claims nothing else where they are not introspected.
+      const isUnsupported = error instanceof ResponseBodyError && error.error === 'unsupported_token_type';
+      if (!isUnsupported || options.isIntrospected) throw error;
+    }
+  }
+
+  return {
+    kind: 'oauth',
+    downstream: server,
+    minTtlSeconds: Math.max(1, options.tokenSeconds),
+    /** Only what was read of the server counts: until then nothing is claimed. A stream that its holder has open is not cut. */
+    get revocation() {
+      const canRevoke = client.metadata()?.revocation_endpoint !== undefined;
+      return canRevoke && options.isIntrospected ? 'next_use' : 'expiry_only';
+    },
+    needsHandle: true,
+    async issue(request) {
+      try {
+        return await issue(request);
+      } catch (error) {
+        throw withoutCause(
+          issueFault(summary(error), request.signal, {
+            where: server,
+            what: 'no token was given',
+            hint: 'See what the authorization server has against it: the client, its grant types, the audience, the scopes.',
+          }),
+        );
+      }
+    },
+    async revoke(_lease, handle) {
+      if (handle === undefined) return;
+      const signal = AbortSignal.timeout(revokeWithinMs);
+      try {
+        await orAbort(revoke(handle, signal), signal, () => {});
+      } catch (error) {
+        const fault = signal.aborted ? `not done within ${revokeWithinMs} ms` : describeFault(summary(error));
+        throw new RemitError('ERR_CREDENTIAL_REVOKE', `the token may still be good: ${fault}`, {
+          where: server,
+          hint: 'It is tried again. See that the server answers, and that it revokes tokens of this client.',
+        });
+      }
+    },
+    close: async () => {},
+  };
+}
+
+/** The library's errors carry whole responses, tokens included: of them only what the server said for people is kept. */
+function summary(error: unknown): unknown {
+  if (error instanceof RemitError) return error;
+  if (error instanceof ResponseBodyError) {
+    const text = error.error_description === undefined ? '' : ` (${error.error_description})`;
+    return new Error(`${error.status} ${error.error}${text}`);
+  }
+  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
+  return new Error(error instanceof Error ? `${error.message}${cause}` : 'unknown error');
+}
+
+function withoutCause({ code, message, where, hint }: RemitError): RemitError {
+  return new RemitError(code, message, {
+    ...(where !== undefined && { where }),
+    ...(hint !== undefined && { hint }),
+  });
+}

@@ -1,0 +1,77 @@
+import { createJwtIssuer } from '../adapters/issuers/jwt-issuer.ts';
+import { createOauthIssuer } from '../adapters/issuers/oauth-issuer.ts';
+import { createPostgresIssuer } from '../adapters/issuers/postgres-issuer.ts';
+import { createRedisIssuer } from '../adapters/issuers/redis-issuer.ts';
+import { createStaticIssuer } from '../adapters/issuers/static-issuer.ts';
+import type { ConnectorConfig, CredentialKind } from '../config/schema.ts';
+import { RemitError } from '../domain/errors.ts';
+import type { Secret } from '../domain/secret.ts';
+import type { Issuer } from '../seams/issuer.ts';
+import type { ConnectorTokens } from './connector-tokens.ts';
+import type { EstateConnector } from './estate.ts';
+import type { Workspace } from './workspace.ts';
+
+type Credential = NonNullable<ConnectorConfig['credential']>;
+
+/** The issuer that a connector's credential names. */
+export function makeIssuer(
+  { vault, system }: Workspace,
+  tokens: ConnectorTokens,
+  connector: EstateConnector,
+  credential: Credential,
+): { kind: CredentialKind; issuer: Issuer; lapsesAt?: number } {
+  const { clock, random } = system;
+  const secretOf = (name: string) => (): Promise<Secret> => vault.get(name);
+  const optionalSecret = (name: string | undefined) => async (): Promise<Secret | undefined> =>
+    name === undefined ? undefined : vault.get(name);
+
+  if (credential.postgres) {
+    const { adminPassword, ...address } = credential.postgres;
+    const options = { ...address, adminPassword: optionalSecret(adminPassword), clock, random };
+    return { kind: 'postgres', issuer: createPostgresIssuer(options) };
+  }
+  if (credential.redis) {
+    const { adminPassword, saveUsers, ...address } = credential.redis;
+    const options = { ...address, adminPassword: optionalSecret(adminPassword), savesUsers: saveUsers, clock, random };
+    return { kind: 'redis', issuer: createRedisIssuer(options) };
+  }
+  if (credential.oauth) {
+    const { clientSecret, scopes, resources, introspected, audience, resource, ...rest } = credential.oauth;
+    const issuer = createOauthIssuer({
+      ...rest,
+      audience,
+      resource,
+      scopes: { classes: scopes, resources },
+      isIntrospected: introspected,
+      clientSecret: clientSecret === undefined ? undefined : secretOf(clientSecret),
+      clientKey: () => tokens.clientKey(),
+      sign: (claims, type) => tokens.sign(claims, type),
+      fetch: (address, init) => fetch(address, init),
+      clock,
+    });
+    return { kind: 'oauth', issuer };
+  }
+  if (credential.jwt) {
+    const { scopes, audience = urlOf(connector) } = credential.jwt;
+    const sign: ConnectorTokens['sign'] = (claims, type) => tokens.sign(claims, type);
+    return { kind: 'jwt', issuer: createJwtIssuer({ audience, scopes, sign, clock }) };
+  }
+  if (credential.static) {
+    const { secret, exception } = credential.static;
+    const issuer = createStaticIssuer({ downstream: `secret ${secret}`, secret: secretOf(secret), exception, clock });
+    return { kind: 'static', issuer, lapsesAt: Date.parse(exception.expires) };
+  }
+  throw new RemitError('ERR_CONFIG_INVALID', `connector ${connector.id} names no kind of credential`, {
+    where: `connectors.${connector.id}.credential`,
+  });
+}
+
+/** What a server that is reached over HTTP is known by (MCP authorization: the audience is the server's own URL). */
+function urlOf({ id, config: { transport } }: EstateConnector): string {
+  if ('http' in transport) return transport.http.url;
+  if ('sse' in transport) return transport.sse.url;
+  throw new RemitError('ERR_CONFIG_INVALID', `connector ${id}: whom is the token for?`, {
+    where: `connectors.${id}.credential.jwt.audience`,
+    hint: 'Name it: a stdio server has no URL.',
+  });
+}

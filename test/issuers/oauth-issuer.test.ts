@@ -1,0 +1,3 @@
+import { oauthIssuerTests } from './oauth-issuer-tests.ts';
+
+oauthIssuerTests();
