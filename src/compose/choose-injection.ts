@@ -1,4 +1,5 @@
-import type { ConnectorConfig, CredentialKind } from '../config/schema.ts';
+import type { CredentialKind } from '../config/credential-schema.ts';
+import type { ConnectorConfig } from '../config/schema.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { ConnectorId } from '../domain/ids.ts';
 import type { CredentialCarrier } from '../leases/lease-modes.ts';

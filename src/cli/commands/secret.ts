@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { ensureVaultKey, keyPlaceText } from '../../compose/vault-key.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { SECRET_NAME } from '../../config/schema.ts';
+import { SECRET_NAME } from '../../config/schema-parts.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { table } from '../output.ts';
