@@ -79,7 +79,8 @@ describe('what others hold', () => {
     await (await startUp(config)).stop();
     const log = join(folder, '.remit', 'journal', '00000000.log');
     const bytes = await readFile(log);
-    bytes[60] = (bytes[60] as number) ^ 1;
+    // In the payload of the first record, behind the segment's header.
+    bytes[4200] = (bytes[4200] as number) ^ 1;
     await writeFile(log, bytes);
     expect(await up(config)).toMatchObject({ code: 'ERR_JOURNAL_DAMAGED', hint: expect.any(String) });
     expect(await runToFail(['audit', 'verify', '--config', config])).toMatchObject({

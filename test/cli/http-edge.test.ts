@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { stat, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { importJWK, type JWTPayload, SignJWT } from 'jose';
@@ -358,13 +358,17 @@ describe('a full disk', () => {
       });
       expect((await send(read, { bearer: own.token })).text).toContain('Hello from the workspace.');
       await writeFile(hello, 'Second text, not to be seen.\n');
-      const { size } = await until(async () => {
-        const first = await stat(join(folder.folder, '.remit', 'journal', '00000000.log'));
+      /** Where the last block that has been written to begins. */
+      const written = async (): Promise<number> => {
+        const log = await readFile(join(folder.folder, '.remit', 'journal', '00000000.log'));
+        return Math.floor(log.findLastIndex((byte) => byte !== 0) / 4096) * 4096;
+      };
+      const size = await until(async () => {
+        const first = await written();
         await new Promise((next) => setTimeout(next, 300));
-        const second = await stat(join(folder.folder, '.remit', 'journal', '00000000.log'));
-        return first.size === second.size && second;
+        return first === (await written()) && first;
       }, 'the journal is at rest');
-      // From now on no file of that process grows beyond what its journal has.
+      // From now on that process writes no byte of a file behind what its journal has.
       execFileSync('prlimit', ['--pid', String(full.pid), `--fsize=${size}:${size}`]);
       const answer = await send(read, { bearer: own.token });
       expect(answer.status).toBe(503);

@@ -28,11 +28,11 @@ describe('A3 a disk that fails', () => {
       arm: () => {
         calls = 0;
       },
-      write: (fd, bytes, offset, length, done) => {
+      write: (fd, bytes, offset, length, position, done) => {
         const said = calls < 0 ? undefined : answer(calls++, length);
         if (said === 'hang') return;
         if (said instanceof Error) return done(said, 0);
-        write(fd, bytes, offset, said ?? length, null, done);
+        write(fd, bytes, offset, said ?? length, position, done);
       },
     };
   }
@@ -61,8 +61,8 @@ describe('A3 a disk that fails', () => {
     disk.arm();
     expect(await journal.append(suitePayload(0))).toBe(0);
     const waiting = [1, 2].map((number) => journal.append(suitePayload(number)));
-    // Two turns of the event loop: the write of the two is under way then.
-    for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
+    // The write of the two is under way then.
+    await Promise.resolve();
     waiting.push(journal.append(suitePayload(3)), journal.append(suitePayload(4)));
     const signing = journal.checkpoint();
     for (const each of [...waiting, signing]) await expect(each).rejects.toMatchObject({ code: expected });
@@ -93,8 +93,7 @@ describe('A3 a disk that fails', () => {
       write: disk.write,
       stallMs: 1000,
       schedule: (ms, task) => {
-        expect(ms).toBe(1000);
-        due.push(task);
+        if (ms === 1000) due.push(task);
         return () => {};
       },
     });
@@ -114,12 +113,15 @@ describe('A3 a disk that fails', () => {
   it('never calls a slow disk hung while writes come back', async () => {
     const due: (() => void)[] = [];
     const journal = await openTestJournal(folder, {
-      schedule: (_, task) => {
-        due.push(task);
+      stallMs: 1000,
+      schedule: (ms, task) => {
+        if (ms === 1000) due.push(task);
         return () => {};
       },
     });
-    for (let number = 0; number < 50; number += 1) {
+    due.length = 0;
+    await journal.append(suitePayload(0));
+    for (let number = 1; number < 50; number += 1) {
       const appended = journal.append(suitePayload(number));
       await new Promise(setImmediate);
       for (const task of due.splice(0)) task();
@@ -127,6 +129,23 @@ describe('A3 a disk that fails', () => {
     }
     await journal.close();
     expect((await readAll(folder)).length).toBe(50);
+  });
+
+  it('A3 notices within a bound that a log was deleted: at the first write after it, not at each', async () => {
+    const due: (() => void)[] = [];
+    const journal = await openTestJournal(folder, {
+      checkMs: 77,
+      schedule: (ms, task) => {
+        if (ms === 77) due.push(task);
+        return () => {};
+      },
+    });
+    await journal.append(suitePayload(0));
+    await rm(logPath);
+    expect(await journal.append(suitePayload(1))).toBe(1);
+    for (const task of due.splice(0)) task();
+    await expect(journal.append(suitePayload(2))).rejects.toMatchObject({ code: 'ERR_JOURNAL_FAILED' });
+    await journal.close();
   });
 
   const swaps: [string, () => Promise<unknown>][] = [
@@ -143,7 +162,7 @@ describe('A3 a disk that fails', () => {
     ['written to by somebody else', () => writeFile(logPath, 'more', { flag: 'a' })],
   ];
   it.each(swaps)('a log that is %s refuses the next append', async (_, swap) => {
-    const journal = await openTestJournal(folder);
+    const journal = await openTestJournal(folder, { checkMs: 0 });
     await journal.append(suitePayload(0));
     await swap();
     await expect(journal.append(suitePayload(1))).rejects.toMatchObject({ code: 'ERR_JOURNAL_FAILED' });
@@ -177,7 +196,7 @@ describe('A3 a disk that fails', () => {
     const code = await new Promise((resolve) => child.once('close', resolve));
     expect(complaint).toMatch(/^ERR_JOURNAL_FULL: /);
     expect(code).toBe(1);
-    expect((await stat(logPath)).size).toBe(1024 * 1024);
+    expect((await stat(logPath)).size).toBeLessThanOrEqual(1024 * 1024);
     const acknowledged = output.trim().split('\n').map(Number);
     const journal = await openTestJournal(folder);
     const stored = await readAll(folder);

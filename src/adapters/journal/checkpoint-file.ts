@@ -19,6 +19,9 @@ export interface CheckpointDamage {
   readonly what: string;
 }
 
+/** A quick reading checks the signatures in so many of the last characters: about a thousand notes. */
+const QUICK_LENGTH = 256 * 1024;
+
 /** Base64 of a 32-byte root. */
 const ROOT_LENGTH = 44;
 
@@ -29,19 +32,20 @@ export function signCheckpoint(head: TreeHead, verifier: Verifier, signer: Journ
 }
 
 /**
- * Reads every note and checks every signature. An incomplete last note is what a crash in the middle of its write
+ * Reads every note and checks every signature, or only the last ones'. An incomplete last note is what a crash in the middle of its write
  * leaves; the tree head it would have held was never relied upon, so it counts as absent.
  * @returns the checkpoints and the length up to the end of the last whole one
  */
 export function readCheckpoints(
   text: string,
   verifier: Verifier,
+  isQuick = false,
 ): { checkpoints: Checkpoint[]; length: number } | { damage: CheckpointDamage } {
   const checkpoints: Checkpoint[] = [];
   let offset = 0;
   let previous = -1;
   while (offset < text.length) {
-    const note = readNote(text, offset, verifier);
+    const note = readNote(text, offset, verifier, isQuick && text.length - offset > QUICK_LENGTH);
     if (note === undefined) {
       if (isIncompleteNote(text.slice(offset), verifier.name)) break;
       return { damage: { offset, what: `note ${checkpoints.length} is not a checkpoint signed by ${verifier.name}` } };
@@ -56,7 +60,12 @@ export function readCheckpoints(
   return { checkpoints, length: offset };
 }
 
-function readNote(text: string, offset: number, verifier: Verifier): (TreeHead & { length: number }) | undefined {
+function readNote(
+  text: string,
+  offset: number,
+  verifier: Verifier,
+  isTrusted: boolean,
+): (TreeHead & { length: number }) | undefined {
   const sizeAt = offset + verifier.name.length + 1;
   const sizeEnd = text.indexOf('\n', sizeAt);
   const sizeText = text.slice(sizeAt, sizeEnd);
@@ -67,7 +76,7 @@ function readNote(text: string, offset: number, verifier: Verifier): (TreeHead &
   const root = text.slice(sizeEnd + 1, bodyEnd - 1);
   const body = text.slice(offset, bodyEnd);
   if (body !== `${verifier.name}\n${sizeText}\n${root}\n` || text[bodyEnd] !== '\n') return undefined;
-  if (!isSignedBy(verifier, body, text.slice(bodyEnd + 1, end))) return undefined;
+  if (!isTrusted && !isSignedBy(verifier, body, text.slice(bodyEnd + 1, end))) return undefined;
   return { size: Number(sizeText), root: Buffer.from(root, 'base64').toString('latin1'), length: end - offset };
 }
 

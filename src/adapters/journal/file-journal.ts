@@ -5,28 +5,33 @@ import type { AppendFile } from './append-file.ts';
 import { Batch } from './batch.ts';
 import { signCheckpoint, type TreeHead } from './checkpoint-file.ts';
 import type { JournalSigner } from './ed25519-signer.ts';
-import { MAX_PAYLOAD } from './frame.ts';
+import { BLOCK, MAX_PAYLOAD } from './frame.ts';
 import { readPayloads } from './journal-reader.ts';
-import type { MerkleTree } from './merkle-tree.ts';
-import { OFFSET_STEP } from './scan-journal.ts';
+import { MerkleTree } from './merkle-tree.ts';
+import type { SegmentChain } from './segment-chain.ts';
 import type { Verifier } from './signed-note.ts';
 
 /** What `openFileJournal` has found and opened. */
 export interface JournalParts {
-  readonly log: AppendFile;
+  readonly folder: string;
+  readonly chain: SegmentChain;
   readonly checkpoints: AppendFile;
   readonly tree: MerkleTree;
   /** Size of the newest stored tree head. */
   readonly signedSize: number;
-  readonly offsets: number[];
   readonly verifier: Verifier;
   readonly signer: JournalSigner;
   readonly checkpointEvery: number;
+  readonly checkpointMs: number;
   readonly schedule: Schedule;
   readonly unlock: () => void;
+  /** Told the text of each new checkpoint, once it is stored. */
+  readonly onCheckpoint?: ((note: string, size: number) => void) | undefined;
 }
 
 interface WantedHead extends TreeHead {
+  /** To be signed itself, not only a newer one. */
+  readonly isKept?: boolean;
   readonly resolve: () => void;
   readonly reject: (fault: RemitError) => void;
 }
@@ -44,7 +49,7 @@ const LATER_MS = 10;
 const ignore = (): void => {};
 
 /**
- * Appends to one segment file. One batch is being written at a time while the next one fills; there is no timer on the
+ * Appends to a chain of segment files. One batch is being written at a time while the next one fills; there is no timer on the
  * path of what somebody waits for. The first fault is the last: everyone who waits and everyone who comes later is told it. A rejected append may
  * still be found in the log after a restart, an acknowledged one always is.
  */
@@ -60,9 +65,12 @@ export class FileJournal implements Journal {
   /** Turns of the event loop that the next batch has been filling for, and who waited for it at the last one. */
   #turns = 0;
   #gathered = 0;
+  /** How many waited for the last batch: after one, the next is not gathered for either. */
+  #lastWaiting = 0;
   /** Batches that were filled so far. */
   #filled = 0;
   #cancelLater: (() => void) | undefined;
+  #cancelSigning: (() => void) | undefined;
   #durableSize: number;
   #fault: RemitError | undefined;
   /** Size of the newest head that is stored, and of the newest that was asked for. */
@@ -79,6 +87,7 @@ export class FileJournal implements Journal {
     this.#durableSize = parts.tree.size;
     this.#signedSize = parts.signedSize;
     this.#wantedSize = parts.signedSize;
+    this.#filling.begin(parts.tree.size, parts.chain.length % BLOCK, parts.tree.peaks());
   }
 
   get size(): number {
@@ -89,7 +98,7 @@ export class FileJournal implements Journal {
     return new Promise((resolve, reject) => {
       const refusal = this.#refusal(payload);
       if (refusal !== undefined) return reject(refusal);
-      this.#add(payload);
+      this.#tree.append(this.#filling.add(payload));
       this.#filling.wait({ resolve, reject });
       this.#flush();
     });
@@ -101,23 +110,15 @@ export class FileJournal implements Journal {
       onFault(refusal);
       return;
     }
-    this.#add(payload);
+    this.#tree.append(this.#filling.add(payload));
     this.#filling.onFault(onFault);
     // One coarse timer for all: what has just missed one waits for the next.
     if (this.#cancelLater === undefined) this.#flushLater();
   }
 
-  #add(payload: Buffer | string): void {
-    const batch = this.#filling;
-    if (this.#tree.size % OFFSET_STEP === 0) {
-      this.#parts.offsets.push(this.#parts.log.length + this.#inFlight.length + batch.length);
-    }
-    this.#tree.append(batch.add(payload));
-  }
-
   #refusal(payload: Buffer | string): RemitError | undefined {
     if (this.#fault !== undefined) return this.#fault;
-    const where = this.#parts.log.path;
+    const where = this.#parts.chain.path;
     if (this.#closing !== undefined) return new RemitError('ERR_JOURNAL_FAILED', 'the journal is closed', { where });
     if (payload.length <= MAX_PAYLOAD / 3) return undefined;
     const length = Buffer.byteLength(payload);
@@ -131,7 +132,9 @@ export class FileJournal implements Journal {
     this.#isWanted = true;
     if (this.#isWriting) return;
     this.#isWriting = true;
-    this.#gather();
+    // One caller after the other: nothing to wait for, and a turn of the event loop would be time lost.
+    if (this.#lastWaiting <= 1) queueMicrotask(this.#writeNext);
+    else this.#gather();
   }
 
   /** Lets a batch fill while calls keep coming: with one call there is nothing to wait for, with many all share one write. */
@@ -164,7 +167,7 @@ export class FileJournal implements Journal {
     });
   }
 
-  #writeNext(): void {
+  readonly #writeNext = (): void => {
     this.#isWriting = this.#fault === undefined && this.#isWanted && this.#filling.count > 0;
     if (!this.#isWriting) {
       this.#settleIfIdle();
@@ -175,25 +178,45 @@ export class FileJournal implements Journal {
     this.#filling = this.#inFlight;
     this.#inFlight = batch;
     this.#filled += 1;
+    this.#lastWaiting = batch.waiting;
+    const { chain } = this.#parts;
+    if (!chain.hasRoom(batch.length)) {
+      batch.moveTo(0);
+      // The next start takes the tree from this segment's header: a signature says that it is the right one.
+      const root = new MerkleTree(batch.first, batch.peaks).root();
+      this.#wantedHeads.unshift({ size: batch.first, root, isKept: true, resolve: ignore, reject: ignore });
+    }
+    this.#filling.begin(this.#tree.size, batch.end % BLOCK, this.#tree.peaks());
     if (this.#tree.size - this.#wantedSize >= this.#parts.checkpointEvery) this.#wantHead(ignore, ignore);
-    this.#parts.log.append(batch.bytes, batch.length, this.#onWritten);
-  }
+    chain.append(batch, this.#onWritten);
+  };
 
   readonly #onWritten = (fault: RemitError | undefined): void => {
     if (fault !== undefined) this.#fail(fault);
     if (this.#fault === undefined) {
-      const first = this.#durableSize;
       this.#durableSize += this.#inFlight.count;
-      this.#inFlight.settle(first);
+      this.#inFlight.settle();
       if (this.#wantedHeads.length > 0) this.#signHeads();
+      if (this.#cancelSigning === undefined && this.#wantedSize < this.#durableSize) this.#signLater();
     }
-    if (this.#isWanted && this.#fault === undefined) this.#gather();
+    if (this.#isWanted && this.#fault === undefined && this.#lastWaiting > 1) this.#gather();
     else this.#writeNext();
   };
+
+  /** Nothing stays without a signature for long, however little is written. */
+  #signLater(): void {
+    const { schedule, checkpointMs } = this.#parts;
+    this.#cancelSigning = schedule(checkpointMs, () => {
+      this.#cancelSigning = undefined;
+      if (this.#fault !== undefined || this.#closing !== undefined || this.#wantedSize >= this.#durableSize) return;
+      this.#signTree().catch(ignore);
+    });
+  }
 
   #fail(fault: RemitError): void {
     this.#fault ??= fault;
     this.#cancelLater?.();
+    this.#cancelSigning?.();
     for (const batch of [this.#inFlight, this.#filling]) batch.reject(this.#fault);
     for (const head of this.#wantedHeads.splice(0)) head.reject(this.#fault);
   }
@@ -219,10 +242,13 @@ export class FileJournal implements Journal {
 
   /** Signs the newest durable head: one at a time, beside the writing of batches, which does not wait for it. */
   #signHeads(): void {
-    const ready = this.#wantedHeads.filter((head) => head.size <= this.#durableSize);
-    const newest = ready.at(-1);
-    if (newest === undefined || this.#isSigning) return;
-    this.#wantedHeads.splice(0, ready.length);
+    if (this.#isSigning) return;
+    const kept = this.#wantedHeads.find((head) => head.isKept === true);
+    const limit = kept?.size ?? this.#durableSize;
+    const ready = this.#wantedHeads.filter((head) => head.size <= limit);
+    const newest = kept ?? ready.at(-1);
+    if (newest === undefined) return;
+    this.#wantedHeads = this.#wantedHeads.filter((head) => head.size > limit);
     this.#isSigning = true;
     const settle = (fault: RemitError | undefined): void => {
       this.#isSigning = false;
@@ -238,19 +264,18 @@ export class FileJournal implements Journal {
       settle(undefined);
       return;
     }
-    const note = Buffer.from(signCheckpoint(newest, this.#parts.verifier, this.#parts.signer), 'latin1');
-    this.#parts.checkpoints.append(note, note.length, (fault) => {
-      if (fault === undefined) this.#signedSize = newest.size;
+    const note = signCheckpoint(newest, this.#parts.verifier, this.#parts.signer);
+    this.#parts.checkpoints.append(Buffer.from(note, 'latin1'), (fault) => {
+      if (fault === undefined) {
+        this.#signedSize = newest.size;
+        this.#parts.onCheckpoint?.(note, newest.size);
+      }
       settle(fault);
     });
   }
 
   read(from: number): AsyncIterable<{ position: number; payload: Buffer }> {
-    const { log, offsets } = this.#parts;
-    const step = Math.floor(Math.max(0, from) / OFFSET_STEP);
-    const offset = offsets[step];
-    if (from >= this.#durableSize || offset === undefined) return readPayloads(log.path, undefined, from, 0);
-    return readPayloads(log.path, { offset, position: step * OFFSET_STEP }, from, log.length);
+    return readPayloads(this.#parts.folder, from, { until: this.#durableSize });
   }
 
   close(): Promise<void> {
@@ -259,7 +284,7 @@ export class FileJournal implements Journal {
   }
 
   async #close(): Promise<void> {
-    const { log, checkpoints, unlock } = this.#parts;
+    const { chain, checkpoints, unlock } = this.#parts;
     try {
       if (this.#fault === undefined) await this.#signTree();
     } finally {
@@ -268,9 +293,10 @@ export class FileJournal implements Journal {
         this.#settleIfIdle();
       });
       this.#cancelLater?.();
-      await Promise.all([log.close(), checkpoints.close()]);
+      this.#cancelSigning?.();
+      await Promise.all([chain.close(), checkpoints.close()]);
       // A write that hangs may still reach its file: then the lock goes only with the process.
-      if (!log.isStalled && !checkpoints.isStalled) unlock();
+      if (!chain.isStalled && !checkpoints.isStalled) unlock();
     }
   }
 

@@ -1,99 +1,134 @@
 import type { FileHandle } from 'node:fs/promises';
 import { messageOf, RemitError } from '../../domain/errors.ts';
-import { FRAME_HEADER_LENGTH, isPayloadIntact, MAX_PAYLOAD, readFrameHeader, SEGMENT_HEADER } from './frame.ts';
+import {
+  BLOCK,
+  decodeSegmentHeader,
+  FRAME_HEADER_LENGTH,
+  isLeafIntact,
+  MAX_PAYLOAD,
+  readFrameHeader,
+  type SegmentHeader,
+} from './frame.ts';
+import { findIncomplete } from './incomplete-write.ts';
 
 const CHUNK = 256 * 1024;
 
-/** Where a frame starts: byte in the segment and position in the log. */
+export type ReadableFile = Pick<FileHandle, 'read' | 'stat'>;
+
+/** Where a frame starts: byte in its segment and position in the log. */
 export interface FrameCursor {
   readonly offset: number;
   readonly position: number;
 }
 
-export const FIRST_FRAME: FrameCursor = { offset: SEGMENT_HEADER.length, position: 0 };
-
 export interface Frame extends FrameCursor {
-  /** With the frame header in front: `bytes[start - 1]` belongs to it. */
+  /** With the frame header in front: `bytes[start - 1]` belongs to it, and is a zero now. */
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+}
+
+/** Behind the last whole frame. */
+export interface FramesEnd extends FrameCursor {
+  /** Where the remains of an incomplete write end; `offset` without any. */
+  readonly dirtyEnd: number;
 }
 
 /** A frame that is not what was written. Not a fault yet: `verify` reports it, opening throws it. */
 export class FrameDamage extends Error {
   readonly offset: number;
   readonly position: number;
+  /** Where it is not the file that is being read. */
+  readonly path: string | undefined;
 
-  constructor(what: string, at: FrameCursor) {
+  constructor(what: string, at: FrameCursor, path?: string) {
     super(what);
     this.offset = at.offset;
     this.position = at.position;
+    this.path = path;
   }
 }
 
 /**
- * Reads whole frames, a chunk's worth at a time, up to `end` or to the end of the file as it is now. Returns the cursor
- * behind the last whole frame; what lies between it and the end is an incomplete frame.
+ * Reads whole frames, a chunk's worth at a time, up to the room that nothing has been written to yet.
+ * @param isLast whether this segment is the one that is written to: only there may a write be incomplete
  * @throws FrameDamage
  */
 export async function* readFrames(
-  file: Pick<FileHandle, 'read' | 'stat'>,
+  file: ReadableFile,
   from: FrameCursor,
-  end?: number,
-): AsyncGenerator<readonly Frame[], FrameCursor> {
-  const limit = end ?? (await file.stat()).size;
+  isLast: boolean,
+): AsyncGenerator<readonly Frame[], FramesEnd> {
   let { offset, position } = from;
   let wanted = CHUNK;
-  while (offset < limit) {
-    const requested = Math.min(wanted, limit - offset);
-    const bytes = await readFully(file, offset, requested);
-    const frames: Frame[] = [];
-    let used = 0;
+  for (;;) {
+    const bytes = await readFully(file, offset, wanted);
+    const isAll = bytes.length < wanted;
     wanted = CHUNK;
-    while (bytes.length - used >= FRAME_HEADER_LENGTH) {
-      const header = readFrameHeader(bytes, used);
-      const at = { offset: offset + used, position };
-      if (header === undefined) throw new FrameDamage('the header of the frame is damaged', at);
-      if (header.length > MAX_PAYLOAD) throw new FrameDamage(`a length of ${header.length} bytes is impossible`, at);
-      const start = used + FRAME_HEADER_LENGTH;
-      const frameEnd = start + header.length;
-      if (frameEnd > bytes.length) {
-        wanted = Math.max(CHUNK, frameEnd - used);
-        break;
-      }
-      if (!isPayloadIntact(bytes.subarray(start, frameEnd), header.crc)) {
-        throw new FrameDamage('the payload does not match its checksum', at);
-      }
-      frames.push({ ...at, bytes, start, end: frameEnd });
-      position += 1;
-      used = frameEnd;
-    }
-    // Nothing whole in all that is left is an incomplete frame; in a part of it, the next chunk is long enough.
-    const isAllThatIsLeft = requested === limit - offset || bytes.length < requested;
+    const { frames, used, needed } = cutFrames(bytes, { offset, position });
     offset += used;
-    if (frames.length > 0) yield frames;
-    else if (isAllThatIsLeft) break;
+    position += frames.length;
+    if (frames.length > 0) {
+      yield frames;
+    } else if (needed > bytes.length && !isAll) {
+      wanted = needed;
+    } else {
+      const dirtyEnd = await endOfIncomplete(file, { offset, position }, isLast);
+      if (dirtyEnd !== undefined) return { offset, position, dirtyEnd };
+    }
   }
-  return { offset, position };
+}
+
+/** Whole, intact frames at the start of `bytes`; where they end, and how many bytes the next one needs to be looked at. */
+function cutFrames(bytes: Buffer, from: FrameCursor): { frames: Frame[]; used: number; needed: number } {
+  const frames: Frame[] = [];
+  let used = 0;
+  let needed = FRAME_HEADER_LENGTH;
+  while (bytes.length - used >= FRAME_HEADER_LENGTH) {
+    const header = readFrameHeader(bytes, used);
+    if (header === undefined || header.length > MAX_PAYLOAD) break;
+    const start = used + FRAME_HEADER_LENGTH;
+    const end = start + header.length;
+    needed = end - used;
+    if (end > bytes.length) break;
+    // Lends its place to RFC 6962's leaf prefix, which the checksum covers.
+    const last = bytes[start - 1] as number;
+    bytes[start - 1] = 0;
+    if (!isLeafIntact(bytes.subarray(start - 1, end), header.crc)) {
+      bytes[start - 1] = last;
+      break;
+    }
+    frames.push({ offset: from.offset + used, position: from.position + frames.length, bytes, start, end });
+    used = end;
+    needed = FRAME_HEADER_LENGTH;
+  }
+  return { frames, used, needed: used === 0 ? needed : FRAME_HEADER_LENGTH };
 }
 
 /**
- * Whether the segment's header is whole. False for a file that is still being made: shorter, and a prefix of one.
- * @throws FrameDamage
+ * What is behind the last whole frame: nothing, or an incomplete write, whose end is given; anything else is damage. While
+ * a gateway appends, what looked like damage may have been a write under way: undefined when the frame is whole by now.
  */
-export async function hasSegmentHeader(file: Pick<FileHandle, 'read'>): Promise<boolean> {
-  const header = await readFully(file, 0, SEGMENT_HEADER.length);
-  if (!header.equals(SEGMENT_HEADER.subarray(0, header.length))) {
-    throw new FrameDamage('the file does not start with the header of a journal of version 1', {
-      offset: 0,
-      position: 0,
-    });
-  }
-  return header.length === SEGMENT_HEADER.length;
+async function endOfIncomplete(file: ReadableFile, at: FrameCursor, isLast: boolean): Promise<number | undefined> {
+  const { size } = await file.stat();
+  const rest = await readFully(file, at.offset, Math.max(0, size - at.offset));
+  if (cutFrames(rest, at).frames.length > 0) return undefined;
+  const found = findIncomplete(rest, at.offset, at.position);
+  if (typeof found === 'number' && (isLast || found === at.offset)) return found;
+  const again = await readFully(file, at.offset, rest.length);
+  if (cutFrames(again, at).frames.length > 0) return undefined;
+  throw new FrameDamage(typeof found === 'number' ? 'the frame is cut short' : found.problem, at);
+}
+
+/** The first block of a segment. @throws FrameDamage */
+export async function readSegmentHeader(file: ReadableFile, path: string): Promise<SegmentHeader | 'unwritten'> {
+  const header = decodeSegmentHeader(await readFully(file, 0, BLOCK));
+  if (header === 'unwritten' || 'first' in header) return header;
+  throw new FrameDamage(header.problem, { offset: 0, position: 0 }, path);
 }
 
 /** Bytes from `offset` on; fewer than `length` only where the file ends. */
-async function readFully(file: Pick<FileHandle, 'read'>, offset: number, length: number): Promise<Buffer> {
+async function readFully(file: ReadableFile, offset: number, length: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length);
   let done = 0;
   while (done < length) {

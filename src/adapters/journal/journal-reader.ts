@@ -1,17 +1,16 @@
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
-import { LOG_FILE } from './frame.ts';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { RemitError } from '../../domain/errors.ts';
+import { BLOCK } from './frame.ts';
 import {
   damagedJournal,
   endOf,
-  FIRST_FRAME,
   type FrameCursor,
   FrameDamage,
-  hasSegmentHeader,
   payloadOf,
   readFault,
   readFrames,
 } from './frame-reader.ts';
+import { listSegments, type Segment } from './segments.ts';
 
 export interface PositionedPayload {
   readonly position: number;
@@ -21,53 +20,85 @@ export interface PositionedPayload {
 /** Reads a journal's payloads without its lock, while a gateway may be appending. */
 export interface JournalReader {
   /**
-   * Payloads from a position on, up to the last whole one that is there at the call. Going on where the last read ended
-   * costs nothing; going back reads from the start.
+   * Payloads from a position on, up to the last whole one that is there at the call; those of segments that were removed
+   * are left out. Going on where the last read ended costs nothing; going back reads from the start of a segment.
    * @throws `ERR_JOURNAL_DAMAGED`, `ERR_NOT_FOUND` (no journal there), `ERR_JOURNAL_FAILED` (unreadable)
    */
   read(from: number): AsyncGenerator<PositionedPayload, void>;
 }
 
+interface Reached extends FrameCursor {
+  readonly number: number;
+}
+
 /** @param folder the journal's folder; opened for each read, never written */
 export function createJournalReader(folder: string): JournalReader {
-  const path = join(folder, LOG_FILE);
-  let reached = FIRST_FRAME;
+  let reached: Reached | undefined;
   return {
     read: (from) =>
-      readPayloads(path, reached.position <= from ? reached : FIRST_FRAME, from, undefined, (cursor) => {
-        reached = cursor;
+      readPayloads(folder, from, {
+        reached: reached !== undefined && reached.position <= from ? reached : undefined,
+        reach: (cursor) => {
+          reached = cursor;
+        },
       }),
   };
 }
 
 /**
- * Payloads from position `from` on, reading the file from `start`; nothing without a start. Damage is thrown.
- * @param end byte to stop at; left out: the end of the file at the first step
- * @param reach told the cursor behind each payload that was passed
+ * Payloads from position `from` on. Damage is thrown.
+ * @param options.reached where to begin; left out: the start of the segment that holds `from`
+ * @param options.reach told the cursor behind each payload that was passed
+ * @param options.until position to stop at
  */
 export async function* readPayloads(
-  path: string,
-  start: FrameCursor | undefined,
+  folder: string,
   from: number,
-  end?: number,
-  reach?: (cursor: FrameCursor) => void,
+  options: { reached?: Reached | undefined; reach?: (cursor: Reached) => void; until?: number },
 ): AsyncGenerator<PositionedPayload, void> {
-  if (start === undefined) return;
-  const file = await open(path, 'r').catch((cause) => {
+  const { reached, reach, until = Number.POSITIVE_INFINITY } = options;
+  const segments = await segmentsFrom(folder, reached?.number, from);
+  for (const [index, { number, path, header }] of segments.entries()) {
+    const first = header?.first ?? 0;
+    const start = reached?.number === number ? reached : { offset: BLOCK, position: first };
+    if (start.position >= until) return;
+    const file = await openedAt(path);
+    try {
+      for await (const frames of readFrames(file, start, index === segments.length - 1)) {
+        for (const frame of frames) {
+          if (frame.position >= until) return;
+          if (frame.position >= from) yield { position: frame.position, payload: payloadOf(frame) };
+          reach?.({ number, position: frame.position + 1, offset: endOf(frame) });
+        }
+      }
+    } catch (error) {
+      throw asFault(path, error);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function segmentsFrom(folder: string, number: number | undefined, from: number): Promise<Segment[]> {
+  const { begun, next } = await listSegments(folder).catch((error) => {
+    throw asFault(folder, error);
+  });
+  if (begun.length === 0 && next === undefined) {
+    throw readFault(folder, Object.assign(new Error('there is no segment in it'), { code: 'ENOENT' }));
+  }
+  const kept = begun.filter((segment) => segment.hasFrames);
+  if (number !== undefined) return kept.filter((segment) => segment.number >= number);
+  const index = kept.findLastIndex(({ header }) => header !== undefined && header.first <= from);
+  return kept.slice(Math.max(0, index));
+}
+
+async function openedAt(path: string): Promise<FileHandle> {
+  return await open(path, 'r').catch((cause) => {
     throw readFault(path, cause);
   });
-  try {
-    if (start === FIRST_FRAME && !(await hasSegmentHeader(file))) return;
-    for await (const frames of readFrames(file, start, end)) {
-      for (const frame of frames) {
-        if (frame.position >= from) yield { position: frame.position, payload: payloadOf(frame) };
-        reach?.({ position: frame.position + 1, offset: endOf(frame) });
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof FrameDamage)) throw readFault(path, error);
-    throw damagedJournal(path, error.offset, error.position, error.message, error);
-  } finally {
-    await file.close();
-  }
+}
+
+function asFault(path: string, error: unknown): RemitError {
+  if (!(error instanceof FrameDamage)) return readFault(path, error);
+  return damagedJournal(error.path ?? path, error.offset, error.position, error.message, error);
 }

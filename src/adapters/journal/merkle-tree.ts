@@ -33,8 +33,19 @@ export function hashNode(left: TreeHash, right: TreeHash): TreeHash {
 
 /** The tree as its compact range: the roots of the perfect subtrees that `size` splits into, widest first. */
 export class MerkleTree {
-  #size = 0;
-  readonly #peaks: TreeHash[] = [];
+  #size: number;
+  readonly #peaks: TreeHash[];
+
+  /** @param peaks what `peaks` gave for a tree of this size */
+  constructor(size = 0, peaks: readonly TreeHash[] = []) {
+    this.#size = size;
+    this.#peaks = [...peaks];
+  }
+
+  /** The tree as it is now: roots of perfect subtrees, widest first. As many as `size` has 1 bits. */
+  peaks(): TreeHash[] {
+    return this.#peaks.slice();
+  }
 
   get size(): number {
     return this.#size;

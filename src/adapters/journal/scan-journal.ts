@@ -1,9 +1,9 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Checkpoint, readCheckpoints, type TreeHead } from './checkpoint-file.ts';
-import { CHECKPOINT_FILE, LOG_FILE, VERIFIER_FILE } from './frame.ts';
-import { endOf, FIRST_FRAME, FrameDamage, hasSegmentHeader, readFault, readFrames } from './frame-reader.ts';
-import { hashPrefixedLeaf, MerkleTree } from './merkle-tree.ts';
+import { readCheckpoints, type TreeHead } from './checkpoint-file.ts';
+import { BLOCK, CHECKPOINT_FILE, leavesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
+import { endOf, FrameDamage, readFault, readFrames } from './frame-reader.ts';
+import { hashPrefixedLeaf, MerkleTree, type TreeHash } from './merkle-tree.ts';
+import { listSegments, readIfThere, readLeaves, type Segment, withFile } from './segments.ts';
 import type { Verifier } from './signed-note.ts';
 
 /** What is wrong with a journal, and where. */
@@ -19,141 +19,174 @@ export interface SoundJournal {
   /** Newest tree head; undefined only if not even the first one was finished. */
   readonly head: TreeHead | undefined;
   readonly checkpoints: number;
-  /** Bytes up to the end of the last whole frame or note. What is behind them is an incomplete write. */
-  readonly logLength: number;
-  readonly logFileLength: number;
+  /** Bytes up to the end of the last whole note. What is behind them is an incomplete write. */
   readonly checkpointsLength: number;
   readonly checkpointsFileLength: number;
-  /** Byte offset of every `OFFSET_STEP`-th frame, from the first. */
-  readonly offsets: number[];
+  /** Begun, in order; the last one is being written to. */
+  readonly segments: readonly Segment[];
+  /** Of the last segment: where its frames end, and where the remains of an incomplete write do. 0 if it was not begun. */
+  readonly logLength: number;
+  readonly dirtyEnd: number;
+  /** Leaf hashes of the last segment's frames. */
+  readonly leaves: readonly TreeHash[];
 }
 
-export const OFFSET_STEP = 256;
+export interface ScanOptions {
+  /** A tree head kept elsewhere, which the log must still contain. */
+  readonly anchor?: TreeHead | undefined;
+  /**
+   * Reads from the newest segment on that a checkpoint confirms where it begins: all before it is under that signature, and
+   * is there, but is not read. So a start takes as long as a segment does, whatever the log's length. Left out: reads all.
+   */
+  readonly fromLastSegment?: boolean;
+  /** Told every leaf hash that is read, in order. */
+  readonly onLeaf?: (leaf: TreeHash) => void;
+}
 
 /**
- * Reads a journal from end to end: every checksum, every signature, and the tree's root at every signed size. Checkpoints
- * are read first, so that a gateway that appends meanwhile does no harm.
- * @param anchor a tree head kept elsewhere, which the log must still contain
+ * Reads a journal: every checksum, every signature, and the tree's root at every signed size. Checkpoints are read first,
+ * so that a gateway that appends meanwhile does no harm. Of a segment that retention has removed, the leaf hashes are read.
  */
 export async function scanJournal(
   folder: string,
   verifier: Verifier,
-  anchor?: TreeHead,
+  options: ScanOptions = {},
 ): Promise<SoundJournal | JournalProblem> {
   const checkpointPath = join(folder, CHECKPOINT_FILE);
-  const logPath = join(folder, LOG_FILE);
   // The key's file is written last: once it is there, the others were.
   const isComplete = (await readIfThere(join(folder, VERIFIER_FILE))) !== undefined;
-
   const notes = await readIfThere(checkpointPath);
   if (notes === undefined && isComplete) return missing(checkpointPath);
   const text = notes?.toString('latin1') ?? '';
-  const read = readCheckpoints(text, verifier);
+  const read = readCheckpoints(text, verifier, options.fromLastSegment === true);
   if ('damage' in read) {
     return { kind: 'checkpoint', where: { file: checkpointPath, offset: read.damage.offset }, what: read.damage.what };
   }
   if (isComplete && read.checkpoints.length === 0) {
     return { kind: 'checkpoint', where: { file: checkpointPath, offset: 0 }, what: 'there is no checkpoint at all' };
   }
-
-  const file = await openIfThere(logPath);
-  if (file === undefined) return isComplete || notes !== undefined ? missing(logPath) : emptyJournal();
-  try {
-    const log = await scanLog(file, logPath, read.checkpoints, anchor);
-    if ('kind' in log) return log;
-    return {
-      ...log,
-      head: read.checkpoints.at(-1),
-      checkpoints: read.checkpoints.length,
-      checkpointsLength: read.length,
-      checkpointsFileLength: text.length,
-    };
-  } finally {
-    await file.close();
-  }
+  const log = await scanLog(folder, read.checkpoints, isComplete || notes !== undefined, options);
+  if ('kind' in log) return log;
+  return {
+    ...log,
+    head: read.checkpoints.at(-1),
+    checkpoints: read.checkpoints.length,
+    checkpointsLength: read.length,
+    checkpointsFileLength: text.length,
+  };
 }
 
-type LogScan = Pick<SoundJournal, 'tree' | 'logLength' | 'logFileLength' | 'offsets'>;
+type LogScan = Pick<SoundJournal, 'tree' | 'segments' | 'logLength' | 'dirtyEnd' | 'leaves'>;
 
 async function scanLog(
-  file: FileHandle,
-  path: string,
-  checkpoints: readonly Checkpoint[],
-  anchor: TreeHead | undefined,
+  folder: string,
+  checkpoints: readonly TreeHead[],
+  isMade: boolean,
+  { anchor, fromLastSegment, onLeaf }: ScanOptions,
 ): Promise<LogScan | JournalProblem> {
   const heads: TreeHead[] = anchor === undefined ? [...checkpoints] : [...checkpoints, anchor];
   heads.sort((a, b) => a.size - b.size);
-  const tree = new MerkleTree();
-  const offsets: number[] = [];
-  let matched = { size: 0, offset: FIRST_FRAME.offset };
+  let tree = new MerkleTree();
+  let path = join(folder, segmentFile(0));
+  let matched = { path, size: 0, offset: BLOCK };
   let next = 0;
   /** Compares the root at every head of the size reached; false when one of them says otherwise. */
   const isAsSigned = (offset: number): boolean => {
     for (; heads[next]?.size === tree.size; next += 1) {
       if (heads[next]?.root !== tree.root()) return false;
-      matched = { size: tree.size, offset };
+      matched = { path, size: tree.size, offset };
     }
     return true;
   };
   const rewritten = (): JournalProblem => ({
     kind: 'rewritten',
-    where: { file: path, offset: matched.offset, record: matched.size },
+    where: { file: matched.path, offset: matched.offset, record: matched.size },
     what: `records ${matched.size} to ${tree.size - 1} are not those that were signed: the tree heads of sizes ${matched.size} and ${tree.size} enclose the change`,
   });
 
-  let end = FIRST_FRAME;
-  const { size: logFileLength } = await file.stat();
   try {
-    if (!(await hasSegmentHeader(file))) {
-      const last = heads.at(-1);
-      if (last !== undefined)
-        return { kind: 'header', where: { file: path, offset: 0 }, what: 'the header is cut short' };
-      return { tree, offsets, logLength: 0, logFileLength };
+    const { begun, next: unbegun, missing: gone } = await listSegments(folder);
+    if (gone[0] !== undefined) return missing(gone[0]);
+    if (begun.length === 0) {
+      if (unbegun === undefined && isMade) return missing(path);
+      if (heads.some((head) => head.size > 0))
+        return { kind: 'header', where: { file: path, offset: 0 }, what: 'the header is missing' };
+      return { tree, segments: [], logLength: 0, dirtyEnd: 0, leaves: [] };
     }
-    if (!isAsSigned(FIRST_FRAME.offset)) return rewritten();
-    const batches = readFrames(file, FIRST_FRAME, logFileLength);
-    let batch = await batches.next();
-    for (; batch.done !== true; batch = await batches.next()) {
-      for (const frame of batch.value) {
-        const { bytes, start, end: frameEnd } = frame;
-        if (tree.size % OFFSET_STEP === 0) offsets.push(frame.offset);
-        // The byte in front belongs to a header that has been checked: it lends its place to RFC 6962's leaf prefix.
-        bytes[start - 1] = 0;
-        tree.append(hashPrefixedLeaf(bytes.subarray(start - 1, frameEnd)));
-        if (heads[next]?.size === tree.size && !isAsSigned(endOf(frame))) return rewritten();
+    const from = fromLastSegment === true ? newestConfirmed(begun, heads) : 0;
+    const header = begun[from]?.header;
+    if (header !== undefined && from > 0) {
+      tree = new MerkleTree(header.first, header.peaks);
+      next = heads.findIndex((head) => head.size >= header.first);
+      if (next < 0) next = heads.length;
+    }
+    let leaves: TreeHash[] = [];
+    let end = { offset: 0, dirtyEnd: 0 };
+    for (const segment of begun.slice(from)) {
+      path = segment.path;
+      leaves = [];
+      const add = (leaf: TreeHash, offset: number): boolean => {
+        tree.append(leaf);
+        leaves.push(leaf);
+        onLeaf?.(leaf);
+        return heads[next]?.size !== tree.size || isAsSigned(offset);
+      };
+      if (!segment.hasFrames) {
+        if (!isAsSigned(0)) return rewritten();
+        const kept = await readLeaves(folder, segment.number);
+        const file = join(folder, leavesFile(segment.number));
+        path = file;
+        if (kept === undefined) return missing(file);
+        if (kept === null)
+          return { kind: 'frame', where: { file, offset: 0 }, what: 'its length is not one of leaf hashes' };
+        for (const [index, leaf] of kept.entries()) if (!add(leaf, index * 32)) return rewritten();
+        continue;
       }
+      const { first, peaks } = segment.header as NonNullable<Segment['header']>;
+      if (first !== tree.size || peaks.join('') !== tree.peaks().join('')) {
+        const what = `it begins at record ${first} and a tree that are not where the one before it ends`;
+        return { kind: 'header', where: { file: path, offset: 0, record: tree.size }, what };
+      }
+      if (!isAsSigned(BLOCK)) return rewritten();
+      const scanned = await withFile(path, async (file) => {
+        const batches = readFrames(file, { offset: BLOCK, position: first }, segment === begun.at(-1));
+        for (;;) {
+          const batch = await batches.next();
+          if (batch.done === true) return batch.value;
+          for (const frame of batch.value) {
+            const leaf = hashPrefixedLeaf(frame.bytes.subarray(frame.start - 1, frame.end));
+            if (!add(leaf, endOf(frame))) return undefined;
+          }
+        }
+      });
+      if (scanned === undefined) return rewritten();
+      end = scanned;
     }
-    end = batch.value;
+    const unmet = heads.at(-1);
+    if (unmet !== undefined && unmet.size > tree.size) {
+      const what = `the log ends after ${tree.size} records, and a checkpoint was signed over ${unmet.size}`;
+      return { kind: 'shortened', where: { file: path, offset: end.offset, record: tree.size }, what };
+    }
+    return { tree, segments: begun, logLength: end.offset, dirtyEnd: end.dirtyEnd, leaves };
   } catch (error) {
     if (!(error instanceof FrameDamage)) throw readFault(path, error);
     const kind = error.offset === 0 ? 'header' : 'frame';
-    return { kind, where: { file: path, offset: error.offset, record: error.position }, what: error.message };
+    const file = error.path ?? path;
+    return { kind, where: { file, offset: error.offset, record: error.position }, what: error.message };
   }
-  const unmet = heads.at(-1);
-  if (unmet !== undefined && unmet.size > tree.size) {
-    const what = `the log ends after ${tree.size} records, and a checkpoint was signed over ${unmet.size}`;
-    return { kind: 'shortened', where: { file: path, offset: end.offset, record: tree.size }, what };
+}
+
+/** The newest segment at whose beginning a head was signed over just the tree that its header holds. */
+function newestConfirmed(segments: readonly Segment[], heads: readonly TreeHead[]): number {
+  for (let index = segments.length - 1; index > 0; index -= 1) {
+    const header = segments[index]?.header;
+    if (header === undefined) continue;
+    const root = new MerkleTree(header.first, header.peaks).root();
+    if (heads.some((head) => head.size === header.first && head.root === root)) return index;
   }
-  return { tree, offsets, logLength: end.offset, logFileLength };
+  return 0;
 }
 
 function missing(file: string): JournalProblem {
   return { kind: 'missing', where: { file, offset: 0 }, what: 'the file is missing' };
-}
-
-function emptyJournal(): SoundJournal {
-  const lengths = { logLength: 0, logFileLength: 0, checkpointsLength: 0, checkpointsFileLength: 0 };
-  return { tree: new MerkleTree(), head: undefined, checkpoints: 0, offsets: [], ...lengths };
-}
-
-export async function readIfThere(path: string): Promise<Buffer | undefined> {
-  return await readFile(path).catch((cause) => whenMissing(path, cause));
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  return await open(path, 'r').catch((cause) => whenMissing(path, cause));
-}
-
-function whenMissing(path: string, cause: NodeJS.ErrnoException): undefined {
-  if (cause.code !== 'ENOENT') throw readFault(path, cause);
 }

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { RemitError } from '../../domain/errors.ts';
 import { readCheckpoints, type TreeHead } from './checkpoint-file.ts';
 import { VERIFIER_FILE } from './frame.ts';
-import { type JournalProblem, readIfThere, scanJournal } from './scan-journal.ts';
+import { type JournalProblem, scanJournal } from './scan-journal.ts';
+import { readIfThere } from './segments.ts';
 import { parseVerifier, type Verifier } from './signed-note.ts';
 
 export interface VerifyOptions {
@@ -22,8 +23,11 @@ export type Verification =
       readonly checkpoints: number;
       /** Records that a signature covers; those after it are covered by checksums alone until the next checkpoint. */
       readonly signedSize: number;
-      /** Bytes of a last frame that a crash, or a gateway that is writing right now, left incomplete. */
+      /** Bytes of a last write that a crash, or a gateway that is writing right now, left incomplete. */
       readonly incompleteBytes: number;
+      /** Segments, and how many of them retention has removed: of those, the leaf hashes are verified. */
+      readonly segments: number;
+      readonly removedSegments: number;
     }
   | { readonly ok: false; readonly problem: JournalProblem };
 
@@ -52,14 +56,16 @@ export async function verifyJournal(folder: string, options: VerifyOptions = {})
   }
 
   const anchor = options.anchor === undefined ? undefined : readAnchor(options.anchor, verifier);
-  const scan = await scanJournal(folder, verifier, anchor);
+  const scan = await scanJournal(folder, verifier, { anchor });
   if ('kind' in scan) return { ok: false, problem: scan };
   return {
     ok: true,
     size: scan.tree.size,
     checkpoints: scan.checkpoints,
     signedSize: scan.head?.size ?? 0,
-    incompleteBytes: scan.logFileLength - scan.logLength,
+    incompleteBytes: scan.dirtyEnd - scan.logLength,
+    segments: scan.segments.length,
+    removedSegments: scan.segments.filter((segment) => !segment.hasFrames).length,
   };
 }
 

@@ -1,0 +1,145 @@
+import { open, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RemitError } from '../../domain/errors.ts';
+import type { Batch } from './batch.ts';
+import { leavesFile, segmentFile } from './frame.ts';
+import type { TreeHash } from './merkle-tree.ts';
+import { SegmentFile, type SegmentFileOptions } from './segment-file.ts';
+import { writeFault } from './write-watch.ts';
+
+export interface SegmentChainOptions extends SegmentFileOptions {
+  readonly folder: string;
+  /** Milliseconds since 1970, for a segment's header. */
+  readonly clock: () => number;
+  /** Told of work beside the writing that failed; the journal goes on. */
+  readonly onTrouble?: ((fault: RemitError) => void) | undefined;
+}
+
+/** The segment that is written to, and the one after it. */
+export class SegmentChain {
+  readonly #options: SegmentChainOptions;
+  #number: number;
+  #current: SegmentFile;
+  /** Leaf hashes of the current segment's frames. */
+  #leaves: TreeHash[];
+  #next: Promise<SegmentFile> | undefined;
+  readonly #beside = new Set<Promise<void>>();
+  #isStalled = false;
+  #isClosed = false;
+
+  constructor(options: SegmentChainOptions, number: number, current: SegmentFile, leaves: readonly TreeHash[]) {
+    this.#options = options;
+    this.#number = number;
+    this.#current = current;
+    this.#leaves = [...leaves];
+  }
+
+  get path(): string {
+    return this.#current.path;
+  }
+
+  /** Where the last durable frame of the current segment ends. */
+  get length(): number {
+    return this.#current.length;
+  }
+
+  get isStalled(): boolean {
+    return this.#isStalled || this.#current.isStalled;
+  }
+
+  hasRoom(length: number): boolean {
+    return this.#current.hasRoom(length);
+  }
+
+  /** Appends a batch, to the next segment if this one has no room: the batch's first frame starts at 0 of a block then. */
+  append(batch: Batch, done: (fault: RemitError | undefined) => void): void {
+    if (!this.hasRoom(batch.length)) {
+      this.#rotate(batch, (fault) => (fault === undefined ? this.#append(batch, done) : done(fault)));
+    } else {
+      this.#append(batch, done);
+    }
+  }
+
+  #append(batch: Batch, done: (fault: RemitError | undefined) => void): void {
+    for (const leaf of batch.leaves) this.#leaves.push(leaf);
+    if (this.#next === undefined && this.#current.isAlmostFull) this.#next = this.#prepare();
+    this.#current.append(batch, done);
+  }
+
+  #prepare(): Promise<SegmentFile> {
+    const { folder } = this.#options;
+    const made = (async () => {
+      const segment = await SegmentFile.open(join(folder, segmentFile(this.#number + 1)), 0, 0, this.#options);
+      await syncFolder(folder);
+      return segment;
+    })();
+    // Awaited when it is needed: until then a failure is nobody's.
+    made.catch(() => {});
+    return made;
+  }
+
+  /** Begins the next segment. A disk that hangs meanwhile ends in refusals, too. */
+  #rotate(batch: Batch, done: (fault: RemitError | undefined) => void): void {
+    const { schedule, stallMs, clock } = this.#options;
+    let isOver = false;
+    const over = (fault: RemitError | undefined): void => {
+      if (isOver) return;
+      isOver = true;
+      cancel();
+      done(fault);
+    };
+    const cancel = schedule(stallMs, () => {
+      if (isOver) return;
+      this.#isStalled = true;
+      over(writeFault(this.path, new Error(`no new segment for ${stallMs} ms`)));
+    });
+    const rotate = async (): Promise<void> => {
+      const made = this.#next ?? this.#prepare();
+      this.#next = undefined;
+      const segment = await made;
+      await segment.begin({ first: batch.first, begunAt: clock(), peaks: batch.peaks });
+      if (isOver) return;
+      const full = { number: this.#number, file: this.#current, leaves: this.#leaves };
+      this.#number += 1;
+      this.#current = segment;
+      this.#leaves = [];
+      this.#beside.add(this.#retire(full.number, full.file, full.leaves));
+    };
+    rotate().then(
+      () => over(undefined),
+      (cause) => over(writeFault(this.path, cause)),
+    );
+  }
+
+  /** Keeps the leaf hashes of a segment that is full: with them, its frames can be removed and every proof still be made. */
+  async #retire(number: number, file: SegmentFile, leaves: readonly TreeHash[]): Promise<void> {
+    try {
+      await file.close();
+      await writeLeaves(this.#options.folder, number, leaves);
+    } catch (cause) {
+      this.#options.onTrouble?.(writeFault(file.path, cause));
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await Promise.all(this.#beside);
+    await (await this.#next?.catch(() => undefined))?.close();
+    await this.#current.close();
+  }
+}
+
+/** Written beside and renamed: what is there is whole. */
+export async function writeLeaves(folder: string, number: number, leaves: readonly TreeHash[]): Promise<void> {
+  const path = join(folder, leavesFile(number));
+  await writeFile(`${path}.new`, Buffer.from(leaves.join(''), 'latin1'), { mode: 0o600, flush: true });
+  await rename(`${path}.new`, path);
+  await syncFolder(folder);
+}
+
+/** Without this, a file that was made just before a power failure may be gone after it. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  await handle.sync().finally(() => handle.close());
+}
