@@ -29,7 +29,7 @@ export interface TaskTemplate {
   readonly requiresUser: boolean;
 }
 
-export type TaskEndReason = 'completed' | 'expired' | 'revoked' | 'agent_disabled' | 'deviated';
+export type TaskEndReason = 'completed' | 'expired' | 'revoked' | 'agent_disabled' | 'deviated' | 'parent_ended';
 
 /** Bounded piece of work that access is granted for. Times are milliseconds since the epoch. */
 export interface Task {

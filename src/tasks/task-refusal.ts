@@ -11,6 +11,8 @@ export type TaskRefusalCode =
   /** No such task for this agent: another agent's task is answered the same way. */
   | 'not_found'
   | 'ended'
+  /** An administrator holds back the task, its agent or everything. */
+  | 'suspended'
   | 'budget_exhausted';
 
 export interface TaskRefusal {

@@ -9,11 +9,16 @@ import {
   type TenantId,
 } from '../domain/ids.ts';
 import type { User } from '../domain/principal.ts';
+import { type Revocation, Standing } from '../domain/revocation.ts';
 import type { Task, TaskDeclaration, TaskEndReason, TaskTemplate } from '../domain/task.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { TaskRepository } from '../seams/store.ts';
+import { type AppliedToTasks, applyRevocation } from './apply-revocation.ts';
 import { narrowTask } from './declare-task.ts';
+import { refuseStart } from './hold-on.ts';
+import { createSuspensions, type SuspensionListener, type TaskEntry } from './suspensions.ts';
 import { isTaskRefusal, listAllowed, refuseTask, type TaskRefusal } from './task-refusal.ts';
+import { createTaskTree } from './task-tree.ts';
 
 export interface StartTask {
   readonly agent: AgentId;
@@ -38,6 +43,8 @@ export interface TaskRegistryOptions {
   readonly onStarted?: (task: Task) => Promise<void>;
   /** Most active tasks of one agent; default 100 (guarantee I3). */
   readonly maxActivePerAgent?: number;
+  /** What the revocation log holds back, as far as it was read here. Left out: nothing is held back. */
+  readonly standing?: Standing;
 }
 
 export interface TaskRegistry {
@@ -47,6 +54,18 @@ export interface TaskRegistry {
   get(id: TaskId): Task | undefined;
   /** All active tasks. */
   active(): readonly Task[];
+  /** All tasks that have not ended: active and suspended ones. */
+  live(): readonly Task[];
+  /** What holds back a task that has not ended; undefined for any other. */
+  suspension(id: TaskId): Revocation | undefined;
+  /**
+   * Makes a row of the revocation log true of tasks, after `standing` has it: who is named, and all below, is refused before this returns;
+   * the rest follows.
+   */
+  apply(row: Revocation): AppliedToTasks;
+  /** Told at once, before anything is durable, of a task that is refused from now on: what is open for it can be closed. */
+  onBarred(listener: (task: Task) => void): void;
+  onSuspension(listener: SuspensionListener): void;
   /**
    * Ends a task: refused to callers at once, durable next, then every listener. Idempotent.
    * @returns whether the task had not ended before
@@ -55,8 +74,8 @@ export interface TaskRegistry {
   end(id: TaskId, reason: TaskEndReason): Promise<boolean>;
   onEnd(listener: TaskEndListener): void;
   /**
-   * Restores active tasks at start. Those past their expiry are ended in the background, a few at a time, so that a long
-   * outage does not delay serving; `settled` resolves when they all are.
+   * Restores tasks at start, suspended ones as such. Those past their expiry, revoked while no gateway ran, or without the task above them are
+   * ended in the background, a few at a time, so that a long outage does not delay serving; `settled` resolves when they all are.
    */
   load(): Promise<{ restored: number; expired: number; settled: Promise<void> }>;
   /** What the budget has left; 0 for a task that is not active. */
@@ -69,16 +88,8 @@ export interface TaskRegistry {
   close(): void;
 }
 
-interface Entry {
-  readonly task: Task;
-  used: number;
-  /** Being ended: refused to every caller from here on. */
-  isClosing: boolean;
-  attempts: number;
-  cancelTimer: () => void;
-}
-
-const EXPIRED_AT_ONCE = 8;
+const LIVE = ['active', 'suspended'] as const;
+const ENDED_AT_ONCE = 8;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
@@ -86,12 +97,15 @@ const LONGEST_RETRY_MS = 30_000;
 export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
   const { tenant, repository, templates, clock, schedule, random, log } = options;
   const maxActive = options.maxActivePerAgent ?? 100;
-  const entries = new Map<TaskId, Entry>();
+  const entries = new Map<TaskId, TaskEntry>();
   const counts = new Map<AgentId, number>();
   const endings = new Map<TaskId, Promise<boolean>>();
   const listeners: TaskEndListener[] = [];
   /** Tasks that are durable but not admitted yet, with whether they were ended meanwhile. */
-  const starting = new Map<TaskId, { hasEnded: boolean }>();
+  const starting = new Map<TaskId, { readonly id: TaskId; readonly agent: AgentId; hasEnded: boolean }>();
+  const tree = createTaskTree();
+  const standing = options.standing ?? new Standing();
+  const suspensions = createSuspensions({ tenant, repository, standing, entries, tree, log });
   let isClosed = false;
 
   function count(agent: AgentId, change: 1 | -1): void {
@@ -109,21 +123,30 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     );
   }
 
-  function watch(entry: Entry): void {
+  function watch(entry: TaskEntry): void {
     const { id, expiresAt } = entry.task;
     // The timer runs on the monotonic clock, so a wall clock set back cannot prolong a task; `get` covers one set forward.
     entry.cancelTimer = schedule(Math.max(0, expiresAt - clock()), () => void endQuietly(id, 'expired'));
   }
 
-  function admit(task: Task): void {
-    const entry: Entry = { task, used: 0, isClosing: false, attempts: 0, cancelTimer: () => undefined };
+  function admit(task: Task): TaskEntry {
+    const entry: TaskEntry = {
+      task,
+      used: 0,
+      isClosing: false,
+      heldBy: undefined,
+      following: Promise.resolve(),
+      attempts: 0,
+      cancelTimer: () => undefined,
+    };
     entries.set(task.id, entry);
-    watch(entry);
+    tree.add(task);
+    return entry;
   }
 
-  function find(id: TaskId): Entry | undefined {
+  function find(id: TaskId): TaskEntry | undefined {
     const entry = entries.get(id);
-    if (entry === undefined || entry.isClosing) return undefined;
+    if (entry === undefined || entry.isClosing || entry.heldBy !== undefined) return undefined;
     if (clock() >= entry.task.expiresAt) {
       void endQuietly(id, 'expired');
       return undefined;
@@ -133,6 +156,8 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
 
   async function start(request: StartTask): Promise<Task | TaskRefusal> {
     const { agent, user, declaration } = request;
+    const held = refuseStart(standing, agent);
+    if (held !== undefined) return held;
     const known = templates();
     const template = known.get(declaration.template);
     if (template === undefined) {
@@ -159,10 +184,10 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
       );
     }
     count(agent, 1);
-    const state = { hasEnded: false };
+    const state = { id: task.id, agent, hasEnded: false };
     starting.set(task.id, state);
     try {
-      await repository.insert(task);
+      await repository.insert(task, standing.position);
       await options.onStarted?.(task).catch(async (error: unknown) => {
         // Not in the audit log, so it never was: nobody has seen the task, and it is ended without listeners.
         await repository.end(tenant, task.id, 'revoked', clock()).catch((fault: unknown) => {
@@ -179,11 +204,16 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     } finally {
       starting.delete(task.id);
     }
-    if (state.hasEnded) {
+    const late = state.hasEnded
+      ? refuseTask('ended', `task '${task.id}' was ended while it was started`)
+      : refuseStart(standing, agent);
+    if (late !== undefined) {
       count(agent, -1);
-      return refuseTask('ended', `task '${task.id}' was ended while it was started`);
+      // The end may have come before there was a row to end.
+      await end(task.id, 'revoked');
+      return late;
     }
-    admit(task);
+    watch(admit(task));
     return task;
   }
 
@@ -200,9 +230,12 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     if (begun !== undefined) begun.hasEnded = true;
     const entry = entries.get(id);
     if (entry !== undefined) {
+      const isFirst = !entry.isClosing;
       entry.isClosing = true;
       entry.cancelTimer();
+      if (isFirst) suspensions.bar(entry);
     }
+    const below = tree.childrenOf(id).map((child) => endQuietly(child, 'parent_ended'));
     const endedAt = clock();
     let hasEnded: boolean;
     try {
@@ -217,6 +250,8 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     }
     if (entry !== undefined) {
       entries.delete(id);
+      tree.remove(entry.task);
+      standing.forgetTask(id);
       count(entry.task.agent, -1);
     }
     // Ended elsewhere but alive in this memory: what this process holds for it is cleaned up all the same.
@@ -229,31 +264,45 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
         log.error({ task: id, error: messageOf(result.reason) }, 'a listener failed after the end of a task');
       }
     }
+    await Promise.all(below);
     return hasEnded;
   }
 
   async function load(): Promise<{ restored: number; expired: number; settled: Promise<void> }> {
     const now = clock();
-    const expired: TaskId[] = [];
-    let restored = 0;
-    for (const task of await repository.list(tenant, { state: 'active' })) {
-      if (entries.has(task.id)) continue;
+    const revoked = new Set(await repository.revoked(tenant));
+    const listed = await Promise.all(LIVE.map((state) => repository.list(tenant, { state })));
+    const found = listed.flat().filter(({ id }) => !entries.has(id));
+    for (const task of found) {
       count(task.agent, 1);
-      if (task.expiresAt > now) {
-        admit(task);
-        restored += 1;
-      } else {
-        entries.set(task.id, { task, used: 0, isClosing: true, attempts: 0, cancelTimer: () => undefined });
-        expired.push(task.id);
-      }
+      admit(task.state === 'active' ? task : { ...task, state: 'active' });
     }
-    const queue = expired.values();
-    const settled = Promise.all(
-      Array.from({ length: Math.min(EXPIRED_AT_ONCE, expired.length) }, async () => {
-        for (const id of queue) await endQuietly(id, 'expired');
-      }),
-    ).then(() => undefined);
-    return { restored, expired: expired.length, settled };
+    const over = new Map<TaskId, TaskEndReason>();
+    for (const { id, parent, expiresAt } of found) {
+      if (revoked.has(id)) over.set(id, 'revoked');
+      else if (expiresAt <= now) over.set(id, 'expired');
+      else if (parent !== undefined && !entries.has(parent)) over.set(id, 'parent_ended');
+    }
+    for (const id of over.keys()) {
+      for (const one of tree.withDescendants(id)) (entries.get(one) as TaskEntry).isClosing = true;
+    }
+    const following: Promise<void>[] = [];
+    let restored = 0;
+    for (const task of found) {
+      const entry = entries.get(task.id) as TaskEntry;
+      if (entry.isClosing) continue;
+      restored += 1;
+      watch(entry);
+      suspensions.reconsider(entry);
+      // Suspended or resumed while no gateway ran.
+      if ((task.state === 'suspended') !== (entry.heldBy !== undefined)) following.push(suspensions.follow(entry));
+    }
+    const queue = over.entries();
+    const ending = Array.from({ length: Math.min(ENDED_AT_ONCE, over.size) }, async () => {
+      for (const [id, reason] of queue) await endQuietly(id, reason);
+    });
+    const settled = Promise.all([...ending, ...following]).then(() => undefined);
+    return { restored, expired: over.size, settled };
   }
 
   return {
@@ -262,6 +311,18 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     load,
     get: (id) => find(id)?.task,
     active: () => [...entries.keys()].flatMap((id) => find(id)?.task ?? []),
+    live: () =>
+      [...entries.values()]
+        .filter(({ isClosing }) => !isClosing)
+        .map(({ task, heldBy }) => (heldBy === undefined ? task : { ...task, state: 'suspended' })),
+    suspension(id) {
+      const entry = entries.get(id);
+      return entry === undefined || entry.isClosing || clock() >= entry.task.expiresAt ? undefined : entry.heldBy;
+    },
+    apply: (row) =>
+      applyRevocation(row, { ...suspensions, entries, starting: starting.values(), tree, end: endQuietly }),
+    onBarred: suspensions.onBarred,
+    onSuspension: suspensions.onSuspension,
     onEnd: (listener) => void listeners.push(listener),
     callsLeft(id) {
       const entry = find(id);

@@ -49,6 +49,7 @@ const CODES: Readonly<Record<TaskRefusalCode, OAuthErrorCode>> = {
   too_many_tasks: 'access_denied',
   not_found: 'invalid_grant',
   ended: 'invalid_grant',
+  suspended: 'access_denied',
   budget_exhausted: 'invalid_grant',
 };
 
