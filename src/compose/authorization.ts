@@ -8,6 +8,7 @@ import {
   createAuthorizationServer,
 } from '../http/authorization-server/authorization-server.ts';
 import { loadOrCreateSigningKeys, type SigningKeys } from '../http/authorization-server/signing-keys.ts';
+import { suspendedBy } from '../tasks/hold-on.ts';
 import { isTaskRefusal, refuseTask } from '../tasks/task-refusal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import { identityOfTask } from './task-records.ts';
@@ -24,11 +25,14 @@ export async function buildAuthorization(parts: {
   connectorKeys: () => readonly JWK[];
   agents: readonly AgentClient[];
   tasks: TaskRegistry;
+  /** @throws `ERR_STORE_…` while nothing may be given, because it is not certain what was taken back (guarantee V1) */
+  assertCurrent: () => Promise<void>;
   recorder: Recorder;
   recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
   prompts: Prompts | undefined;
 }): Promise<{ authorizationServer: AuthorizationServer; signingKeys: SigningKeys }> {
-  const { workspace, issuer, resource, connectorKeys, agents, tasks, recorder, recordRefusal, prompts } = parts;
+  const { workspace, issuer, resource, connectorKeys, agents, tasks, assertCurrent, recorder, recordRefusal, prompts } =
+    parts;
   const { config, store, vault, system } = workspace;
   const { clock, log } = system;
   const signingKeys = await loadOrCreateSigningKeys({
@@ -56,6 +60,7 @@ export async function buildAuthorization(parts: {
     clock,
     log,
     async startTask(request) {
+      await assertCurrent();
       const task = await tasks.start(request);
       if (isTaskRefusal(task) || prompts === undefined || request.declaration.prompt === undefined) return task;
       try {
@@ -69,7 +74,12 @@ export async function buildAuthorization(parts: {
       }
       return task;
     },
-    continueTask: ({ agent, task }) => {
+    async continueTask({ agent, task }) {
+      await assertCurrent();
+      const held = tasks.suspension(task);
+      if (held !== undefined && tasks.live().some(({ id, agent: own }) => id === task && own === agent)) {
+        return refuseTask('suspended', `${suspendedBy(task, held)}: it can be continued when it is resumed`);
+      }
       const running = tasks.get(task);
       if (running?.agent === agent) return running;
       return refuseTask('not_found', `'${task}' is not a running task of agent '${agent}'`);

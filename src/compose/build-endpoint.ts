@@ -17,6 +17,8 @@ export interface Endpoint {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Sessions and streams of a task go with it (guarantee V2). */
   endTask(task: TaskId): void;
+  /** What hears events without asking is closed, while the gateway denies everything (guarantee V1). */
+  closeStreams(): void;
   drain(): void;
 }
 
@@ -49,6 +51,10 @@ export function buildEndpoint(parts: {
     endTask(task) {
       legacy.endTask(task);
       modern.endTask(task);
+    },
+    closeStreams() {
+      legacy.closeStreams();
+      modern.closeStreams();
     },
     drain() {
       legacy.drain();

@@ -34,6 +34,8 @@ export interface WireParts {
   readonly workspace: Workspace;
   readonly openers: ReadonlyMap<ConnectorId, UpstreamOpener>;
   readonly timeoutMs: Gateway['timeoutMs'];
+  /** @throws when a connector is suspended: nothing is opened to it */
+  readonly assertServed: (connector: ConnectorId) => void;
   readonly agentOf: (task: TaskId) => AgentId | undefined;
   readonly connectorOf: HubOptions['connectorOf'];
   readonly question: HubOptions['question'];
@@ -68,6 +70,7 @@ export async function buildWire(parts: WireParts): Promise<Wire> {
   });
   const connections = createConnections({
     opener: (connector) => {
+      parts.assertServed(connector);
       const opener = openers.get(connector);
       if (opener === undefined) throw new Error(`no connector ${connector}`);
       return opener;

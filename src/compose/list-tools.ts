@@ -21,6 +21,8 @@ export interface ItemListerParts {
   readonly issuers: ReadonlyMap<ConnectorId, IssuerBinding>;
   readonly recorder: Recorder;
   readonly timeoutMs: (connector: ConnectorId) => number;
+  /** @throws when the connector is suspended */
+  readonly assertServed: (connector: ConnectorId) => void;
 }
 
 /**
@@ -33,6 +35,7 @@ export function createItemLister(parts: ItemListerParts): ListItems {
   const { store, system, estate } = workspace;
 
   return async (connector) => {
+    parts.assertServed(connector);
     const task = discoveryTask(workspace, connector);
     const credential = issuers.get(connector)?.issuer.kind;
     let held: HeldLease | undefined;

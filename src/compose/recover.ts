@@ -26,7 +26,7 @@ export async function recover(parts: {
   const history = await readHistory(readRecords(journal.read(0)));
   for (const decision of history.unsettled) await recorder.record(outcomeUnknown(decision));
   const { restored } = await tasks.load();
-  for (const task of tasks.active()) {
+  for (const task of tasks.live()) {
     if (!workspace.estate.agents.has(task.agent)) {
       await tasks.end(task.id, 'agent_disabled');
       continue;

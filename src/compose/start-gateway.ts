@@ -4,6 +4,7 @@ import { readPublicKeys } from '../agent/agent-key.ts';
 import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf } from '../domain/errors.ts';
+import { Standing } from '../domain/revocation.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
@@ -19,12 +20,14 @@ import { withinTemplate } from '../tasks/within-template.ts';
 import { adminOperations } from './admin-operations.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
+import { buildRevocation } from './build-revocation.ts';
 import { buildWire } from './build-wire.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { createConnectorTokens } from './connector-tokens.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
+import { joinTasks } from './join-tasks.ts';
 import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import { createItemLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
@@ -96,8 +99,10 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       log.warn({ error: messageOf(error) }, 'the policy schema could not be written'),
     );
 
+    const standing = new Standing();
     const tasks = createTaskRegistry({
       tenant,
+      standing,
       repository: store.tasks,
       templates: () => estate.templates,
       clock,
@@ -141,6 +146,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       workspace,
       openers,
       timeoutMs,
+      assertServed: (connector) => revocation.assertServed(connector),
       agentOf: (task) => tasks.get(task)?.agent,
       connectorOf: (uri) => {
         const item = catalogue.routeUri(uri, undefined);
@@ -163,35 +169,56 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const { connections } = wire;
     /** Not there yet while an earlier gateway's tasks are settled. */
     let endpoint: Endpoint | undefined;
-    const acquireLease: Gateway['acquireLease'] = (task, connector, item) =>
-      leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector, item);
-    tasks.onEnd(async (task, reason) => {
-      endpoint?.endTask(task.id);
-      // Side by side, and neither waits for the other's success: a server that will not stop must not keep its credential.
-      const results = await Promise.allSettled([wire.endTask(task.id), leases.revokeTask(task.id, reason)]);
-      for (const result of results) {
-        if (result.status === 'rejected') {
-          log.error({ task: task.id, error: messageOf(result.reason) }, 'the end of a task is not complete yet');
-        }
-      }
-      await recorder.record({ type: 'task_ended', ...identityOfTask(task), detail: { reason, purpose: task.purpose } });
-      // The end of a task is where its story is complete: put it under a signature.
-      await journal.checkpoint();
-      taskKeys.forget(task.id);
-      prompts?.forget(task.id);
+    const acquireLease: Gateway['acquireLease'] = (task, connector, item) => {
+      revocation.assertServed(connector);
+      return leases.acquire(withinTemplate(task, estate.templates.get(task.template)), connector, item);
+    };
+    joinTasks({
+      workspace,
+      tasks,
+      leases,
+      wire,
+      endpoint: () => endpoint,
+      recorder,
+      journal,
+      taskKeys,
+      prompts,
+      deviations: () => revocation.deviations,
     });
 
     const catalogue = createCatalogue({
       tenant,
       connectors: [...estate.connectors.values()],
       inventory: store.inventory,
-      listItems: createItemLister({ workspace, openers, leases, issuers, recorder, timeoutMs }),
+      listItems: createItemLister({
+        workspace,
+        openers,
+        leases,
+        issuers,
+        recorder,
+        timeoutMs,
+        assertServed: (connector) => revocation.assertServed(connector),
+      }),
       clock,
       log,
       onChanged: (connector, kinds) => {
         for (const kind of kinds) wire.hub.listChanged(connector, kind);
       },
     });
+    const revocation = buildRevocation({
+      workspace,
+      standing,
+      tasks,
+      leases,
+      catalogue,
+      wire,
+      recorder,
+      recordLater,
+      policyVersion: () => engine.version,
+      closeStreams: () => endpoint?.closeStreams(),
+    });
+    closers.push(() => revocation.close());
+    await revocation.start();
     await catalogue.load();
 
     await recover({ workspace, journal, recorder, tasks, leases, taskKeys, prompts });
@@ -218,6 +245,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       connectorKeys: () => connectorTokens.publicKeys(),
       agents,
       tasks,
+      assertCurrent: revocation.assertCurrent,
       recorder,
       recordRefusal,
       prompts,
@@ -240,7 +268,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       }),
       isRegistered: (agent) => estate.agents.has(agent),
       tasks: {
-        get: tasks.get,
+        get: (id) => (revocation.isCurrent() ? tasks.get(id) : undefined),
+        barred: revocation.barred,
+        confirm: revocation.confirm,
         callsLeft: tasks.callsLeft,
         takeCall: (id) => 'callsLeft' in tasks.takeCall(id),
         end: tasks.end,

@@ -7,6 +7,8 @@ import type { Clock, Log, Schedule } from '../seams/clock.ts';
 /** The real clock, randomness, timers and log: everything that tests replace. */
 export interface System {
   readonly clock: Clock;
+  /** Milliseconds since some moment; never set, so that lengths of time can be told by it. */
+  readonly monotonic: Clock;
   readonly random: RandomBytes;
   readonly schedule: Schedule;
   readonly log: Log;
@@ -52,6 +54,7 @@ const REDACTED = ['password', 'token', 'secret', 'authorization', 'credential', 
 export function createSystem(options: { log: 'pretty' | 'json' | 'silent'; level?: string }): System {
   return {
     clock: Date.now,
+    monotonic: () => performance.now(),
     random: pooledRandom(),
     schedule,
     log: createLog(options.log, options.level ?? 'info'),

@@ -21,7 +21,7 @@ export interface RevocationEntry {
   readonly tenant: TenantId;
   readonly action: RevocationAction;
   readonly subject: RevocationSubject;
-  /** Who: an operating system account, or `remit:deviation`. */
+  /** Who: an operating system account, or `DEVIATION`. */
   readonly by: string;
   readonly reason: string;
   /** Milliseconds since the epoch, for people: order is the position's. */
@@ -34,6 +34,9 @@ export interface Revocation extends RevocationEntry {
 }
 
 export const ALL: RevocationSubject = { kind: 'all', id: '' };
+
+/** `by` of a row that no person ordered: a task left what it was for. */
+export const DEVIATION = 'remit:deviation';
 
 /** One text for a subject: `agent scribe`, `all`. */
 export const subjectText = ({ kind, id }: RevocationSubject): string => (kind === 'all' ? 'all' : `${kind} ${id}`);

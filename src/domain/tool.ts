@@ -69,8 +69,8 @@ export interface GovernedTool {
   readonly exposedName: string;
   readonly definition: ToolDefinition;
   readonly profile: ToolProfile | undefined;
-  /** `described`, or why it cannot be called. */
-  readonly status: 'described' | 'undescribed' | 'quarantined';
+  /** `described`, or why it cannot be called; `suspended`: its connector is, whatever else there is to say of it. */
+  readonly status: 'described' | 'undescribed' | 'quarantined' | 'suspended';
 }
 
 /** `connector/tool`, `connector/prompt:name` or `connector/resource:pattern`. */

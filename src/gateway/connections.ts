@@ -53,6 +53,8 @@ export interface Connections {
   retireLease(lease: LeaseId): void;
   /** A lease was revoked: its connections close at once, whatever is under way on them. */
   closeLease(lease: LeaseId): Promise<void>;
+  /** A connector is suspended: its connections close at once, of whatever task. */
+  closeConnector(connector: ConnectorId): Promise<void>;
   closeAll(): Promise<void>;
   readonly size: number;
 }
@@ -233,6 +235,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
       }
     },
     closeLease: (lease) => closeWhere((entry) => entry.lease === lease),
+    closeConnector: (connector) => closeWhere((entry) => entry.connector === connector),
     closeAll: () => closeWhere(() => true),
     get size() {
       return all.size;

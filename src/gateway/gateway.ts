@@ -1,6 +1,7 @@
 import type { Prompts } from '../audit/prompts.ts';
 import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../domain/ids.ts';
+import type { Refusal } from '../domain/refusal.ts';
 import type { Task, TaskEndReason, TaskTemplate } from '../domain/task.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
@@ -22,8 +23,12 @@ export interface Gateway {
   readonly authenticator: Authenticator;
   readonly isRegistered: (agent: AgentId) => boolean;
   readonly tasks: {
-    /** An active task, from memory. */
+    /** An active task, from memory; none while the gateway cannot confirm that nothing has been revoked (guarantee V1). */
     get(id: TaskId): Task | undefined;
+    /** Why `get` gives none of a task that has not ended: it is suspended, or the gateway denies everything. Undefined of one that has. */
+    barred(id: TaskId): Refusal | undefined;
+    /** Where `get` gives none for want of confirmation: tries once more, not for long. True when it is worth asking again. */
+    confirm(): Promise<boolean>;
     callsLeft(id: TaskId): number;
     /** Takes one call from the budget; false when none is left. */
     takeCall(id: TaskId): boolean;

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { RemitError } from '../domain/errors.ts';
 import { isRefused } from '../domain/refusal.ts';
+import { reasonOf } from '../gateway/edge/barred-answer.ts';
 import { checkHeaders } from '../gateway/edge/check-headers.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
@@ -145,9 +146,14 @@ async function endTask(gateway: Gateway, request: IncomingMessage, response: Ser
   if (request.method !== 'POST') return respond(response, 405, { error: 'method_not_allowed' });
   const caller = await authenticate(gateway, request.headers.authorization);
   if (isRefused(caller)) {
-    const reason = 'reason' in caller.refusal ? caller.refusal.reason : 'refused';
+    const reason = reasonOf(caller.refusal);
     gateway.recordRefusal({ at: 'task end', reason });
-    return respond(response, 401, { error: 'invalid_token', error_description: reason });
+    if (caller.refusal.kind === 'unauthenticated') {
+      return respond(response, 401, { error: 'invalid_token', error_description: reason });
+    }
+    const [status, error] =
+      caller.refusal.kind === 'denied' ? [403, 'access_denied'] : [503, 'temporarily_unavailable'];
+    return respond(response, status as number, { error, error_description: reason });
   }
   await gateway.tasks.end(caller.task.id, 'completed');
   respond(response, 200, { task: caller.task.id, state: 'ended' });

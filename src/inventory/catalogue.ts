@@ -59,6 +59,8 @@ export interface Catalogue {
   resources(): readonly GovernedTool[];
   /** Why a connector could not be listed, if the last try failed. */
   problems(): ReadonlyMap<ConnectorId, RemitError>;
+  /** From now on these connectors are suspended: none of their items is listed or may be called. What is known of them stays. */
+  suspend(connectors: ReadonlySet<ConnectorId>): void;
   /** Rises with each change. */
   readonly version: number;
 }
@@ -75,7 +77,10 @@ export function createCatalogue(options: CatalogueOptions): Catalogue {
   const { tenant, inventory, clock, log } = options;
   const described = new Map(options.connectors.map((connector) => [connector.id, connector]));
   const routed = new Map(options.connectors.map((connector) => [connector.id, resourcesOf(connector)]));
-  const resources = [...routed.values()].flat().map(({ item }) => item);
+  const asSuspended = createSuspendedItems();
+  let suspended: ReadonlySet<ConnectorId> = new Set();
+  let served = routed;
+  let resources = [...routed.values()].flat().map(({ item }) => item);
   const known = new Map<ConnectorId, GovernedItems>();
   const failed = new Map<ConnectorId, RemitError>();
   const turns = new Map<ConnectorId, Turn>();
@@ -86,9 +91,14 @@ export function createCatalogue(options: CatalogueOptions): Catalogue {
 
   function index(): void {
     const all = [...known.values()];
-    tools = indexItems(all.flatMap((items) => items.tools));
-    prompts = indexItems(all.flatMap((items) => items.prompts));
-    templates = all.flatMap((items) => items.templates);
+    const asIs = (item: GovernedTool): GovernedTool => (suspended.has(item.connector) ? asSuspended(item) : item);
+    tools = indexItems(all.flatMap((items) => items.tools).map(asIs));
+    prompts = indexItems(all.flatMap((items) => items.prompts).map(asIs));
+    templates = all
+      .flatMap((items) => items.templates)
+      .map((one) => (one.item === undefined ? one : { ...one, item: asIs(one.item) }));
+    served = new Map([...routed].map(([id, own]) => [id, own.map((one) => ({ ...one, item: asIs(one.item) }))]));
+    resources = [...served.values()].flat().map(({ item }) => item);
     version += 1;
   }
 
@@ -174,15 +184,32 @@ export function createCatalogue(options: CatalogueOptions): Catalogue {
       return scope === undefined ? items.exposed.get(name) : items.scoped.get(scope)?.get(name);
     },
     shownName,
-    routeUri: (uri, scope) => routeUri(routed, uri, scope),
+    routeUri: (uri, scope) => routeUri(served, uri, scope),
     tools: () => tools.all,
     prompts: () => prompts.all,
     templates: () => templates,
     resources: () => resources,
     problems: () => failed,
+    suspend(connectors) {
+      suspended = new Set(connectors);
+      index();
+    },
     get version() {
       return version;
     },
+  };
+}
+
+/** The same object for the same item, as what is rendered and decided of one is kept by identity. */
+function createSuspendedItems(): (item: GovernedTool) => GovernedTool {
+  const known = new WeakMap<GovernedTool, GovernedTool>();
+  return (item) => {
+    let as = known.get(item);
+    if (as === undefined) {
+      as = { ...item, status: 'suspended' };
+      known.set(item, as);
+    }
+    return as;
   };
 }
 

@@ -22,7 +22,8 @@ export function inventoryRows(
       name,
       fingerprint: definition.fingerprint,
       definition: shown,
-      status,
+      // Of a connector, and no matter of its items.
+      status: status === 'suspended' ? 'described' : status,
       actionClass: profile?.actionClass,
       approvedBy: profile?.approvedBy,
       firstSeenAt: now,

@@ -9,6 +9,7 @@ export type Rule =
   | 'remit:quarantined'
   | 'remit:task-principal'
   | 'remit:task-ended'
+  | 'remit:suspended'
   | 'remit:task-tool'
   | 'remit:task-class'
   | 'remit:template'

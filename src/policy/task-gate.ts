@@ -16,6 +16,14 @@ export function checkTool(tool: GovernedTool): Denial | undefined {
       'Ask the owner of the connector to review the new definition and approve it.',
     );
   }
+  if (tool.status === 'suspended') {
+    return denial(
+      'profile',
+      'remit:suspended',
+      `The connector ${tool.connector} is suspended.`,
+      'Use another tool. This one can be called again when the connector is resumed.',
+    );
+  }
   if (tool.status === 'described' && tool.profile !== undefined) return undefined;
   return denial(
     'profile',
@@ -60,9 +68,9 @@ export function checkTaskState(task: Task, now: number): Denial | undefined {
   if (task.state === 'suspended') {
     return denial(
       'task',
-      'remit:task-ended',
+      'remit:suspended',
       'The task is suspended.',
-      'Wait until it is resumed, or start a new task.',
+      'Stop, and tell your user. Its calls are served again when it is resumed.',
     );
   }
   if (task.state !== 'active') {

@@ -10,5 +10,8 @@ export const CONFIRMED_MS = 900;
 /** Four readings a second: three may fail before the gateway denies. */
 export const POLL_MS = 250;
 
+/** Longest wait of a caller for a reading, where the last one is too old. */
+export const RETRY_MS = 250;
+
 /** Rows of one reading. */
 export const BATCH = 500;

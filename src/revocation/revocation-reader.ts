@@ -3,7 +3,7 @@ import type { TenantId } from '../domain/ids.ts';
 import type { Revocation, Standing } from '../domain/revocation.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { RevocationRepository } from '../seams/store.ts';
-import { BATCH, CONFIRMED_MS, POLL_MS } from './bounds.ts';
+import { BATCH, CONFIRMED_MS, POLL_MS, RETRY_MS } from './bounds.ts';
 
 export interface RevocationReaderOptions {
   readonly tenant: TenantId;
@@ -40,14 +40,18 @@ export interface RevocationReader {
    * call is over, whether or not it succeeded.
    */
   poll(): Promise<void>;
+  /**
+   * Where the position was not confirmed within the bound: tries once more, not for long. A process that was not let run for a while has an old
+   * reading and nothing wrong with its store, and whoever comes first after that need not be refused for it.
+   * @returns whether it has become current by this
+   */
+  retry(): Promise<boolean>;
+  /** Whether everything is denied now; somebody has met it, and so it is told of. */
+  denies(): boolean;
   /** A row that was appended here: applied at once, or, when others came before it, with them. */
   take(row: Revocation): Promise<void>;
-  /** What `apply` gave for one of the last rows. */
-  effectsOf(position: number): Promise<unknown> | undefined;
   close(): void;
 }
-
-const EFFECTS_KEPT = 64;
 
 /**
  * Follows the revocation log. Nothing is taken from a message: a position is confirmed by reading the store, and a reading counts from before
@@ -55,7 +59,6 @@ const EFFECTS_KEPT = 64;
  */
 export function createRevocationReader(options: RevocationReaderOptions): RevocationReader {
   const { tenant, repository, standing, monotonic, schedule, log } = options;
-  const effects = new Map<number, Promise<unknown>>();
   let confirmedAt = Number.NEGATIVE_INFINITY;
   let validUntil = Number.NEGATIVE_INFINITY;
   let isDenying = false;
@@ -66,15 +69,16 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
   let isClosed = false;
 
   function confirm(begun: number): void {
-    // A denial that nobody met has been one all the same.
-    look();
     fault = undefined;
     confirmedAt = begun;
     validUntil = begun + CONFIRMED_MS;
     look();
   }
 
-  /** Notices that denial began or ended. */
+  /**
+   * Notices that denial began or ended. It is not looked for while a first reading after a pause of the whole process is about to be made: then
+   * nothing was denied yet.
+   */
   function look(): void {
     const now = monotonic();
     const shouldDeny = now >= validUntil;
@@ -85,15 +89,14 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
 
   function applyNext(row: Revocation): void {
     standing.note(row);
-    const effect = options.apply(row);
-    effect.catch((error: unknown) =>
-      log.error(
-        { position: row.position, error: messageOf(error) },
-        'what a revocation ends could not all be ended yet',
-      ),
-    );
-    effects.set(row.position, effect);
-    effects.delete(row.position - EFFECTS_KEPT);
+    options
+      .apply(row)
+      .catch((error: unknown) =>
+        log.error(
+          { position: row.position, error: messageOf(error) },
+          'what a revocation ends could not all be ended yet',
+        ),
+      );
   }
 
   async function read(): Promise<void> {
@@ -140,8 +143,8 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
   function tick(): void {
     if (isClosed) return;
     cancel = schedule(POLL_MS, tick);
-    look();
     if (reading === undefined) void begin();
+    else look();
   }
 
   return {
@@ -155,6 +158,20 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
     },
     isCurrent: () => monotonic() < validUntil,
     poll,
+    async retry() {
+      if (monotonic() < validUntil || isClosed) return false;
+      let stop = (): void => {};
+      const late = new Promise<void>((resolve) => {
+        stop = schedule(RETRY_MS, resolve);
+      });
+      await Promise.race([reading ?? begin(), late]);
+      stop();
+      return monotonic() < validUntil;
+    },
+    denies() {
+      look();
+      return monotonic() >= validUntil;
+    },
     async take(row) {
       if (row.position === standing.position + 1) applyNext(row);
       while (standing.position < row.position) {
@@ -162,7 +179,6 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
         if (fault !== undefined) return;
       }
     },
-    effectsOf: (position) => effects.get(position),
     close() {
       isClosed = true;
       cancel();

@@ -1,5 +1,5 @@
 import type { AgentId, TaskId } from '../domain/ids.ts';
-import type { Revocation } from '../domain/revocation.ts';
+import { DEVIATION, type Revocation } from '../domain/revocation.ts';
 import type { TaskEndReason } from '../domain/task.ts';
 import type { Holdable } from './hold-on.ts';
 import type { TaskEntry } from './suspensions.ts';
@@ -44,7 +44,8 @@ export function applyRevocation(
   if (row.action === 'revoke') {
     for (const begun of starting) if (isNamed(begun)) hit.add(begun.id);
     const ended = [...hit].filter((id) => entries.get(id)?.isClosing !== true);
-    return { ...NOTHING, ended, done: Promise.all([...hit].map((id) => tasks.end(id, 'revoked'))) };
+    const reason = row.by === DEVIATION ? 'deviated' : 'revoked';
+    return { ...NOTHING, ended, done: Promise.all([...hit].map((id) => tasks.end(id, reason))) };
   }
   const changed = [...hit]
     .flatMap((id) => entries.get(id) ?? [])

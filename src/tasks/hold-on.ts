@@ -37,8 +37,6 @@ export function refuseStart(standing: Standing, agent: AgentId): TaskRefusal | u
       );
 }
 
-/** What an agent is told of a suspended task. The administrator's own words are not for it: they may be about it. */
-export function refuseSuspended(id: TaskId, row: Revocation): TaskRefusal {
-  const what = row.subject.kind === 'agent' ? `agent '${row.subject.id}' is suspended` : `task '${id}' is suspended`;
-  return refuseTask('suspended', `${what}: stop, and tell your user. Its calls are served again when it is resumed`);
-}
+/** What an agent is told that a task of its is suspended by. The administrator's own words are not for it: they may be about it. */
+export const suspendedBy = (id: TaskId, { subject }: Revocation): string =>
+  subject.kind === 'agent' ? `agent ${subject.id} is suspended` : `task ${id} is suspended`;

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
  * Imports point down (docs/design/layers.md). A layer may import those listed for it, and itself. Adapters import their seams and
  * domain only; `compose` alone knows them.
  */
-const FEATURES = ['tasks', 'policy', 'leases', 'audit', 'inventory', 'secrets'];
+const FEATURES = ['tasks', 'policy', 'leases', 'revocation', 'audit', 'inventory', 'secrets'];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: [],
   seams: ['domain'],
@@ -14,6 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tasks: ['seams', 'domain'],
   policy: ['seams', 'domain'],
   leases: ['seams', 'domain'],
+  revocation: ['seams', 'domain'],
   audit: ['seams', 'domain'],
   inventory: ['seams', 'domain'],
   secrets: ['seams', 'domain'],

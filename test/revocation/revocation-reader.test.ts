@@ -82,7 +82,32 @@ describe('revocation reader', () => {
     expect(reader.isCurrent()).toBe(false);
     await time.pass(0);
     expect(reader.isCurrent()).toBe(true);
+    // Nobody was refused.
+    expect(denials).toEqual([]);
+  });
+
+  it('V1 whoever comes first after the gateway stood still waits for one reading, and is refused only when that fails', async () => {
+    const { log, time, applied, reader, denials } = makeNode();
+    await reader.start();
+    await log.append(entryOf('revoke'));
+    time.stall(5_000);
+    expect(await reader.retry()).toBe(true);
+    expect(positions(applied)).toEqual([1]);
+    time.stall(5_000);
+    log.mode = 'fails';
+    expect(await reader.retry()).toBe(false);
+    expect(reader.denies()).toBe(true);
+    log.mode = 'hangs';
+    const waiting = reader.retry();
+    await time.pass(250);
+    expect(await waiting).toBe(false);
+    expect(denials).toMatchObject([{ isDenying: true }]);
+    log.mode = 'serves';
+    log.release();
+    await time.pass(500);
+    expect(reader.denies()).toBe(false);
     expect(denials.map(({ isDenying }) => isDenying)).toEqual([true, false]);
+    expect(await reader.retry()).toBe(false);
   });
 
   it('V3 a hint reads on at once, also while a reading is under way that may have begun too early', async () => {

@@ -111,6 +111,8 @@ export function makeParts(allowed: readonly ClientFeature[] = ['elicitation', 's
     hub,
     clientFeatures: () => allowed,
     tasks: {
+      barred: () => undefined,
+      confirm: async () => false,
       get: (id) => (active.has(id) ? makeTask(id) : undefined),
       callsLeft: () => 1,
       takeCall: () => true,

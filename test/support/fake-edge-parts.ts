@@ -92,7 +92,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<FakeEdge> {
       },
     },
     isRegistered: () => true,
-    tasks: { get: (id: TaskId) => tasks.get(id) },
+    tasks: { get: (id: TaskId) => tasks.get(id), barred: () => undefined, confirm: async () => false },
     catalogue: {
       find: (_: string, name: string, scope: string | undefined) =>
         tools.find((tool) =>
@@ -157,6 +157,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<FakeEdge> {
       get: noteLegacy,
       delete: noteLegacy,
       endTask() {},
+      closeStreams() {},
       drain() {},
     },
   });

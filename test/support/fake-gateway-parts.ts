@@ -187,6 +187,7 @@ export interface FakeOptions {
   /** Replaces the durable write: resolve late, or reject. */
   readonly record?: (entry: NotedEntry) => Promise<void>;
   readonly acquireLease?: Gateway['acquireLease'];
+  readonly barred?: Gateway['tasks']['barred'];
   /** Answers a request, of which `params` is the whole text. */
   readonly reply?: (params: string, open: OpenUpstream, call: UpstreamCall) => Promise<UpstreamReply>;
   readonly open?: (request: OpenUpstream) => Promise<void>;
@@ -295,6 +296,8 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
     isRegistered: () => true,
     tasks: {
       get: (id) => tasks.get(id),
+      barred: (id) => options.barred?.(id),
+      confirm: async () => false,
       callsLeft: (id) => left.get(id) ?? 0,
       takeCall: (id) => {
         const count = left.get(id) ?? 0;

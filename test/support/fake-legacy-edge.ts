@@ -192,7 +192,7 @@ export async function startLegacy(options: LegacyOptions = {}): Promise<FakeLega
     tenant: makeTask('tsk_a').tenant,
     authenticator: { authenticate: (header: string | undefined) => principalOf(header, tasks) },
     isRegistered: () => true,
-    tasks: { get: (id: TaskId) => tasks.get(id) },
+    tasks: { get: (id: TaskId) => tasks.get(id), barred: () => undefined, confirm: async () => false },
     recordRefusal: (detail: JsonObject) => refusals.push(detail),
     hub: {
       add(sink: Sink) {
@@ -229,6 +229,7 @@ export async function startLegacy(options: LegacyOptions = {}): Promise<FakeLega
     get: ({ response }) => sendAnswer(response, { status: 418, body: '{}' }),
     delete: ({ response }) => sendAnswer(response, { status: 418, body: '{}' }),
     endTask() {},
+    closeStreams() {},
     drain() {},
   };
   const server = await openHttpServer('127.0.0.1', 0, options.schedule ?? time.schedule, options.server);

@@ -63,7 +63,10 @@ async function makeWorld(options: { held?: Revocation[]; revoked?: TaskId[]; onS
   const start = (agent = 'helper') =>
     registry.start({ agent: agentId(agent), user: undefined, declaration: { template } });
   const served = () => registry.active().map(({ id }) => id);
-  return { repository, registry, standing, events, append, start, served, passTime: (ms: number) => void (now += ms) };
+  const passTime = (ms: number): void => {
+    now += ms;
+  };
+  return { repository, registry, standing, events, append, start, served, passTime };
 }
 
 const rowOf = (position: number, action: Revocation['action'], kind: RevocationSubject['kind'], id: string) => ({

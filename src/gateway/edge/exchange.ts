@@ -20,6 +20,8 @@ export interface EraEdge {
   delete(exchange: Exchange): Promise<void> | void;
   /** A task has ended: its streams and sessions go (guarantee V2). */
   endTask(task: string): void;
+  /** The gateway denies everything for now: what hears events without asking is closed, and comes back when it is served again. */
+  closeStreams(): void;
   /** The gateway stops: long-lived streams are closed so that calls under way can finish; nothing new is begun. */
   drain(): void;
 }

@@ -4,8 +4,9 @@ import type { ConnectorId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { isRefused, type Refused } from '../../domain/refusal.ts';
 import type { Gateway } from '../gateway.ts';
-import { authenticate, type Caller } from '../stages/authenticate.ts';
+import { authenticate, type Caller, refuseTaskOf } from '../stages/authenticate.ts';
 import { acceptsJson, isJson } from './accepts.ts';
+import { barredAnswer, reasonOf } from './barred-answer.ts';
 import { classify, type EraProblem, unsupported } from './classify.ts';
 import type { EraEdge } from './exchange.ts';
 import { findNameMismatch } from './name-headers.ts';
@@ -41,7 +42,7 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
       if (mark !== -1 && new URLSearchParams(url.slice(mark + 1)).has('access_token')) return refuseQuery(response);
       const authenticated = authenticate(gateway, request.headers.authorization);
       const caller = authenticated instanceof Promise ? await authenticated : authenticated;
-      if (isRefused(caller)) return refuseCaller(response, caller);
+      if (isRefused(caller)) return await refuseCaller(request, response, caller);
       const path = mark === -1 ? url : url.slice(0, mark);
       const scope = scopes.get(path);
       if (scope === undefined && path !== '/mcp') {
@@ -79,9 +80,11 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     const read = await readBody(request, options.maxBodyBytes);
     // A body may take its time: what the task may do is asked when it is there.
     if (gateway.tasks.get(caller.task.id) === undefined) {
-      const reason = `task ${caller.task.id} has ended`;
-      const refusal = { kind: 'unauthenticated', error: 'invalid_token', reason } as const;
-      return sendAnswer(response, unauthenticatedAnswer(null, refusal, challenge));
+      const body = 'problem' in read ? undefined : read.text;
+      return sendAnswer(
+        response,
+        barredAnswer(refuseTaskOf(gateway, caller.task.id).refusal, request, body, challenge),
+      );
     }
     if ('problem' in read) return sendAnswer(response, errorAnswer(read.status, null, RPC.parse, read.problem));
     const parsed = parseStrictJson(read.text);
@@ -116,10 +119,15 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     return request.method === 'GET' ? edge.get(exchange) : edge.delete(exchange);
   }
 
-  function refuseCaller(response: ServerResponse, { refusal }: Refused): void {
-    if (refusal.kind !== 'unauthenticated') throw new Error('authentication refuses for its own reasons only');
-    if (refusal.error !== 'missing_token') gateway.recordRefusal({ at: 'mcp', reason: refusal.reason });
-    sendAnswer(response, unauthenticatedAnswer(null, refusal, challenge));
+  async function refuseCaller(request: IncomingMessage, response: ServerResponse, { refusal }: Refused): Promise<void> {
+    if (refusal.kind !== 'unauthenticated' || refusal.error !== 'missing_token') {
+      gateway.recordRefusal({ at: 'mcp', reason: reasonOf(refusal) });
+    }
+    if (refusal.kind === 'unauthenticated')
+      return sendAnswer(response, unauthenticatedAnswer(null, refusal, challenge));
+    const read = request.method === 'POST' ? await readBody(request, options.maxBodyBytes) : undefined;
+    const body = read === undefined || 'problem' in read ? undefined : read.text;
+    sendAnswer(response, barredAnswer(refusal, request, body, challenge));
   }
 
   /** RFC 9700 §4.3.2: addresses end up in logs and histories. Refused even with a good header, so that nobody gets used to it. */

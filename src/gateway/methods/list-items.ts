@@ -74,7 +74,8 @@ async function list(
   for (const { connector, item, render } of entries) {
     if (request.scope !== undefined && connector !== request.scope) continue;
     if (item === undefined || item.status !== 'described') {
-      counts[item?.status === 'quarantined' ? 'quarantined' : 'undescribed'] += 1;
+      const why = item?.status === 'suspended' ? 'withheld' : item?.status;
+      counts[why === 'quarantined' || why === 'withheld' ? why : 'undescribed'] += 1;
       continue;
     }
     const may = mayDiscover(item);

@@ -81,7 +81,8 @@ async function findVisible(gateway: Gateway, caller: Caller, { scope }: ClientRe
   for (const item of gateway.catalogue.resources()) {
     const { connector, status } = item;
     if (scope !== undefined && connector !== scope) continue;
-    if (status !== 'described') counts[status] += 1;
+    if (status === 'suspended') counts.withheld += 1;
+    else if (status !== 'described') counts[status] += 1;
     else if (!(await mayDiscover(item))) counts.withheld += 1;
     else visible.set(connector, [...(visible.get(connector) ?? []), item]);
   }

@@ -1,3 +1,4 @@
+import type { TaskId } from '../../domain/ids.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { isRefused, type Refused, refuse } from '../../domain/refusal.ts';
 import type { Task } from '../../domain/task.ts';
@@ -15,12 +16,19 @@ export async function authenticate(gateway: Gateway, authorization: string | und
   const principal = verified instanceof Promise ? await verified : verified;
   if (isRefused(principal)) return principal;
   if (!gateway.isRegistered(principal.agent)) return unauthenticated(`agent ${principal.agent} is not registered`);
-  const task = gateway.tasks.get(principal.task);
-  if (task === undefined || task.state === 'ended') return unauthenticated(`task ${principal.task} has ended`);
+  let task = gateway.tasks.get(principal.task);
+  if (task === undefined && (await gateway.tasks.confirm())) task = gateway.tasks.get(principal.task);
+  if (task === undefined || task.state === 'ended') return refuseTaskOf(gateway, principal.task);
   if (task.agent !== principal.agent || task.tenant !== principal.tenant || task.tenant !== gateway.tenant) {
     return unauthenticated(`task ${principal.task} belongs to another agent`);
   }
   return { principal, task };
+}
+
+/** Of a task that `tasks.get` does not give: that it has ended, or what holds it back. */
+export function refuseTaskOf({ tasks }: Gateway, id: TaskId): Refused {
+  const barred = tasks.barred(id);
+  return barred === undefined ? unauthenticated(`task ${id} has ended`) : refuse(barred);
 }
 
 function unauthenticated(reason: string): Refused {

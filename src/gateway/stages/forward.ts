@@ -5,7 +5,7 @@ import type { Upstream, UpstreamReply } from '../../seams/upstream.ts';
 import { sendBridged } from '../bridge/send.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
-import type { Caller } from './authenticate.ts';
+import { type Caller, refuseTaskOf } from './authenticate.ts';
 import { Dialogue } from './dialogue.ts';
 import { paramHeadersFor } from './param-headers.ts';
 import type { Needle } from './withhold-secrets.ts';
@@ -30,7 +30,7 @@ export async function forward(
     const connection = connect(gateway, caller, operation, held);
     const upstream = connection instanceof Promise ? await connection : connection;
     // Opening it may have taken a while: a task that ended and a lease that was revoked meanwhile carry nothing (guarantee V2).
-    if (gateway.tasks.get(task.id) === undefined) return ended(task.id);
+    if (gateway.tasks.get(task.id) === undefined) return refuseTaskOf(gateway, task.id);
     if (held?.isLive === false) return revoked(connector);
     if (request.cancellation.isCancelled) return calledOff(connector);
     isForwarded = true;
@@ -86,7 +86,7 @@ function didNotComeBack(
   isForwarded: boolean,
   error: unknown,
 ): Refused {
-  if (error instanceof TaskEnded) return ended(task.id);
+  if (error instanceof TaskEnded) return refuseTaskOf(gateway, task.id);
   const { connector } = item;
   const code = isRemitError(error) ? error.code : 'ERR_INTERNAL';
   gateway.log.warn(
@@ -142,8 +142,4 @@ function calledOff(connector: string): Refused {
     nextStep: 'Nothing was sent.',
     isForwarded: false,
   });
-}
-
-function ended(task: string): Refused {
-  return refuse({ kind: 'unauthenticated', error: 'invalid_token', reason: `task ${task} has ended` });
 }

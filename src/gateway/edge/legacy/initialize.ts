@@ -1,8 +1,9 @@
 import { LEGACY_VERSIONS, RPC } from '../../../domain/era.ts';
 import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import { refuseTaskOf } from '../../stages/authenticate.ts';
 import type { Exchange } from '../exchange.ts';
 import type { ClientMessage } from '../read-message.ts';
-import { errorAnswer, type HttpAnswer, resultAnswer, unauthenticatedAnswer } from '../render.ts';
+import { errorAnswer, type HttpAnswer, refusalAnswer, resultAnswer } from '../render.ts';
 import type { LegacyParts } from './legacy-parts.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -28,10 +29,8 @@ export async function initialize(
   const { gateway, version, challenge } = parts;
   const offered = await parts.offer(gateway, caller, scope);
   if (gateway.tasks.get(caller.task.id) === undefined) {
-    const reason = `task ${caller.task.id} has ended`;
-    return {
-      answer: unauthenticatedAnswer(id, { kind: 'unauthenticated', error: 'invalid_token', reason }, challenge),
-    };
+    const { refusal } = refuseTaskOf(gateway, caller.task.id);
+    return { answer: refusalAnswer({ era: 'legacy', id, method: 'initialize' }, refusal, challenge) };
   }
   const session = sessions.create({ principal: caller.principal, scope, protocolVersion, capabilities });
   if ('busy' in session) return { answer: errorAnswer(session.status, id, RPC.notServed, session.busy) };

@@ -162,6 +162,7 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
       sendAnswer(exchange.response, { status: 204, body: '' });
     },
     endTask: (task) => sessions.endTask(task as TaskId),
+    closeStreams: () => sessions.closeStreams(),
     drain: () => sessions.drain(),
     get sessions() {
       return sessions.size;

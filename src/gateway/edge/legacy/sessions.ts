@@ -142,6 +142,10 @@ export class Sessions {
     for (const session of [...(this.#byTask.get(task) ?? [])]) this.end(session, 'the task has ended');
   }
 
+  closeStreams(): void {
+    for (const session of this.#byId.values()) session.close();
+  }
+
   /** No session is made any more, GET streams close; calls under way may finish. */
   drain(): void {
     this.isDraining = true;

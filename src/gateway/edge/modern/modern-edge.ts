@@ -119,6 +119,7 @@ export function createModernEdge(parts: ModernParts): EraEdge {
     get: ({ response }) => sendAnswer(response, methodNotAllowed('POST')),
     delete: ({ response }) => sendAnswer(response, methodNotAllowed('POST')),
     endTask: (task) => subscriptions.endTask(taskId(task)),
+    closeStreams: () => subscriptions.closeAll(),
     drain() {
       isDraining = true;
       subscriptions.closeAll();

@@ -91,7 +91,7 @@ export function createSubscriptions(parts: ModernParts, withStream: ReplyOptions
         const filter = await permitted(exchange, id, envelope, offeredPart(asked, capabilities));
         if (hasGone || gateway.tasks.get(task) === undefined || open.get(task)?.has(place) !== true) {
           giveBack(task, place);
-          return refuse(200, RPC.notServed, `task ${task} has ended, or the gateway stops`);
+          return refuse(200, RPC.notServed, `task ${task} has ended or is suspended, or the gateway stops`);
         }
         const reply = createReply(response, withStream);
         const stream = new ListenStream({ task, scope, id }, filter, reply, serverInfo(parts.version));
