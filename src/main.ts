@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { runCli } from './cli/program.ts';
+import { holdYoungHeap } from './cli/young-heap.ts';
+
+// Before all that the commands load.
+holdYoungHeap();
+const { runCli } = await import('./cli/program.ts');
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;

@@ -8,10 +8,13 @@ import { makeIssuer } from './make-issuer.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One issuer for each connector that needs a credential. */
-export function buildIssuers(workspace: Workspace, tokens: ConnectorTokens): ReadonlyMap<ConnectorId, IssuerBinding> {
+export async function buildIssuers(
+  workspace: Workspace,
+  tokens: ConnectorTokens,
+): Promise<ReadonlyMap<ConnectorId, IssuerBinding>> {
   const bindings = new Map<ConnectorId, IssuerBinding>();
   for (const connector of workspace.estate.connectors.values()) {
-    const binding = bindIssuer(workspace, tokens, connector);
+    const binding = await bindIssuer(workspace, tokens, connector);
     if (binding === undefined) continue;
     assertModeIsCarried(connector.id, carrierOf(connector), binding.mode);
     bindings.set(connector.id, binding);
@@ -24,14 +27,14 @@ function carrierOf({ config: { transport } }: EstateConnector): CredentialCarrie
   return 'sse' in transport ? 'sse' : 'http';
 }
 
-function bindIssuer(
+async function bindIssuer(
   workspace: Workspace,
   tokens: ConnectorTokens,
   connector: EstateConnector,
-): IssuerBinding | undefined {
+): Promise<IssuerBinding | undefined> {
   const { credential } = connector.config;
   if (credential === undefined) return undefined;
-  const { kind, ...made } = makeIssuer(workspace, tokens, connector, credential);
+  const { kind, ...made } = await makeIssuer(workspace, tokens, connector, credential);
   const templates = chooseInjection(connector.id, carrierOf(connector), kind, credential.inject);
   return { ...made, mode: credential.mode, ttlSeconds: credential.ttlSeconds, templates };
 }

@@ -1,7 +1,4 @@
 import { createJwtIssuer } from '../adapters/issuers/jwt-issuer.ts';
-import { createOauthIssuer } from '../adapters/issuers/oauth-issuer.ts';
-import { createPostgresIssuer } from '../adapters/issuers/postgres-issuer.ts';
-import { createRedisIssuer } from '../adapters/issuers/redis-issuer.ts';
 import { createStaticIssuer } from '../adapters/issuers/static-issuer.ts';
 import type { CredentialKind } from '../config/credential-schema.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
@@ -14,13 +11,13 @@ import type { Workspace } from './workspace.ts';
 
 type Credential = NonNullable<ConnectorConfig['credential']>;
 
-/** The issuer that a connector's credential names. */
-export function makeIssuer(
+/** The issuer that a connector's credential names. Libraries that only another kind needs are not loaded. */
+export async function makeIssuer(
   { vault, system }: Workspace,
   tokens: ConnectorTokens,
   connector: EstateConnector,
   credential: Credential,
-): { kind: CredentialKind; issuer: Issuer; lapsesAt?: number } {
+): Promise<{ kind: CredentialKind; issuer: Issuer; lapsesAt?: number }> {
   const { clock, random } = system;
   const secretOf = (name: string) => (): Promise<Secret> => vault.get(name);
   const optionalSecret = (name: string | undefined) => async (): Promise<Secret | undefined> =>
@@ -29,15 +26,18 @@ export function makeIssuer(
   if (credential.postgres) {
     const { adminPassword, ...address } = credential.postgres;
     const options = { ...address, adminPassword: optionalSecret(adminPassword), clock, random };
+    const { createPostgresIssuer } = await import('../adapters/issuers/postgres-issuer.ts');
     return { kind: 'postgres', issuer: createPostgresIssuer(options) };
   }
   if (credential.redis) {
     const { adminPassword, saveUsers, ...address } = credential.redis;
     const options = { ...address, adminPassword: optionalSecret(adminPassword), savesUsers: saveUsers, clock, random };
+    const { createRedisIssuer } = await import('../adapters/issuers/redis-issuer.ts');
     return { kind: 'redis', issuer: createRedisIssuer(options) };
   }
   if (credential.oauth) {
     const { clientSecret, scopes, resources, introspected, audience, resource, ...rest } = credential.oauth;
+    const { createOauthIssuer } = await import('../adapters/issuers/oauth-issuer.ts');
     const issuer = createOauthIssuer({
       ...rest,
       audience,

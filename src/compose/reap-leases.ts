@@ -11,7 +11,7 @@ export async function reapLeases(
   isAll: boolean,
 ): Promise<{ revoked: number; lapsing: number; failed: number }> {
   const { estate, store, system, vault } = workspace;
-  const issuers = buildIssuers(workspace, createConnectorTokens(workspace));
+  const issuers = await buildIssuers(workspace, createConnectorTokens(workspace));
   try {
     const { ended, lapsing, outstanding } = await reap(
       {

@@ -79,7 +79,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     );
     const engine = createCedarEngine({ ...policies, log });
     const connectorTokens = createConnectorTokens(workspace);
-    const issuers = buildIssuers(workspace, connectorTokens);
+    const issuers = await buildIssuers(workspace, connectorTokens);
     closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
 
     const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock });

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openPostgres } from '../adapters/store/open-postgres.ts';
 import { openSqlite } from '../adapters/store/open-sqlite.ts';
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
@@ -79,7 +78,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
   return { loaded, config, estate, places, system, keys, store, vault, close: () => store.close() };
 }
 
-function openStore(config: Config, places: Places, system: System): Promise<Store> {
+async function openStore(config: Config, places: Places, system: System): Promise<Store> {
   if (config.store.kind === 'sqlite') return openSqlite({ path: join(places.data, 'remit.db') });
   const { urlVariable } = config.store;
   const url = system.environment(urlVariable);
@@ -93,5 +92,6 @@ function openStore(config: Config, places: Places, system: System): Promise<Stor
       },
     );
   }
+  const { openPostgres } = await import('../adapters/store/open-postgres.ts');
   return openPostgres({ url });
 }

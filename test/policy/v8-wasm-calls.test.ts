@@ -10,10 +10,10 @@ vi.mock('@cedar-policy/cedar-wasm/nodejs', async (original) => {
   return original();
 });
 
-test('the V8 flag that keeps Node 20 from aborting is set before Cedar loads', async () => {
+test('the V8 flags that keep Node 20 from aborting and memory small are set before Cedar loads', async () => {
   await import('../../src/adapters/policy/cedar.ts');
   const flags = process.versions.node.startsWith('20.') ? ['--no-turbo-inline-js-wasm-calls'] : [];
-  expect(order).toEqual([...flags, 'cedar']);
+  expect(order).toEqual([...flags, '--wasm-tiering-budget=2000000000', 'cedar']);
 });
 
 test('nothing else in the product loads Cedar', () => {

@@ -1,6 +1,7 @@
 import { isJsonObject } from '../../domain/json.ts';
 import type { LargeResult } from '../../seams/upstream.ts';
 import type { LargeBody } from './http-exchange.ts';
+import { notePassed } from './passed-bytes.ts';
 import { ResultScanner } from './result-scanner.ts';
 import { protocolFault, unreachable } from './upstream-faults.ts';
 
@@ -60,6 +61,7 @@ export class LargeResultReader implements LargeBody, LargeResult, AsyncIterator<
     if (this.#fault !== undefined) return;
     this.#options.onProgress();
     this.#passed += chunk.length;
+    notePassed(chunk.length);
     try {
       this.#take(chunk);
     } catch (error) {

@@ -3,6 +3,7 @@ import { startGateway } from '../../compose/start-gateway.ts';
 import { createSystem } from '../../compose/system.ts';
 import { openWorkspace } from '../../compose/workspace.ts';
 import { type Common, command } from '../program.ts';
+import { letYoungHeapGrow } from '../young-heap.ts';
 
 /** `remit up`: the gateway, in the foreground, until SIGINT or SIGTERM. */
 export function addUpCommand(program: Command, version: string): void {
@@ -27,6 +28,7 @@ export function addUpCommand(program: Command, version: string): void {
         await workspace.close();
         throw error;
       }
+      letYoungHeapGrow();
       const { url, tools, undescribed, problems } = gateway;
       if (output.isJson) {
         process.stdout.write(
