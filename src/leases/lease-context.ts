@@ -60,7 +60,7 @@ export const LEASE_LIMITS: LeaseLimits = {
   retryCapMs: 60_000,
   revokesAtOnce: 2,
   sweepMs: 60_000,
-  recoverWaitMs: 2_000,
+  recoverWaitMs: 500,
 };
 
 /** What revoking needs, and no more: `remit reap` has just this. */

@@ -110,10 +110,10 @@ describe('recovery', () => {
     world.manager.close();
   });
 
-  it('sweeps 15,000 open leases to the last', async () => {
+  it('sweeps thousands of open leases to the last', async () => {
     const world = createWorld();
-    for (let index = 0; index < 15_000; index++) leave(world, 'active');
-    expect(await world.manager.recover()).toEqual({ found: 15_000, outstanding: 0 });
+    for (let index = 0; index < 3_000; index++) leave(world, 'active');
+    expect(await world.manager.recover()).toEqual({ found: 3_000, outstanding: 0 });
     expect(world.issuer.live.size).toBe(0);
   });
 
