@@ -6,6 +6,7 @@ import type { AdminOperation } from '../http/admin-socket.ts';
 import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
+import { viewLease } from '../leases/lease-view.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import { type Administration, administrator } from './record-administration.ts';
@@ -23,7 +24,7 @@ export function adminOperations(parts: {
   status: () => Readonly<Record<string, unknown>>;
 }): Readonly<Record<string, AdminOperation>> {
   const { workspace, recorder, tasks, leases, catalogue, signingKeys, connectorTokens, status } = parts;
-  const { store, estate } = workspace;
+  const { store, estate, system } = workspace;
   const administer = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
 
@@ -42,8 +43,16 @@ export function adminOperations(parts: {
     },
     async 'revoke-lease'({ lease = '' }) {
       await administer({ action: 'lease_revoke', lease });
-      return { state: (await leases.revoke(leaseId(lease), 'revoked by an administrator')).state };
+      const view = viewLease(
+        await leases.revoke(leaseId(lease), 'revoked by an administrator'),
+        system.clock(),
+        undefined,
+      );
+      // What cannot be revoked is said to lapse, with the time at which it is over (guarantee L7).
+      return { state: view.state, ...(view.state === 'lapsing' && { until: view.nativeExpiresAt }) };
     },
+    /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
+    'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
     refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
     /** A change that the command line makes itself, in a store or file that it can open. */
     async record({ detail = '{}' }) {

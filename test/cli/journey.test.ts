@@ -292,6 +292,10 @@ describe('tasks by hand', () => {
       code: 'ERR_NOT_FOUND',
       where: 'lse_nothing',
     });
+    expect(await runToFail(['lease', 'show', 'lse_nothing', '--config', home.config])).toMatchObject({
+      code: 'ERR_NOT_FOUND',
+      where: 'lse_nothing',
+    });
     expect(await cli('lease', 'ls', '--all')).toEqual([]);
   });
 });

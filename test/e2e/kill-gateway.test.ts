@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandLines } from '../../demo/processes.ts';
 import { type RunningProcess, runRemit, startRemitUp } from '../../demo/run-remit.ts';
-import type { Lease } from '../../src/domain/lease.ts';
+import type { LeaseView } from '../../src/leases/lease-view.ts';
 import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
 import {
   callTool,
@@ -43,8 +43,10 @@ async function newStore(storeVariable: string | undefined): Promise<{ storeVaria
 
 const SELECT = { sql: 'SELECT count(*) FROM orders' };
 
-async function leases(shop: GovernedShop): Promise<Lease[]> {
-  return JSON.parse((await runRemit(['lease', 'ls', '--all', '--json', '--config', shop.config])).stdout) as Lease[];
+async function leases(shop: GovernedShop): Promise<LeaseView[]> {
+  return JSON.parse(
+    (await runRemit(['lease', 'ls', '--all', '--json', '--config', shop.config])).stdout,
+  ) as LeaseView[];
 }
 
 const kill = async (gateway: RunningProcess): Promise<void> => {

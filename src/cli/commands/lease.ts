@@ -2,41 +2,82 @@ import type { Command } from 'commander';
 import { reapLeases } from '../../compose/reap-leases.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import type { Lease } from '../../domain/lease.ts';
+import { isRemitError, RemitError } from '../../domain/errors.ts';
+import { connectorId, type LeaseId, leaseId, taskId } from '../../domain/ids.ts';
+import { describeEnd, viewLease } from '../../leases/lease-view.ts';
 import { callAdmin } from '../admin-client.ts';
-import { table } from '../output.ts';
+import { lineText, table } from '../output.ts';
 import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 export function addLeaseCommands(program: Command): void {
   const group = program.command('lease').description('downstream credentials that tasks hold');
 
-  command<Common & { all: boolean }>(
+  command<Common & { all: boolean; task?: string; connector?: string }>(
     group,
     'ls',
-    'list leases',
-    (c) => c.option('--all', 'ended ones too', false),
+    'list leases: state, age, calls made, downstream, and when each ends',
+    (c) =>
+      c
+        .option('--all', 'ended ones too', false)
+        .option('--task <id>', 'of one task')
+        .option('--connector <id>', 'at one connector'),
     async (output, options) => {
       await withWorkspace(options, async (workspace) => {
-        const leases = await workspace.store.leases.list(
-          workspace.estate.tenant,
-          options.all ? {} : { states: ['intended', 'active', 'revoking', 'lapsing'] },
-        );
-        output.result(leases, () =>
+        const { task, connector } = options;
+        const rows = await workspace.store.leases.list(workspace.estate.tenant, {
+          ...(task !== undefined && { task: taskId(task) }),
+          ...(connector !== undefined && { connector: connectorId(connector) }),
+          ...(!options.all && { states: ['intended', 'active', 'revoking', 'lapsing'] }),
+        });
+        const counts = await countUses(workspace.places.socket);
+        const views = rows.map((row) => viewLease(row, workspace.system.clock(), counts));
+        if (counts === undefined && views.length > 0) output.note(NO_GATEWAY);
+        output.result(views, () =>
           table(
-            ['LEASE', 'STATE', 'CONNECTOR', 'AGENT', 'TASK', 'ENDS', 'REVOCATION', 'SCOPE'],
-            leases.map((lease) => [
-              lease.id,
-              lease.state,
-              lease.connector,
-              lease.agent,
-              lease.task,
-              endOf(lease),
-              lease.revocation,
-              lease.scope,
+            ['LEASE', 'STATE', 'CONNECTOR', 'FOR', 'AGENT', 'TASK', 'AGE', 'CALLS', 'DOWNSTREAM', 'REVOCATION', 'END'],
+            views.map((view) => [
+              view.id,
+              view.state,
+              view.connector,
+              view.tool ?? view.mode,
+              view.agent,
+              view.task,
+              ageText(view.ageSeconds),
+              String(view.uses),
+              view.downstream,
+              view.revocation,
+              describeEnd(view),
             ]),
             'No lease is alive. (`--all` shows ended ones.)',
           ),
+        );
+      });
+    },
+  );
+
+  command<Common>(
+    group,
+    'show <lease>',
+    'everything that is known of one lease',
+    (c) => c,
+    async (output, options, [lease = '']) => {
+      await withWorkspace(options, async (workspace) => {
+        const row = await workspace.store.leases.get(workspace.estate.tenant, leaseId(lease));
+        if (row === undefined) {
+          throw new RemitError('ERR_NOT_FOUND', `there is no lease ${lease}`, {
+            where: lease,
+            hint: '`remit lease ls --all` lists them.',
+          });
+        }
+        const counts = await countUses(workspace.places.socket);
+        const view = viewLease(row, workspace.system.clock(), counts);
+        if (counts === undefined) output.note(NO_GATEWAY);
+        output.result(view, () =>
+          [...Object.entries(view), ['end', describeEnd(view)]]
+            .filter(([, value]) => value !== undefined && value !== '')
+            .map(([name, value]) => `${String(name).padEnd(16)} ${lineText(String(value))}`)
+            .join('\n'),
         );
       });
     },
@@ -49,8 +90,11 @@ export function addLeaseCommands(program: Command): void {
     (c) => c,
     async (output, options, [lease = '']) => {
       const { socket } = placesOf(await loadConfig(options.config));
-      const result = await callAdmin<{ state: string }>(socket, 'revoke-lease', { lease });
-      output.result({ lease, ...result }, () => `${lease} is ${result.state}`);
+      const result = await callAdmin<{ state: string; until?: string }>(socket, 'revoke-lease', { lease });
+      output.result(
+        { lease, ...result },
+        () => `${lease} is ${result.state}${result.until === undefined ? '' : ` until ${result.until}`}`,
+      );
     },
   );
 
@@ -73,10 +117,20 @@ export function addLeaseCommands(program: Command): void {
   );
 }
 
-function endOf(lease: Lease): string {
-  if (lease.endedAt !== undefined) return `ended ${new Date(lease.endedAt).toISOString()}`;
-  // A static secret ends with its exception, not with us: what the scope says.
-  if (lease.nativeExpiresAt === undefined)
-    return lease.revocation === 'expiry_only' ? 'see scope' : new Date(lease.expiresAt).toISOString();
-  return new Date(lease.nativeExpiresAt).toISOString();
+const NO_GATEWAY = 'No gateway runs here: calls are counted as of the end of each lease.';
+
+/** Calls made with the leases that the gateway holds; undefined where none runs on this data folder. */
+async function countUses(socket: string): Promise<ReadonlyMap<LeaseId, number> | undefined> {
+  try {
+    const { uses } = await callAdmin<{ uses: Readonly<Record<string, number>> }>(socket, 'lease-uses');
+    return new Map(Object.entries(uses).map(([id, count]) => [leaseId(id), count]));
+  } catch (error) {
+    if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return undefined;
+    throw error;
+  }
+}
+
+function ageText(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7_200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
 }
