@@ -72,6 +72,7 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
   const pool = new pg.Pool({ ...settings, max: POOL_SIZE, idleTimeoutMillis: IDLE_MS, allowExitOnIdle: true });
   // A pooled connection that breaks while idle is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {});
+  pool.on('connect', forgetPassword);
   let lastChange: Promise<unknown> = Promise.resolve();
 
   return {
@@ -106,6 +107,7 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
       signal.addEventListener('abort', end, { once: true });
       try {
         await orAbort(client.connect(), signal, () => {});
+        forgetPassword(client);
         return await work(client);
       } finally {
         signal.removeEventListener('abort', end);
@@ -119,6 +121,13 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
     },
     close: () => (pool.ending ? Promise.resolve() : pool.end()),
   };
+}
+
+/** `pg` would keep the password on each connection for as long as that lives, and needs it once (guarantee L6). */
+function forgetPassword(client: pg.ClientBase): void {
+  const holder = client as unknown as { password: unknown; connectionParameters?: { password: unknown } };
+  holder.password = null;
+  if (holder.connectionParameters !== undefined) holder.connectionParameters.password = null;
 }
 
 /** An error of one statement leaves the connection usable; anything else might not. */
