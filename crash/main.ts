@@ -4,7 +4,7 @@ import { type Downstream, startPostgresDownstream, startRedisDownstream } from '
 import { type Home, makeHome } from './estate.ts';
 import { type Lane, openLane, proxyPort, runRound } from './lane.ts';
 import { allSteps, dealPlans, nameOf, type Plan, planFor } from './steps.ts';
-import { neverHit, newTally, report, type Tally } from './tally.ts';
+import { count, neverHit, newTally, report, type Tally } from './tally.ts';
 
 /**
  * `npm run crash`: kill −9 of a gateway at each step of a lease and at random points, over real downstreams, then what is alive beyond its
@@ -33,7 +33,8 @@ const KILLS_A_HOME = 25;
 /** Every so many homes keep their store in PostgreSQL, and start a connector's process besides. */
 const POSTGRES_EVERY = 4;
 const STDIO_EVERY = 3;
-const RETRIES = 20;
+/** Chances of a step that did not come in time. */
+const RETRIES = 2;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -51,7 +52,9 @@ async function main(): Promise<boolean> {
   const opened: Lane[] = [];
   let dealt = 0;
   let homes = 0;
-  let retried = 0;
+  const tried = new Map<string, number>();
+  /** Steps that some lane is trying again. */
+  const inHand = new Set<string>();
   const take = (): Plan[] => {
     const plans = Array.from({ length: Math.min(KILLS_A_HOME, Math.ceil(kills / lanes), kills - dealt) }, next);
     dealt += plans.length;
@@ -59,9 +62,14 @@ async function main(): Promise<boolean> {
   };
   /** A step that did not come in time gets another chance, at its first occasion. */
   const again = (): Plan[] => {
-    if (retried >= RETRIES) return [];
-    const missing = allSteps(withRedis).filter((step) => !tally.byStep.has(nameOf(step)));
-    retried += missing.length;
+    const missing = allSteps(withRedis).filter((step) => {
+      const tries = tried.get(nameOf(step)) ?? 0;
+      return !tally.byStep.has(nameOf(step)) && !inHand.has(nameOf(step)) && tries < RETRIES;
+    });
+    for (const step of missing) {
+      inHand.add(nameOf(step));
+      count(tried, nameOf(step));
+    }
     return missing.map((step) => ({ ...planFor(step, random), skip: 0 }));
   };
 
@@ -99,6 +107,7 @@ async function main(): Promise<boolean> {
       const from = performance.now();
       await runRound(lane, home, plans);
       await home.remove();
+      for (const { step } of plans) inHand.delete(nameOf(step));
       say(progress(lane, home, plans.length, from, tally));
     }
   }

@@ -88,7 +88,7 @@ const EXTRAS: readonly Step[] = [
 function delayOf(step: Step, random: Random): number {
   switch (step.kind) {
     case 'random':
-      return random.between(0, 800);
+      return random.between(0, 1_500);
     case 'start-up':
       return random.between(100, 2_500);
     case 'disk':

@@ -34,8 +34,12 @@ export interface RunningProcess {
 }
 
 /** Starts `remit up --json` and waits for its line that says it serves. */
-export async function startRemitUp(config: string, more: readonly string[] = []): Promise<RunningProcess> {
-  const child = spawn(process.execPath, ['bin/remit.js', 'up', '--config', config, '--json', ...more], {
+export async function startRemitUp(
+  config: string,
+  more: readonly string[] = [],
+  nodeOptions: readonly string[] = [],
+): Promise<RunningProcess> {
+  const child = spawn(process.execPath, [...nodeOptions, 'bin/remit.js', 'up', '--config', config, '--json', ...more], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -67,6 +67,18 @@ export function isRemitError(error: unknown, code?: ErrorCode): error is RemitEr
   return error instanceof RemitError && (code === undefined || error.code === code);
 }
 
+/** Longer chains of causes are somebody's ring. */
+const MOST_CAUSES = 20;
+
+/**
+ * For an error that is kept: until its stack is first read, V8 keeps what each function on it was called on, a connection with the
+ * credential in its headers for example, for as long as the error lives (guarantee L6).
+ */
+export function settleStack(error: unknown): void {
+  let at = error;
+  for (let depth = 0; at instanceof Error && depth < MOST_CAUSES; depth++, at = at.cause) void at.stack;
+}
+
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-import { messageOf, RemitError } from '../domain/errors.ts';
+import { messageOf, RemitError, settleStack } from '../domain/errors.ts';
 import type { ConnectorId, TenantId } from '../domain/ids.ts';
 import type { GovernedTool } from '../domain/tool.ts';
 import type { Clock, Log } from '../seams/clock.ts';
@@ -136,6 +136,7 @@ export function createCatalogue(options: CatalogueOptions): Catalogue {
         cause instanceof RemitError
           ? cause
           : new RemitError('ERR_CONNECTOR_UNREACHABLE', `connector ${id}: ${messageOf(cause)}`, { cause });
+      settleStack(error);
       failed.set(id, error);
       log.warn(
         { connector: id, code: error.code, where: error.where },
