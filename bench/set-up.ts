@@ -99,7 +99,7 @@ export async function startBenchGateway(
 function httpTransport({ backendOrigin }: Setting): string {
   return `    transport: { http: { url: "${backendOrigin}/mcp" } }
     credential:
-      static: { secret: echo_token, exception: { owner: bench@example.com, reason: benchmark, expires: "2099-01-01T00:00:00Z" } }
+      static: { secret: echo_token, exception: { owner: bench@example.com, reason: benchmark, expires: "2099-01-01T00:00:00Z", controls: { tools: [echo], callsPerMinute: 1000000, callsPerMinutePerTask: 1000000 } } }
       ttlSeconds: 3600`;
 }
 

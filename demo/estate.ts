@@ -151,7 +151,11 @@ connectors:
     credential:
       static:
         secret: crm_token
-        exception: { owner: erin@shop.example, reason: the vendor issues only static tokens, expires: "${expires}" }
+        exception:
+          owner: erin@shop.example
+          reason: the vendor issues only static tokens
+          expires: "${expires}"
+          controls: { tools: [get_customer], callsPerMinute: 60, callsPerMinutePerTask: 30 }
     tools:
       get_customer: { class: read, dataClasses: [customer], arguments: { id: string }, approvedBy: erin@shop.example }
 templates:

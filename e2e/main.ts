@@ -123,12 +123,15 @@ function expectText(text: string, expected: RegExp, isError: boolean): string | 
   return `${isError ? 'an error came' : `${expected} did not come`}: ${text.slice(0, 200)} … ${text.slice(-800)}`;
 }
 
+/** A long-lived secret is for a written list of tools. */
+const isLegacy = ({ credential }: ServerCase): boolean => credential?.includes('static:') === true;
+
 /** One agent that may do everything through every connector: what is tried here is the wire, not the policy. */
 async function writeEstate(folder: string, cases: readonly ServerCase[]): Promise<string> {
   const config = join(folder, 'remit.yaml');
   const connectors = cases.map(
-    ({ id, transport, credential }) =>
-      `  ${id}:\n    owner: ${OWNER}\n    transport: ${transport}\n${credential === undefined ? '' : `    credential: ${credential}\n`}`,
+    (server) =>
+      `  ${server.id}:\n    owner: ${OWNER}\n    transport: ${server.transport}\n${server.credential === undefined ? '' : `    credential: ${server.credential}\n`}${isLegacy(server) ? `    tools: { ${server.call.tool}: { class: read, approvedBy: ${OWNER} } }\n` : ''}`,
   );
   await writeFile(
     config,
@@ -143,7 +146,7 @@ ${connectors.join('')}templates:
     purpose: try real servers and clients
     agents: [e2e]
     classes: [read, write, ticket, code, financial, export, privilege, secret]
-    tools: [${cases.map(({ id }) => `${id}/*`).join(', ')}]
+    tools: [${cases.map((server) => `${server.id}/${isLegacy(server) ? server.call.tool : '*'}`).join(', ')}]
     resources: ${JSON.stringify(cases.flatMap(({ resources = [] }) => resources))}
     calls: 1000
 `,

@@ -242,7 +242,8 @@ export async function prepareServers(folder: string): Promise<Prepared> {
     };
   });
 
-  const exception = '{ owner: e2e@example.com, reason: fake host, expires: "2099-01-01T00:00:00Z" }';
+  const exception = (tool: string) =>
+    `{ owner: e2e@example.com, reason: fake host, expires: "2099-01-01T00:00:00Z", controls: { tools: [${tool}], callsPerMinute: 600, callsPerMinutePerTask: 600 } }`;
   await add('notion', async () => {
     const host = await startFakeHost(notionAnswers);
     closers.push(host.close);
@@ -252,7 +253,7 @@ export async function prepareServers(folder: string): Promise<Prepared> {
       transport: stdio(node(join(modules, '@notionhq/notion-mcp-server/bin/cli.mjs')), {
         BASE_URL: `http://127.0.0.1:${host.port}`,
       }),
-      credential: `{ static: { secret: notion_token, exception: ${exception} }, inject: { environment: { NOTION_TOKEN: "{token}" } } }`,
+      credential: `{ static: { secret: notion_token, exception: ${exception('API-get-self')} }, inject: { environment: { NOTION_TOKEN: "{token}" } } }`,
       secrets: { notion_token: `ntn_${randomBytes(16).toString('hex')}` },
       call: { tool: 'API-get-self', args: {}, expect: /fake-notion bot/ },
     };
@@ -268,7 +269,7 @@ export async function prepareServers(folder: string): Promise<Prepared> {
         node(join(modules, '@sentry/mcp-server/dist/index.js'), `--host=127.0.0.1:${host.port}`, '--insecure-http'),
         { SENTRY_DSN: '', DO_NOT_TRACK: '1' },
       ),
-      credential: `{ static: { secret: sentry_token, exception: ${exception} }, inject: { environment: { SENTRY_ACCESS_TOKEN: "{token}" } } }`,
+      credential: `{ static: { secret: sentry_token, exception: ${exception('whoami')} }, inject: { environment: { SENTRY_ACCESS_TOKEN: "{token}" } } }`,
       secrets: { sentry_token: `sntryu_${randomBytes(32).toString('hex')}` },
       call: { tool: 'whoami', args: {}, expect: /Fake Sentry User|fake@sentry/ },
     };

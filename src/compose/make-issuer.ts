@@ -59,7 +59,12 @@ export async function makeIssuer(
   }
   if (credential.static) {
     const { secret, exception } = credential.static;
-    const issuer = createStaticIssuer({ downstream: `secret ${secret}`, secret: secretOf(secret), exception, clock });
+    const issuer = createStaticIssuer({
+      downstream: `secret ${secret}`,
+      secret: () => vault.getVersioned(secret),
+      exception,
+      clock,
+    });
     return { kind: 'static', issuer, lapsesAt: Date.parse(exception.expires) };
   }
   throw new RemitError('ERR_CONFIG_INVALID', `connector ${connector.id} names no kind of credential`, {

@@ -29,6 +29,7 @@ import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { joinTasks } from './join-tasks.ts';
 import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
+import { buildLegacy } from './legacy.ts';
 import { createItemLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
 import { buildOpeners } from './openers.ts';
@@ -185,6 +186,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       prompts,
       deviations: () => revocation.deviations,
     });
+    const legacy = buildLegacy(estate, clock);
+    tasks.onEnd(async (task) => legacy?.forgetTask(task.id));
 
     const catalogue = createCatalogue({
       tenant,
@@ -283,6 +286,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recordRefusal,
       prompts,
       acquireLease,
+      legacy,
       connections,
       hub: wire.hub,
       sealer: wire.sealer,

@@ -11,8 +11,23 @@ const exception = z
     owner,
     reason: z.string().min(1),
     expires: z.iso.datetime({ offset: true }).describe('RFC 3339. From then on the credential is refused.'),
+    controls: z
+      .strictObject({
+        tools: z
+          .array(
+            z
+              .string()
+              .min(1)
+              .refine((name) => name !== '*', 'name each tool'),
+          )
+          .min(1)
+          .describe('What it may be used for: tools by name, prompt:name, resource:pattern. Templates name no others.'),
+        callsPerMinute: z.int().min(1).max(1_000_000).describe('Of all tasks together, at this gateway.'),
+        callsPerMinutePerTask: z.int().min(1).max(1_000_000),
+      })
+      .describe('What makes up for it. That each task has its own identity, and fuller records, come on their own.'),
   })
-  .describe('Who answers for a credential that cannot be revoked, why, and until when.');
+  .describe('Who answers for a credential that cannot be revoked, why, until when, and what makes up for it.');
 
 const postgresCredential = z
   .strictObject({

@@ -138,7 +138,12 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
       const connector = own(config.connectors, pattern.slice(0, slash));
       const tool = pattern.slice(slash + 1);
       if (!connector) say(['templates', id, 'tools', index], `no connector is called ${pattern.slice(0, slash)}`);
-      else if (tool !== '*' && !isDescribed(connector, tool)) {
+      else if (isBeyondException(connector, tool)) {
+        say(
+          ['templates', id, 'tools', index],
+          `${pattern}: ${pattern.slice(0, slash)} has a long-lived secret; name one by one the tools of its exception.controls.tools`,
+        );
+      } else if (tool !== '*' && !isDescribed(connector, tool)) {
         say(['templates', id, 'tools', index], `${pattern} has no profile; run \`remit tool describe ${pattern}\``);
       }
     });
@@ -155,6 +160,12 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
 export function vaultKeyId(key: VaultKeyConfig): string {
   if (key.kind === 'file') return `file:${key.name}`;
   return key.kind === 'environment' ? `environment:${key.variable}` : `keyring:${key.service}/${key.account}`;
+}
+
+/** A long-lived shared secret is for a narrow, explicit list: no wildcard, and nothing that its exception does not name. */
+function isBeyondException({ credential }: ConnectorConfig, tool: string): boolean {
+  const controls = credential?.static?.exception.controls;
+  return controls !== undefined && !controls.tools.includes(tool);
 }
 
 /** Whether a profile stands behind what follows the connector in a ref. */

@@ -13,6 +13,7 @@ import type { Rounds } from './bridge/rounds.ts';
 import type { Sealer } from './bridge/sealer.ts';
 import type { Connections } from './connections.ts';
 import type { Hub } from './events/hub.ts';
+import type { LegacyConnectors } from './legacy-connectors.ts';
 
 /** What a server may ask of a client. */
 export type ClientFeature = 'elicitation' | 'sampling' | 'roots';
@@ -54,6 +55,8 @@ export interface Gateway {
     connector: ConnectorId,
     item?: LeasedItem,
   ) => HeldLease | undefined | Promise<HeldLease | undefined>;
+  /** Connectors under an exception; undefined where there is none. */
+  readonly legacy: LegacyConnectors | undefined;
   readonly connections: Connections;
   readonly hub: Hub;
   readonly sealer: Sealer;

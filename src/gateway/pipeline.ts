@@ -107,10 +107,12 @@ function pass(
 function record(
   gateway: Gateway,
   caller: Caller,
-  { span, item }: Operation,
+  operation: Operation,
   held: HeldLease | undefined,
   detail: Outcome,
 ): void {
+  const { span, item } = operation;
+  const more = gateway.legacy?.detailText(caller.task.id, operation);
   gateway.recordLater({
     type: 'outcome',
     ...identityOf(caller),
@@ -118,7 +120,7 @@ function record(
     connector: item.connector,
     tool: item.ref,
     ...(held && { lease: held.lease.id }),
-    detail,
+    detail: more === undefined ? detail : `${JSON.stringify(detail).slice(0, -1)},${more}}`,
   });
 }
 

@@ -37,10 +37,10 @@ export function draftLease(
   tool: ToolRef | undefined,
   binding: IssuerBinding,
 ): Lease {
-  const { issuer, mode, ttlSeconds } = binding;
+  const { issuer, mode, ttlSeconds, lapsesAt = Number.POSITIVE_INFINITY } = binding;
   const id = newLeaseId(context.random);
   const now = context.clock();
-  const expiresAt = Math.min(now + ttlSeconds * 1000, task.expiresAt);
+  const expiresAt = Math.min(now + ttlSeconds * 1000, task.expiresAt, lapsesAt);
   return {
     id,
     tenant: task.tenant,

@@ -19,7 +19,7 @@ export interface IssuerBinding {
   readonly templates: InjectionTemplates;
   /**
    * When a credential that the downstream never refuses counts as over all the same, milliseconds since the epoch: the
-   * end of a static secret's exception.
+   * end of a static secret's exception. No lease of it is used beyond.
    */
   readonly lapsesAt?: number;
 }

@@ -15,6 +15,8 @@ export type Rule =
   | 'remit:template'
   | 'remit:budget'
   | 'remit:busy'
+  | 'remit:rate'
+  | 'remit:legacy-tool'
   | 'remit:client-features'
   | 'remit:question'
   | 'remit:arguments'

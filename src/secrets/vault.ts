@@ -37,6 +37,8 @@ export interface Vault {
   put(name: string, secret: Secret): Promise<number>;
   /** Newest version. @throws `ERR_SECRET_MISSING`, `ERR_VAULT_KEY_WRONG` (it does not open) */
   get(name: string): Promise<Secret>;
+  /** The same with the version that it is. */
+  getVersioned(name: string): Promise<{ readonly secret: Secret; readonly version: number }>;
   list(): Promise<SecretEntry[]>;
   /** False when there was none. */
   remove(name: string): Promise<boolean>;
@@ -76,6 +78,24 @@ export function createVault(options: VaultOptions): Vault {
     });
   }
 
+  async function getVersioned(name: string): Promise<{ secret: Secret; version: number }> {
+    const row = await repository.get(tenant, name);
+    if (row === undefined) {
+      throw new RemitError('ERR_SECRET_MISSING', `there is no secret ${name}`, {
+        where: name,
+        hint: `Store it with \`remit secret put ${name}\`.`,
+      });
+    }
+    // The row's own name and tenant are not trusted: what was asked for is what must open.
+    const { version } = row;
+    const bytes = await openUnderKey(secretRecord(tenant, name, version), row, `secret ${name}`, true);
+    try {
+      return { secret: new Secret(bytes), version };
+    } finally {
+      bytes.fill(0);
+    }
+  }
+
   return {
     async put(name, secret) {
       const version = ((await repository.get(tenant, name))?.version ?? 0) + 1;
@@ -88,22 +108,8 @@ export function createVault(options: VaultOptions): Vault {
         bytes.fill(0);
       }
     },
-    async get(name) {
-      const row = await repository.get(tenant, name);
-      if (row === undefined) {
-        throw new RemitError('ERR_SECRET_MISSING', `there is no secret ${name}`, {
-          where: name,
-          hint: `Store it with \`remit secret put ${name}\`.`,
-        });
-      }
-      // The row's own name and tenant are not trusted: what was asked for is what must open.
-      const bytes = await openUnderKey(secretRecord(tenant, name, row.version), row, `secret ${name}`, true);
-      try {
-        return new Secret(bytes);
-      } finally {
-        bytes.fill(0);
-      }
-    },
+    get: async (name) => (await getVersioned(name)).secret,
+    getVersioned,
     async list() {
       const rows = await repository.list(tenant);
       return rows.map(({ name, version, keyId, createdAt }) => ({ name, version, keyId, createdAt }));

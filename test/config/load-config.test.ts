@@ -99,7 +99,7 @@ describe('a configuration that is wrong names line, column, path and what is wro
       'a credential of two kinds',
       edited(
         '    tools:\n',
-        '    credential: { postgres: { database: d, adminUser: a }, static: { secret: s, exception: { owner: o, reason: r, expires: "2030-01-01T00:00:00Z" } } }\n    tools:\n',
+        '    credential: { postgres: { database: d, adminUser: a }, static: { secret: s, exception: { owner: o, reason: r, expires: "2030-01-01T00:00:00Z", controls: { tools: [query], callsPerMinute: 60, callsPerMinutePerTask: 30 } } } }\n    tools:\n',
       ),
       /connectors\.files\.credential: name exactly one of postgres, redis, oauth, jwt, static/,
     ],
@@ -107,7 +107,7 @@ describe('a configuration that is wrong names line, column, path and what is wro
       'a secret of Remit’s own as a credential',
       edited(
         '    tools:\n',
-        '    credential: { static: { secret: remit-journal-key, exception: { owner: o, reason: r, expires: "2030-01-01T00:00:00Z" } } }\n    tools:\n',
+        '    credential: { static: { secret: remit-journal-key, exception: { owner: o, reason: r, expires: "2030-01-01T00:00:00Z", controls: { tools: [query], callsPerMinute: 60, callsPerMinutePerTask: 30 } } } }\n    tools:\n',
       ),
       /credential\.static\.secret: a secret name .*Remit’s own/,
     ],
@@ -183,7 +183,7 @@ describe('where one of several shapes is asked for, the message is about the one
     ['postgres without its variable', 'store: { kind: postgres }', /^remit\.yaml:21:1: store\.urlVariable: /],
     ['sqlite with a key too many', 'store: { kind: sqlite, path: x }', /store\.path: unknown key/],
     ['an unknown kind', 'store: { kind: mysql }', /store\.kind: kind is sqlite or postgres/],
-    ['an unknown kind of key', 'vaultKey: { kind: kms }', /vaultKey\.kind: kind is file or environment/],
+    ['an unknown kind of key', 'vaultKey: { kind: kms }', /vaultKey\.kind: kind is file, environment or keyring/],
   ])('store and vault key: %s', (_, line, expected) => {
     expect(problems(`${GOOD}${line}\n`)).toEqual([expect.stringMatching(expected)]);
   });
@@ -360,5 +360,42 @@ describe('a file that cannot be read', () => {
       where: '/nowhere/remit.yaml',
       hint: expect.stringContaining('remit init'),
     });
+  });
+});
+
+describe('a long-lived secret', () => {
+  const withControls = (controls: string) =>
+    GOOD.replace(
+      '    tools:\n',
+      `    credential: { static: { secret: s, exception: { owner: o, reason: r, expires: "2030-01-01T00:00:00Z"${controls} } } }\n    tools:\n`,
+    );
+  const controls = (tools: string) => `, controls: { tools: ${tools}, callsPerMinute: 60, callsPerMinutePerTask: 30 }`;
+
+  it('is good for a written list of tools', () => {
+    expect(() => parseConfig(withControls(controls('[read]')), 'remit.yaml')).not.toThrow();
+  });
+
+  it.each([
+    ['no controls', '', /exception\.controls: /],
+    ['no pace', ', controls: { tools: [read] }', /callsPerMinute: /],
+    ['no tool', controls('[]'), /controls\.tools: /],
+    ['every tool', controls('["*"]'), /controls\.tools\.0: name each tool/],
+    ['a template that names another tool', controls('[write]'), /templates\.work\.tools\.0: files\/read: .*one by one/],
+  ])('R60 is refused with %s', (_, text, expected) => {
+    expect(problems(withControls(text)).join('\n')).toMatch(expected);
+  });
+
+  it('R60 is refused to a template that names its connector as a whole', () => {
+    const text = withControls(controls('[read]')).replace('tools: [files/read]', 'tools: ["files/*"]');
+    expect(problems(text)).toEqual([
+      expect.stringMatching(/files\/\*: files has a long-lived secret; name one by one/),
+    ]);
+  });
+
+  it('has vault keys that can be told apart', () => {
+    const text = `${GOOD}vaultKey: { kind: file, name: kek-2 }\nformerVaultKeys: [{ kind: file, path: a }, { kind: file, name: kek-2 }]\n`;
+    expect(problems(text)).toEqual([
+      expect.stringMatching(/formerVaultKeys\.1: another vault key is called file:kek-2/),
+    ]);
   });
 });

@@ -26,7 +26,8 @@ beforeAll(async () => {
   await createShop(postgres);
   crm = await startFakeCrm({ token: CANARY });
   shop = await makeGovernedShop({ postgres });
-  const exception = '{ owner: erin@example.com, reason: test, expires: "2099-01-01T00:00:00Z" }';
+  const exception = (tool: string) =>
+    `{ owner: erin@example.com, reason: test, expires: "2099-01-01T00:00:00Z", controls: { tools: [${tool}], callsPerMinute: 60, callsPerMinutePerTask: 60 } }`;
   const profile = '{ class: read, arguments: { id: string }, approvedBy: erin@example.com }';
   const text = await readFile(shop.config, 'utf8');
   await writeFile(
@@ -37,17 +38,17 @@ beforeAll(async () => {
         `  crm:
     owner: erin@example.com
     transport: { http: { url: "${crm.url}" } }
-    credential: { static: { secret: crm_token, exception: ${exception} } }
+    credential: { static: { secret: crm_token, exception: ${exception('get_customer')} } }
     tools: { get_customer: ${profile} }
   wrong_crm:
     owner: erin@example.com
     transport: { http: { url: "${crm.url}" } }
-    credential: { static: { secret: wrong_token, exception: ${exception} } }
+    credential: { static: { secret: wrong_token, exception: ${exception('get_customer')} } }
     tools: { get_customer: ${profile} }
   crashing:
     owner: erin@example.com
     transport: { stdio: { command: ["${process.execPath}", "${CRASHING}"], environment: { FAKE_START: crash } } }
-    credential: { static: { secret: crm_token, exception: ${exception} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
+    credential: { static: { secret: other_token, exception: ${exception('echo')} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
     tools: { echo: ${profile} }
 templates:`,
       )
@@ -58,6 +59,7 @@ templates:`,
   );
   await runRemit(['secret', 'put', 'crm_token', '--config', shop.config], CANARY);
   await runRemit(['secret', 'put', 'wrong_token', '--config', shop.config], `${CANARY}-wrong`);
+  await runRemit(['secret', 'put', 'other_token', '--config', shop.config], `${CANARY}-other`);
   process.env.REMIT_DEBUG = '1';
   scratch = await mkdtemp(join(tmpdir(), 'remit-heap-'));
   gateway = await startRemitUp(

@@ -11,7 +11,7 @@ import {
   type ClientEra,
   connectTo,
   type Estate,
-  EXCEPTION,
+  exceptionFor,
   findPort,
   makeClient,
   makeEstate,
@@ -52,7 +52,7 @@ async function newEstate(more: { port?: number; yaml?: string; agents?: string[]
       stdio:
         command: ${JSON.stringify([process.execPath, SERVER, folder])}
         environment: { FAKE_TOOLS: ${JSON.stringify(join(folder, 'tools.json'))}, FAKE_HEARD: ${JSON.stringify(join(folder, 'heard'))} }
-    credential: { static: { secret: talk_key, exception: ${EXCEPTION} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
+    credential: { static: { secret: talk_key, exception: ${exceptionFor(...TOOLS)} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
     tools:
 ${profiles(TOOLS)}  web:
     owner: dana@shop.example
@@ -60,7 +60,7 @@ ${profiles(TOOLS)}  web:
     transport: { http: { url: ${JSON.stringify(web.url)} } }
     tools:
 ${profiles(['slow', 'ask'])}templates:
-  talk: { owner: dana@shop.example, purpose: talk, agents: [${agents}], classes: [read], tools: ["talk/*", "web/*"], calls: 5000 }
+  talk: { owner: dana@shop.example, purpose: talk, agents: [${agents}], classes: [read], tools: ${JSON.stringify([...TOOLS.map((name) => `talk/${name}`), 'web/*'])}, calls: 5000 }
 `,
   });
   const definitions = TOOLS.map((name) => ({ name, description: name, inputSchema: { type: 'object' } }));

@@ -11,7 +11,7 @@ import {
   type ClientEra,
   connectTo,
   type Estate,
-  EXCEPTION,
+  exceptionFor,
   makeClient,
   makeEstate,
   recordsOf,
@@ -19,6 +19,8 @@ import {
 } from '../support/whole-gateway.ts';
 
 /** A whole gateway between the official client and an official server, over HTTP: what goes over the wire on either side. */
+/** Everything that the server has, as a template names it: a long-lived secret is for a written list. */
+const NOTES = ['add-note', 'big', 'echo-secret', 'resource:notes://all/*', 'prompt:summarise'];
 const SECRET = `up_${randomBytes(20).toString('hex')}`;
 const seen: { headers: IncomingMessage['headers']; body: string }[] = [];
 let upstream: Server;
@@ -70,7 +72,7 @@ beforeAll(async () => {
   notes:
     owner: dana@shop.example
     transport: { http: { url: "http://127.0.0.1:${(upstream.address() as AddressInfo).port}/mcp" } }
-    credential: { static: { secret: notes_token, exception: ${EXCEPTION} } }
+    credential: { static: { secret: notes_token, exception: ${exceptionFor(...NOTES)} } }
     tools:
       add-note: { class: write, arguments: { text: string }, approvedBy: dana@shop.example }
       big: { class: read, approvedBy: dana@shop.example }
@@ -80,7 +82,7 @@ beforeAll(async () => {
     prompts:
       summarise: { class: read, approvedBy: dana@shop.example }
 templates:
-  note: { owner: dana@shop.example, purpose: keep notes, agents: [scribe], classes: [read, write], tools: ["notes/*"] }
+  note: { owner: dana@shop.example, purpose: keep notes, agents: [scribe], classes: [read, write], tools: ${JSON.stringify(NOTES.map((name) => `notes/${name}`))} }
 `,
     policy: `@id("scribe")
 permit (principal == Remit::Agent::"scribe", action, resource);

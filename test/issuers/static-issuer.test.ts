@@ -29,14 +29,14 @@ const request: IssueRequest = {
 issuerSuite('static', async () => ({
   issuer: createStaticIssuer({
     downstream: 'secret crm',
-    secret: async () => new Secret(CANARY),
+    secret: async () => ({ secret: new Secret(CANARY), version: 3 }),
     exception,
     clock: () => before,
   }),
   other: () =>
     createStaticIssuer({
       downstream: 'secret crm',
-      secret: async () => new Secret(CANARY),
+      secret: async () => ({ secret: new Secret(CANARY), version: 3 }),
       exception,
       clock: () => before,
     }),
@@ -48,7 +48,7 @@ issuerSuite('static', async () => ({
   broken: [
     createStaticIssuer({
       downstream: 'secret crm',
-      secret: async () => new Secret(CANARY),
+      secret: async () => ({ secret: new Secret(CANARY), version: 3 }),
       exception,
       clock: () => before + 1,
     }),
@@ -68,7 +68,7 @@ describe('static issuer', () => {
     let now = before;
     const issuer = createStaticIssuer({
       downstream: 'secret crm',
-      secret: async () => new Secret(CANARY),
+      secret: async () => ({ secret: new Secret(CANARY), version: 3 }),
       exception,
       clock: () => now,
     });
@@ -88,7 +88,7 @@ describe('static issuer', () => {
     const make = () =>
       createStaticIssuer({
         downstream: 'secret crm',
-        secret: async () => new Secret(''),
+        secret: async () => ({ secret: new Secret(''), version: 1 }),
         exception: incomplete,
         clock: () => 0,
       });
@@ -98,19 +98,19 @@ describe('static issuer', () => {
   it('says in its scope whose exception it is, and until when', async () => {
     const issuer = createStaticIssuer({
       downstream: 'secret crm',
-      secret: async () => new Secret(CANARY),
+      secret: async () => ({ secret: new Secret(CANARY), version: 3 }),
       exception,
       clock: () => before,
     });
     const { scope } = await issuer.issue(request);
-    expect(scope).toBe(`static secret under exception of ops@example.org until ${EXPIRES}`);
+    expect(scope).toBe(`version 3 of a static secret under exception of ops@example.org until ${EXPIRES}`);
   });
 
   it('hands out copies: wiping one leaves the vault’s alone', async () => {
     const secret = new Secret(CANARY);
     const issuer = createStaticIssuer({
       downstream: 'secret crm',
-      secret: async () => secret,
+      secret: async () => ({ secret, version: 1 }),
       exception,
       clock: () => before,
     });

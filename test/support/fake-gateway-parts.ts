@@ -199,6 +199,7 @@ export interface FakeOptions {
   readonly maxUnderWay?: number;
   readonly decider?: Gateway['decider'];
   readonly template?: Gateway['template'];
+  readonly legacy?: Gateway['legacy'];
 }
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
@@ -285,6 +286,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const clientFeatures = (): readonly ClientFeature[] => options.clientFeatures ?? ['elicitation'];
   const gateway: Gateway = {
     tenant: TENANT,
+    legacy: options.legacy,
     authenticator: {
       authenticate: (authorization) => {
         const task = tasks.get((authorization ?? '').replace('Bearer ', '') as TaskId);

@@ -9,7 +9,8 @@ import { makeFolder, run, runJson } from '../cli/remit.ts';
 
 /** What tests of a whole gateway share: a folder to start it from, tasks, clients of the official SDK, and its trail. */
 
-export const EXCEPTION = '{ owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z" }';
+export const exceptionFor = (...tools: readonly string[]): string =>
+  `{ owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z", controls: { tools: ${JSON.stringify(tools)}, callsPerMinute: 6000, callsPerMinutePerTask: 6000 } }`;
 
 export interface Estate {
   readonly folder: string;

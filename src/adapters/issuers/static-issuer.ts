@@ -7,7 +7,7 @@ export interface StaticIssuerOptions {
   /** What it opens, for people. */
   readonly downstream: string;
   /** The long-lived secret, out of the vault; asked at every issue. */
-  readonly secret: () => Promise<Secret>;
+  readonly secret: () => Promise<{ readonly secret: Secret; readonly version: number }>;
   /** Who answers for it, why, and until when (RFC 3339). */
   readonly exception: { readonly owner: string; readonly reason: string; readonly expires: string };
   readonly clock: Clock;
@@ -44,10 +44,11 @@ export function createStaticIssuer(options: StaticIssuerOptions): Issuer {
           },
         );
       }
+      const { secret, version } = await options.secret();
       return {
         // A copy: the caller wipes what it was given.
-        fields: { token: new Secret((await options.secret()).revealBytes()) },
-        scope: `static secret under exception of ${exception.owner} until ${exception.expires}`,
+        fields: { token: new Secret(secret.revealBytes()) },
+        scope: `version ${version} of a static secret under exception of ${exception.owner} until ${exception.expires}`,
         nativeExpiresAt: undefined,
       };
     },

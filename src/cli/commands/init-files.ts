@@ -72,7 +72,13 @@ connectors:
   #   credential:
   #     static:
   #       secret: crm_token        # remit secret put crm_token < token.txt
-  #       exception: { owner: ${owner}, reason: "the vendor has no OAuth yet", expires: "2027-03-31T00:00:00Z" }
+  #       exception:
+  #         owner: ${owner}
+  #         reason: "the vendor has no OAuth yet"
+  #         expires: "2027-02-28T00:00:00Z"
+  #         controls: { tools: [get_customer], callsPerMinute: 60, callsPerMinutePerTask: 30 }
+  #   tools:
+  #     get_customer: { class: read, arguments: { id: string }, approvedBy: ${owner} }
 
 # Upper bounds that an owner approved. A task is declared within one and may only be narrower.
 templates:

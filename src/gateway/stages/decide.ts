@@ -16,14 +16,17 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
     args: operation.args,
     callsLeft: isCounted ? gateway.tasks.callsLeft(task.id) : 'not counted',
   });
-  if (!isCounted) return decision;
+  if (!isCounted && gateway.legacy === undefined) return decision;
   return decision instanceof Promise
-    ? decision.then((late) => charge(gateway, caller, late))
-    : charge(gateway, caller, decision);
+    ? decision.then((late) => charge(gateway, caller, operation, late))
+    : charge(gateway, caller, operation, decision);
 }
 
-function charge(gateway: Gateway, { task }: Caller, decision: Decision): Decision {
-  if (decision.verdict !== 'permit' || gateway.tasks.takeCall(task.id)) return decision;
+function charge(gateway: Gateway, { task }: Caller, operation: Operation, decision: Decision): Decision {
+  if (decision.verdict !== 'permit') return decision;
+  const unfit = gateway.legacy?.admit(task.id, operation);
+  if (unfit !== undefined) return { ...decision, ...unfit };
+  if (operation.effect !== 'call' || gateway.tasks.takeCall(task.id)) return decision;
   // Parallel calls: another one took the last of the budget while this one was being decided.
   const spent = checkBudget(task, gateway.template(task.template), 0);
   return { ...decision, verdict: 'deny', ...spent };

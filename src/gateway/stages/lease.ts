@@ -13,7 +13,7 @@ export interface Leased {
 
 const NONE: Leased = { held: undefined };
 
-type Needed = Pick<Operation, 'item' | 'span'>;
+type Needed = Pick<Operation, 'item' | 'span'> & Partial<Pick<Operation, 'method' | 'args'>>;
 
 /** Synchronous where the task holds the lease already. */
 export function lease(
@@ -33,8 +33,10 @@ export function lease(
   }
 }
 
-function used(gateway: Gateway, caller: Caller, { item, span }: Needed, held: HeldLease | undefined): Leased {
+function used(gateway: Gateway, caller: Caller, operation: Needed, held: HeldLease | undefined): Leased {
   if (held === undefined) return NONE;
+  const { item, span } = operation;
+  const more = gateway.legacy?.detailText(caller.task.id, operation);
   held.countCall();
   // Durable before or with the outcome; the permission to forward rests on the decision record, which already is.
   gateway.recordLater({
@@ -44,7 +46,7 @@ function used(gateway: Gateway, caller: Caller, { item, span }: Needed, held: He
     connector: item.connector,
     tool: item.ref,
     lease: held.lease.id,
-    detail: useText(held),
+    detail: more === undefined ? useText(held) : `${useText(held).slice(0, -1)},${more}}`,
   });
   return { held };
 }

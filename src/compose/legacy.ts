@@ -1,0 +1,35 @@
+import { toolRef } from '../domain/ids.ts';
+import { createLegacyConnectors, type LegacyConnectors } from '../gateway/legacy-connectors.ts';
+import { DEFAULT_TEMPLATES } from '../leases/render-injection.ts';
+import type { Clock } from '../seams/clock.ts';
+import type { Estate } from './estate.ts';
+
+/** The connectors that live under an exception; undefined where there is none, so that calls pay nothing for it. */
+export function buildLegacy({ connectors }: Estate, clock: Clock): LegacyConnectors | undefined {
+  const legacy = [...connectors.values()].flatMap(({ id, config }) => {
+    const { credential } = config;
+    if (credential?.static === undefined) return [];
+    const { secret, exception } = credential.static;
+    const { owner, expires, controls } = exception;
+    const { environment, headers } = credential.inject;
+    const injectedAs = [
+      ...Object.keys(environment).map((name) => `variable ${name}`),
+      ...Object.keys(headers).map((name) => `header ${name}`),
+    ];
+    const usual = Object.keys(DEFAULT_TEMPLATES.static.headers).map((name) => `header ${name}`);
+    return [
+      [
+        id,
+        {
+          tools: new Set(controls.tools.map((name) => toolRef(id, name))),
+          callsPerMinute: controls.callsPerMinute,
+          callsPerMinutePerTask: controls.callsPerMinutePerTask,
+          exception: { owner, expires },
+          secret,
+          injectedAs: injectedAs.length > 0 ? injectedAs : usual,
+        },
+      ] as const,
+    ];
+  });
+  return legacy.length === 0 ? undefined : createLegacyConnectors(new Map(legacy), clock);
+}
