@@ -19,16 +19,16 @@ export function chooseInjection(
 ): InjectionTemplates {
   const where = `connectors.${connector}.credential.inject`;
   const isStdio = carrier === 'stdio';
-  const wrong = Object.keys(isStdio ? inject.headers : inject.environment);
-  if (wrong.length > 0) {
+  const ofProcess = [inject.environment, inject.descriptors, inject.arguments].flatMap((place) => Object.keys(place));
+  const ofRequests = Object.keys(inject.headers);
+  if ((isStdio ? ofRequests : ofProcess).length > 0) {
     throw new RemitError(
       'ERR_CONFIG_INVALID',
-      `connector ${connector}: a ${carrier} server takes its credential in ${isStdio ? 'environment variables' : 'headers'}`,
-      { where, hint: `Use inject.${isStdio ? 'environment' : 'headers'}.` },
+      `connector ${connector}: a ${carrier} server takes its credential in ${isStdio ? 'environment variables, or file descriptors' : 'headers'}`,
+      { where, hint: `Use ${isStdio ? 'inject.environment or inject.descriptors' : 'inject.headers'}.` },
     );
   }
-  const own = isStdio ? inject.environment : inject.headers;
-  if (Object.keys(own).length > 0) return inject;
+  if ((isStdio ? ofProcess : ofRequests).length > 0) return inject;
   const usual = DEFAULT_TEMPLATES[kind];
   if (Object.keys(isStdio ? usual.environment : usual.headers).length > 0) return usual;
   throw new RemitError(

@@ -5,6 +5,7 @@ import { readPublicKeys } from '../agent/agent-key.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { probe } from '../secrets/key-ring.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
+import { credentialFindings } from './credential-findings.ts';
 import { createJournalAccess } from './journal-access.ts';
 import { readPolicies } from './policies.ts';
 import type { Workspace } from './workspace.ts';
@@ -109,6 +110,10 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       hint: 'Install bubblewrap (`apt-get install bubblewrap`) and allow user namespaces.',
     };
   });
+  for (const { id, config } of estate.connectors.values()) {
+    for (const { what, hint } of credentialFindings(config))
+      checks.push({ name: `connector ${id}`, state: 'warn', what, hint });
+  }
   for (const { id, config } of estate.connectors.values()) {
     const exception = config.credential?.static?.exception;
     if (exception === undefined) continue;

@@ -132,6 +132,23 @@ const anyCredential = z.strictObject({
     .strictObject({
       environment: z.record(variableName, template).default({}),
       headers: z.record(headerName, template).default({}),
+      descriptors: z
+        .record(z.string().regex(/^([3-9]|[12][0-9])$/, 'a file descriptor is 3 to 29'), template)
+        .default({})
+        .describe('What a stdio server reads from a file descriptor, by number; a variable may name it: /dev/fd/3.'),
+      arguments: z
+        .array(template)
+        .default([])
+        .describe('Behind the command of a stdio server; needs allowArgument, and is a finding.'),
+      allowArgument: z
+        .boolean()
+        .default(false)
+        .describe('That the server takes its credential in no other way. Every user of the host can read arguments.'),
+    })
+    .refine((inject) => inject.arguments.length === 0 || inject.allowArgument, {
+      path: ['arguments'],
+      error:
+        'every user of the host can read arguments: use environment or descriptors, or say with allowArgument: true that the server has no other way',
     })
     .prefault({})
     .describe(

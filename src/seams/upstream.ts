@@ -8,6 +8,12 @@ import type { Secret } from '../domain/secret.ts';
 export interface CredentialInjection {
   readonly environment: Readonly<Record<string, Secret>>;
   readonly headers: Readonly<Record<string, Secret>>;
+  /** By number, from 3: what a process reads there. */
+  readonly descriptors?: Readonly<Record<string, Secret>>;
+  /** Behind the command's own arguments: only where the owner said that the server has no other way. */
+  readonly arguments?: readonly Secret[];
+  /** The credential's parts by themselves: what must not come back, however it was put together above. */
+  readonly parts?: readonly Secret[];
 }
 
 export const NO_CREDENTIAL: CredentialInjection = { environment: {}, headers: {} };

@@ -104,6 +104,22 @@ describe('a configuration that is wrong names line, column, path and what is wro
       /connectors\.files\.credential: name exactly one of postgres, redis, oauth, jwt, static/,
     ],
     [
+      'an injection into arguments that nobody answers for',
+      edited(
+        '    tools:\n',
+        '    credential: { postgres: { database: d, adminUser: a }, inject: { arguments: ["--password={password}"] } }\n    tools:\n',
+      ),
+      /credential\.inject\.arguments: every user of the host can read arguments/,
+    ],
+    [
+      'an injection into standard output',
+      edited(
+        '    tools:\n',
+        '    credential: { postgres: { database: d, adminUser: a }, inject: { descriptors: { 1: "{password}" } } }\n    tools:\n',
+      ),
+      /credential\.inject\.descriptors.*a file descriptor is 3 to 29/,
+    ],
+    [
       'a secret of Remit’s own as a credential',
       edited(
         '    tools:\n',

@@ -35,6 +35,41 @@ describe('injection', () => {
     });
   });
 
+  it('writes a field as it may stand in a URL where the template says so', () => {
+    const odd = { username: new Secret('a b@c:d/e?f#g'), password: new Secret("p%'é~-._") };
+    const templates = { environment: { DSN: 'redis://{username|url}:{password|url}@db:6379/0' }, headers: {} };
+    const { environment } = renderInjection(templates, odd);
+    const url = environment.DSN?.reveal() ?? '';
+    expect(url).toBe('redis://a%20b%40c%3Ad%2Fe%3Ff%23g:p%25%27%C3%A9~-._@db:6379/0');
+    const { username, password, host } = new URL(url);
+    expect([username, password].map(decodeURIComponent)).toEqual(['a b@c:d/e?f#g', "p%'é~-._"]);
+    expect(host).toBe('db:6379');
+  });
+
+  it('puts a credential into file descriptors and arguments, in their order, and keeps its parts for who looks for them', () => {
+    const templates = {
+      environment: { KEY_FILE: '/dev/fd/3' },
+      headers: {},
+      descriptors: { 3: '{password}\n', 4: '{token}' },
+      arguments: ['--user', '{username}', '--token={token}'],
+    };
+    const injection = renderInjection(templates, fields);
+    expect(injection.environment.KEY_FILE?.reveal()).toBe('/dev/fd/3');
+    expect(Object.entries(injection.descriptors ?? {}).map(([name, secret]) => [name, secret.reveal()])).toEqual([
+      ['3', `${CANARY}\n`],
+      ['4', 'tök-é'],
+    ]);
+    expect(injection.arguments?.map((secret) => secret.reveal())).toEqual(['--user', 'remit_x', '--token=tök-é']);
+    expect(injection.parts?.map((secret) => secret.reveal())).toContain(CANARY);
+    wipeInjection(injection);
+    const all = [
+      ...Object.values(injection.descriptors ?? {}),
+      ...(injection.arguments ?? []),
+      ...(injection.parts ?? []),
+    ];
+    for (const secret of all) expect(secret.reveal()).toMatch(/^\0*$/);
+  });
+
   it('does not read a field’s value as a template', () => {
     const tricky = { username: new Secret('{password}'), password: new Secret(CANARY) };
     expect(reveal(renderInjection({ environment: { A: '{username}' }, headers: {} }, tricky))).toMatchObject({
@@ -52,11 +87,14 @@ describe('injection', () => {
     });
   });
 
-  it.each(['{nothing}', '{constructor}', '{__proto__}', '{Username}'])('refuses the unknown field %s', (template) => {
-    expect(() => renderInjection({ environment: { A: template }, headers: {} }, fields)).toThrow(
-      expect.objectContaining({ code: 'ERR_CONFIG_INVALID', where: 'credential.inject.environment.A' }),
-    );
-  });
+  it.each(['{nothing}', '{nothing|url}', '{constructor}', '{__proto__}', '{Username}'])(
+    'refuses the unknown field %s',
+    (template) => {
+      expect(() => renderInjection({ environment: { A: template }, headers: {} }, fields)).toThrow(
+        expect.objectContaining({ code: 'ERR_CONFIG_INVALID', where: 'credential.inject.environment.A' }),
+      );
+    },
+  );
 
   it.each([
     ['headers', 'a\r\nX-Admin: 1'],

@@ -1,13 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, type StdioOptions, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RandomBytes } from '../../domain/ids.ts';
+import type { Secret } from '../../domain/secret.ts';
 import type { Log, Schedule } from '../../seams/clock.ts';
 import { childEnvironment } from './child-environment.ts';
 import { ContainedChild } from './contained-child.ts';
 import { type ContainmentMode, type ContainmentPlan, probeContainment } from './probe-containment.ts';
 import { probeSandbox, type SandboxSupport } from './probe-sandbox.ts';
 import { ProcessWatcher } from './process-watcher.ts';
+import { openSecretDescriptors, type SecretDescriptors, stdioWith } from './secret-descriptors.ts';
 import { unreachable } from './upstream-faults.ts';
 
 /**
@@ -31,9 +33,11 @@ export interface Containment {
 }
 
 export interface StartProcess {
-  /** Program and arguments; no shell. Seen by every user of the host: never a secret. */
+  /** Program and arguments; no shell. Seen by every user of the host: no secret but one whose owner knows that. */
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** Secrets that it reads from file descriptors, by number. */
+  readonly descriptors?: Readonly<Record<string, Secret>> | undefined;
   /** Left out: the gateway's own. */
   readonly workingDirectory?: string | undefined;
   /** Runs the command within something else. */
@@ -77,7 +81,13 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
     if (!watcher.isAlive) throw unreachable('A process could not be contained, so none is started');
   }
 
-  async function start({ command, environment, workingDirectory, wrapper }: StartProcess): Promise<ContainedChild> {
+  async function start({
+    command,
+    environment,
+    descriptors,
+    workingDirectory,
+    wrapper,
+  }: StartProcess): Promise<ContainedChild> {
     refuseUnlessOpen();
     started += 1;
     const tag = `${instance}.${started}`;
@@ -86,24 +96,37 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
     await mkdir(own, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       throw unreachable(`The private folder of a process could not be made (${error.code})`, { where: folder });
     });
-    refuseUnlessOpen(); // it may have closed meanwhile
-    const home = wrapper?.home ?? own;
-    const env = childEnvironment({ inherited: options.environment, folder: home, own: environment, tag });
-    const whole = [...plan.prefix, ...(wrapper?.prefix(own) ?? []), ...command];
-    const process = spawnOrCode(whole, { env, cwd: workingDirectory });
-    const pid = typeof process === 'string' ? undefined : process.pid;
-    if (typeof process === 'string' || pid === undefined) {
-      const code = typeof process === 'string' ? process : await failureOf(process);
+    const opened = await openSecretDescriptors(descriptors ?? {}, own).catch(async (error: unknown) => {
       await cleanUp();
-      throw unreachable(`The connector's program could not be started (${code})`, {
-        hint: 'Check the command and the working directory of the connector.',
-      });
+      throw error;
+    });
+    try {
+      refuseUnlessOpen(); // it may have closed meanwhile
+      return await startWith(opened);
+    } finally {
+      // The child has its own ends; ours would keep the files there.
+      await opened.close();
     }
-    watcher.add(pid);
-    const child = new ContainedChild({ process, pid, tag, mode: plan.mode, watcher, schedule, log, cleanUp });
-    children.add(child);
-    void child.gone.then(() => children.delete(child));
-    return child;
+
+    async function startWith({ handles }: SecretDescriptors): Promise<ContainedChild> {
+      const home = wrapper?.home ?? own;
+      const env = childEnvironment({ inherited: options.environment, folder: home, own: environment, tag });
+      const whole = [...plan.prefix, ...(wrapper?.prefix(own) ?? []), ...command];
+      const process = spawnOrCode(whole, { env, cwd: workingDirectory, stdio: stdioWith(handles) });
+      const pid = typeof process === 'string' ? undefined : process.pid;
+      if (typeof process === 'string' || pid === undefined) {
+        const code = typeof process === 'string' ? process : await failureOf(process);
+        await cleanUp();
+        throw unreachable(`The connector's program could not be started (${code})`, {
+          hint: 'Check the command and the working directory of the connector.',
+        });
+      }
+      watcher.add(pid);
+      const child = new ContainedChild({ process, pid, tag, mode: plan.mode, watcher, schedule, log, cleanUp });
+      children.add(child);
+      void child.gone.then(() => children.delete(child));
+      return child;
+    }
   }
 
   async function end(): Promise<void> {
@@ -129,10 +152,13 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
 }
 
 /** The process, or the code of the error: Node's messages quote the offending value, which may be a secret. */
-function spawnOrCode(command: readonly string[], options: { env: NodeJS.ProcessEnv; cwd: string | undefined }) {
+function spawnOrCode(
+  command: readonly string[],
+  options: { env: NodeJS.ProcessEnv; cwd: string | undefined; stdio: StdioOptions },
+) {
   const [program = '', ...args] = command;
   try {
-    return spawn(program, args, { ...options, detached: true, shell: false, stdio: ['pipe', 'pipe', 'pipe'] });
+    return spawn(program, args, { ...options, detached: true, shell: false }) as ChildProcessWithoutNullStreams;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'unknown';
   }

@@ -13,8 +13,9 @@ export interface Redactor {
 }
 
 function revealed(injection: CredentialInjection): string[] {
-  const secrets = [...Object.values(injection.environment), ...Object.values(injection.headers)];
-  return secrets.map((secret) => secret.reveal()).filter((value) => value !== '');
+  const { environment, headers, descriptors = {}, arguments: args = [], parts = [] } = injection;
+  const placed = [environment, headers, descriptors].flatMap((place) => Object.values(place));
+  return [...placed, ...args, ...parts].map((secret) => secret.reveal()).filter((value) => value !== '');
 }
 
 /** The forms in which a program is likely to print a value: as it is, in a URL, in Basic or any other base64. */

@@ -107,8 +107,9 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
     const { injection } = request;
     if (isClosed) throw unreachable('The gateway is stopping', { where });
     const child = await containment.start({
-      command: options.command,
+      command: [...options.command, ...(injection.arguments ?? []).map((secret) => secret.reveal())],
       environment: { ...options.environment, ...revealAll(injection) },
+      descriptors: injection.descriptors,
       workingDirectory: options.workingDirectory,
       wrapper,
     });

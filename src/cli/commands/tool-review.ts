@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { credentialFindings } from '../../compose/credential-findings.ts';
 import type { Workspace } from '../../compose/workspace.ts';
 import { RemitError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -50,11 +51,14 @@ export function addToolReviewCommands(group: Command): void {
   command<Common>(
     group,
     'findings',
-    'list what is wrong with definitions: changed, hiding characters, shadowing one another',
+    'list what is wrong with definitions (changed, hiding characters, shadowing one another) and with how connectors get credentials',
     (c) => c,
     async (output, options) => {
       await withWorkspace(options, async (workspace) => {
-        const findings = definitionFindings(await seenItems(workspace));
+        const ofCredentials = [...workspace.estate.connectors.values()].flatMap(({ id, config }) =>
+          credentialFindings(config).map(({ kind, severity, what }) => ({ kind, severity, refs: [id], text: what })),
+        );
+        const findings = [...ofCredentials, ...definitionFindings(await seenItems(workspace))];
         output.result(findings, () =>
           table(
             ['SEVERITY', 'FINDING', 'WHERE', 'WHAT'],

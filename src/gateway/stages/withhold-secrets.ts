@@ -130,9 +130,10 @@ export class ChunkGuard {
 }
 
 function prepare(held: HeldLease): readonly Needle[] {
-  const { environment, headers } = held.injection;
+  const { environment, headers, descriptors = {}, arguments: args = [], parts = [] } = held.injection;
+  const placed = [environment, headers, descriptors].flatMap((place) => Object.values(place));
   const values = new Set<string>();
-  for (const secret of [...Object.values(environment), ...Object.values(headers)]) {
+  for (const secret of [...placed, ...args, ...parts]) {
     const value = secret.reveal();
     // `Bearer TOKEN` as a whole, and TOKEN alone.
     for (const part of [value, ...value.split(/\s+/)]) {
