@@ -244,7 +244,7 @@ function wipeFields(issued: IssuedCredential): void {
   for (const secret of Object.values(issued.fields)) secret.wipe();
 }
 
-function pastDeadline(lease: Lease): RemitError {
+export function pastDeadline(lease: Lease): RemitError {
   return new RemitError('ERR_CREDENTIAL_ISSUE', `no credential for ${lease.connector} within the issue deadline`, {
     where: lease.connector,
     hint: 'See that the downstream answers; the call may be tried again.',

@@ -5,7 +5,7 @@ import type { Task } from '../domain/task.ts';
 import type { LeaseFilter } from '../seams/store.ts';
 import { createEndedTasks } from './ended-tasks.ts';
 import { createHeldLease, type HeldLease, mayFinish } from './held-lease.ts';
-import { calledOff, draftLease, type IssueAttempt, issueLease } from './issue-lease.ts';
+import { calledOff, draftLease, type IssueAttempt, issueLease, pastDeadline } from './issue-lease.ts';
 import { type IssuerBinding, LEASE_LIMITS, type LeaseLimits, type RevokeContext } from './lease-context.ts';
 import { type RecoveryReport, recoverLeases } from './recover-leases.ts';
 import { createRevocations } from './revocations.ts';
@@ -146,6 +146,11 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       if (attempt.calledOffFor !== undefined) {
         void end(leases, held, attempt.calledOffFor);
         throw calledOff(task);
+      }
+      if (clock() >= lease.expiresAt) {
+        // This process was stopped for longer than the lease lives.
+        void end(leases, held, 'expired');
+        throw pastDeadline(lease);
       }
       held.cancelExpiry = schedule(Math.max(0, lease.expiresAt - clock()), () => void end(leases, held, 'expired'));
       const previous = slot.held;

@@ -57,6 +57,21 @@ describe('who may act on a lease', () => {
     expect(rowsOf(mine.id)).toMatchObject([{ state: 'ended', endReason: 'issue_failed', fence: 3 }]);
   });
 
+  it('fault 9 a lease that is over by the time that a stopped process goes on is not served', async () => {
+    const stopped = createGate();
+    const world: World = createWorld(createFakeIssuer(), {
+      audit: (event) => (event.type === 'credential_issued' ? stopped.opened : Promise.resolve()),
+    });
+    const refused = expect(world.manager.acquire(world.task(), SHOP)).rejects.toMatchObject({
+      code: 'ERR_CREDENTIAL_ISSUE',
+    });
+    await world.time.advance(300_000);
+    stopped.open();
+    await refused;
+    await world.time.settle();
+    expect(world.issuer.live.size).toBe(0);
+  });
+
   it('a claimant that dies leaves its leases to the next sweep', async () => {
     const world = createWorld();
     const { issuer, manager, task, time, rowsOf } = world;
