@@ -47,6 +47,8 @@ const STEP: Readonly<Partial<Record<RecordType, string>>> = {
   outcome: 'outcome',
   revocation: 'revocation',
   task_started: 'task',
+  task_suspended: 'task',
+  task_resumed: 'task',
   task_ended: 'task',
   token_issued: 'token',
 };
@@ -177,7 +179,7 @@ function belongs(record: AuditRecord, subject: StorySubject, facts: Facts): bool
   if (subject.kind === 'task' || subject.kind === 'trace') return false;
   const { type, task, span, lease, detail } = record;
   if (task === undefined || task !== facts.first.task) return false;
-  if (type === 'task_started' || type === 'task_ended') return true;
+  if (type.startsWith('task_') || type === 'deviation') return true;
   if (subject.kind === 'lease') return false;
   if (record.seq === facts.listing) return true;
   if (lease !== undefined && span === undefined) return facts.leases.has(lease);

@@ -95,13 +95,8 @@ const PARTS: Readonly<Record<OcsfClassName, Parts>> = {
   }),
   entityManagement: (record) => ({
     actor: actorOf(record),
-    entity: {
-      name: String(
-        record.detail.task ?? record.detail.lease ?? record.detail.name ?? record.detail.action ?? 'unknown',
-      ),
-      type: String(record.detail.action ?? 'unknown'),
-    },
-    comment: String(record.detail.action ?? ''),
+    entity: { name: entityOf(record), type: String(record.detail.action ?? record.type) },
+    comment: String(record.detail.reason ?? record.detail.action ?? ''),
   }),
   applicationLifecycle: (record, version) => ({
     actor: actorOf(record),
@@ -129,6 +124,10 @@ function actorOf(record: AuditRecord): Readonly<Record<string, unknown>> {
     ...(actors !== undefined && actors.length > 0 && { invoked_by: actors.join(', ') }),
     ...(task !== undefined && { session: { uid: task } }),
   };
+}
+
+function entityOf({ task, detail }: AuditRecord): string {
+  return String(task ?? detail.task ?? detail.lease ?? detail.subject ?? detail.name ?? detail.action ?? 'unknown');
 }
 
 const operatorOf = (record: AuditRecord): string => (typeof record.detail.by === 'string' ? record.detail.by : 'remit');

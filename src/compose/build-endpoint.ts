@@ -20,6 +20,8 @@ export interface Endpoint {
   /** What hears events without asking is closed, while the gateway denies everything (guarantee V1). */
   closeStreams(): void;
   drain(): void;
+  /** Sessions of legacy clients. */
+  sessions(): number;
 }
 
 export function buildEndpoint(parts: {
@@ -60,5 +62,6 @@ export function buildEndpoint(parts: {
       legacy.drain();
       modern.drain();
     },
+    sessions: () => legacy.sessions,
   };
 }

@@ -5,6 +5,7 @@ import type { TaskId } from '../domain/ids.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import type { Deviations } from '../revocation/deviations.ts';
 import type { Journal } from '../seams/journal.ts';
+import type { Telemetry } from '../seams/telemetry.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import { causeOf } from './apply-revocation.ts';
 import type { Endpoint } from './build-endpoint.ts';
@@ -25,6 +26,7 @@ export function joinTasks(parts: {
   journal: Journal;
   taskKeys: TaskKeys;
   prompts: Prompts | undefined;
+  telemetry: Telemetry | undefined;
   deviations: () => Deviations;
 }): void {
   const { tasks, leases, wire, endpoint, recorder, journal, taskKeys } = parts;
@@ -61,6 +63,7 @@ export function joinTasks(parts: {
     await recorder.record({ type: 'task_ended', ...identityOfTask(task), detail: { reason, purpose: task.purpose } });
     // The end of a task is where its story is complete: put it under a signature.
     await journal.checkpoint();
+    parts.telemetry?.task(task, reason, parts.workspace.system.clock());
     taskKeys.forget(task.id);
     parts.prompts?.forget(task.id);
     parts.deviations().forgetTask(task.id);

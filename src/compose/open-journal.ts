@@ -18,7 +18,11 @@ export interface OpenJournal {
 }
 
 /** Opens the journal for this process alone, with its signing key out of the vault (made at the first start). */
-export async function openJournal({ places, vault, system, estate }: Workspace, seal: SealInput): Promise<OpenJournal> {
+export async function openJournal(
+  { places, vault, system, estate }: Workspace,
+  seal: SealInput,
+  measured: (journal: Journal) => Journal = (journal) => journal,
+): Promise<OpenJournal> {
   const signer = ed25519Signer(await signingKey());
   const journal = await openFileJournal({
     folder: places.journal,
@@ -27,7 +31,7 @@ export async function openJournal({ places, vault, system, estate }: Workspace, 
     schedule: system.schedule,
     log: system.log,
   });
-  const recorder = createRecorder({ journal, clock: system.clock, tenant: estate.tenant, seal });
+  const recorder = createRecorder({ journal: measured(journal), clock: system.clock, tenant: estate.tenant, seal });
   let fail: (why: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {
     fail = resolve;

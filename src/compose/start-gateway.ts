@@ -14,9 +14,9 @@ import { createCatalogue } from '../inventory/catalogue.ts';
 import { mayFinish } from '../leases/held-lease.ts';
 import { createLeaseManager } from '../leases/lease-manager.ts';
 import { createDecider } from '../policy/decide.ts';
-import type { Schedule } from '../seams/clock.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
+import { allowedHosts, hostText } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
@@ -32,9 +32,11 @@ import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import { buildLegacy } from './legacy.ts';
 import { createItemLister } from './list-tools.ts';
 import { openJournal } from './open-journal.ts';
+import { openTelemetry } from './open-telemetry.ts';
 import { buildOpeners } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
 import { recover } from './recover.ts';
+import { repeat } from './repeat.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -83,8 +85,11 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const issuers = await buildIssuers(workspace, connectorTokens);
     closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
 
+    const observed = await openTelemetry(workspace, version);
+    closers.push(() => observed.close());
+    const { telemetry } = observed;
     const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock });
-    const { recorder, recordLater, journal, failed } = await openJournal(workspace, taskKeys.seal);
+    const { recorder, recordLater, journal, failed } = await openJournal(workspace, taskKeys.seal, observed.measured);
     closers.push(async () => {
       await recorder.record({ type: 'gateway_stopped', detail: { version } });
       await journal.close();
@@ -184,6 +189,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       journal,
       taskKeys,
       prompts,
+      telemetry,
       deviations: () => revocation.deviations,
     });
     const legacy = buildLegacy(estate, clock);
@@ -285,6 +291,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recordLater,
       recordRefusal,
       prompts,
+      telemetry,
       acquireLease,
       legacy,
       connections,
@@ -339,6 +346,15 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         connectors: estate.connectors.size,
       },
     });
+    const { metricsPort } = await observed.serve(() => ({
+      journalRecords: journal.size,
+      tasks: tasks.active().length,
+      sessions: served.sessions(),
+      connections: connections.size,
+      revocationsOutstanding: leases.counts().revoking,
+      catalogueVersion: catalogue.version,
+    }));
+    if (metricsPort !== undefined) log.info({ url: `http://127.0.0.1:${metricsPort}/metrics` }, 'metrics are served');
     await discoverAll(workspace, catalogue);
     http.serve(
       {
@@ -363,32 +379,4 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await closeAll();
     throw error;
   }
-}
-
-/** Runs work again and again, each time `ms` after the last has finished; the returned function stops it. */
-function repeat(schedule: Schedule, ms: number, work: () => Promise<void>): () => void {
-  let cancel = schedule(ms, again);
-  let isStopped = false;
-  function again(): void {
-    void work().finally(() => {
-      if (!isStopped) cancel = schedule(ms, again);
-    });
-  }
-  return () => {
-    isStopped = true;
-    cancel();
-  };
-}
-
-const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host);
-
-/** Names under which the gateway may be addressed: what it listens on, loopback's usual names, and its public URL. */
-function allowedHosts(url: string, host: string, port: number): ReadonlySet<string> {
-  const { host: publicHost } = new URL(url);
-  return new Set([
-    publicHost.toLowerCase(),
-    `${hostText(host).toLowerCase()}:${port}`,
-    `localhost:${port}`,
-    `127.0.0.1:${port}`,
-  ]);
 }

@@ -3,6 +3,7 @@ import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { keyName, owner, variableName } from './schema-parts.ts';
+import { telemetrySchema } from './telemetry-schema.ts';
 
 /** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
 
@@ -257,6 +258,7 @@ export const configSchema = z.strictObject({
     .enum(['digest', 'text', 'off'])
     .default('digest')
     .describe('What is kept of the prompts that clients name: digests, sealed texts, or nothing.'),
+  telemetry: telemetrySchema.prefault({}).describe('What is told to operators’ systems; nothing unless configured.'),
   identityProviders: z.array(identityProvider).default([]),
   agents: z.record(agentIdText, agent).default({}),
   connectors: z.record(connectorIdText, connector).default({}),

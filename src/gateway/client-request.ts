@@ -40,6 +40,8 @@ export interface ClientRequest {
   readonly logLevel: string | undefined;
   readonly progressToken: string | number | undefined;
   readonly cancellation: Cancellation;
+  /** `traceparent` of the POST, as it came; one in `_meta` goes before it. */
+  readonly traceparent: string | undefined;
   readonly client: ClientSide;
   /** Id of the legacy session, if there is one; never an authority by itself (guarantee I1). */
   readonly session: string | undefined;

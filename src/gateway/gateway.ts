@@ -9,6 +9,7 @@ import type { LeasedItem } from '../leases/task-leases.ts';
 import type { Decider } from '../policy/decide.ts';
 import type { Authenticator } from '../seams/authenticator.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
+import type { Telemetry } from '../seams/telemetry.ts';
 import type { Rounds } from './bridge/rounds.ts';
 import type { Sealer } from './bridge/sealer.ts';
 import type { Connections } from './connections.ts';
@@ -47,6 +48,8 @@ export interface Gateway {
   readonly recordLater: (entry: RecordEntry) => void;
   /** Records a refused authentication; a flood of them is counted, not written out. */
   readonly recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
+  /** Undefined where nobody is to be told. */
+  readonly telemetry: Telemetry | undefined;
   /** Undefined where prompts are kept off the record. */
   readonly prompts: Prompts | undefined;
   /** The task's lease for a connector, or for an item of it; undefined when the connector needs no credential. */

@@ -10,6 +10,7 @@ import { forward } from './stages/forward.ts';
 import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
+import { tellDenial, tellOutcome } from './stages/tell.ts';
 import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-secrets.ts';
 
 /**
@@ -30,7 +31,10 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
     const deciding = decide(gateway, caller, operation);
     const decision = deciding instanceof Promise ? await deciding : deciding;
     await recordIntent(gateway, caller, operation, decision);
-    if (decision.verdict !== 'permit') return { reply: { refusal: { kind: 'denied', decision } } };
+    if (decision.verdict !== 'permit') {
+      tellDenial(gateway, caller, operation.request, operation, decision);
+      return { reply: { refusal: { kind: 'denied', decision } } };
+    }
 
     const startedAt = gateway.clock();
     const leasing = operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE;
@@ -112,6 +116,7 @@ function record(
   detail: Outcome,
 ): void {
   const { span, item } = operation;
+  tellOutcome(gateway, caller, operation, held, detail);
   const more = gateway.legacy?.detailText(caller.task.id, operation);
   gateway.recordLater({
     type: 'outcome',

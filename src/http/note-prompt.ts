@@ -7,21 +7,15 @@ import { parseStrictJson } from '../gateway/edge/strict-json.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
 import { identityOf } from '../gateway/stages/record-intent.ts';
+import { refuseCaller, respond } from './answers.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
-
-export type Respond = (response: ServerResponse, status: number, body: object) => void;
 
 /**
  * An agent says which prompt the next calls of its task follow from: `{"prompt": "sha256:…"}`, or an object with `digest` or `text`; the token
  * says which task. Answered once it is durable, so that no call can come before it.
  */
-export async function notePrompt(
-  gateway: Gateway,
-  request: IncomingMessage,
-  response: ServerResponse,
-  respond: Respond,
-): Promise<void> {
+export async function notePrompt(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method !== 'POST') {
     request.resume();
     return respond(response, 405, { error: 'method_not_allowed' });
@@ -29,9 +23,7 @@ export async function notePrompt(
   const caller = await authenticate(gateway, request.headers.authorization);
   if (isRefused(caller)) {
     request.resume();
-    const reason = 'reason' in caller.refusal ? caller.refusal.reason : 'refused';
-    gateway.recordRefusal({ at: 'task prompt', reason });
-    return respond(response, 401, { error: 'invalid_token', error_description: reason });
+    return refuseCaller(gateway, response, caller.refusal, 'task prompt');
   }
   const body = await readBody(request, MAX_BODY_BYTES);
   if ('problem' in body) return invalid(body.status, body.problem);

@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { RemitError } from '../domain/errors.ts';
 import { isRefused } from '../domain/refusal.ts';
-import { reasonOf } from '../gateway/edge/barred-answer.ts';
 import { checkHeaders } from '../gateway/edge/check-headers.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
 import type { Schedule } from '../seams/clock.ts';
+import { refuseCaller, respond } from './answers.ts';
 import { notePrompt } from './note-prompt.ts';
 
 export interface HttpServerOptions {
@@ -129,7 +129,7 @@ async function dispatch(
     case '/task/end':
       return endTask(routes.gateway(), request, response);
     case '/task/prompt':
-      return notePrompt(routes.gateway(), request, response, respond);
+      return notePrompt(routes.gateway(), request, response);
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
     default:
@@ -146,27 +146,10 @@ async function endTask(gateway: Gateway, request: IncomingMessage, response: Ser
   if (request.method !== 'POST') return respond(response, 405, { error: 'method_not_allowed' });
   const caller = await authenticate(gateway, request.headers.authorization);
   if (isRefused(caller)) {
-    const reason = reasonOf(caller.refusal);
-    gateway.recordRefusal({ at: 'task end', reason });
-    if (caller.refusal.kind === 'unauthenticated') {
-      return respond(response, 401, { error: 'invalid_token', error_description: reason });
-    }
-    const [status, error] =
-      caller.refusal.kind === 'denied' ? [403, 'access_denied'] : [503, 'temporarily_unavailable'];
-    return respond(response, status as number, { error, error_description: reason });
+    return refuseCaller(gateway, response, caller.refusal, 'task end');
   }
   await gateway.tasks.end(caller.task.id, 'completed');
   respond(response, 200, { task: caller.task.id, state: 'ended' });
-}
-
-function respond(response: ServerResponse, status: number, body: object): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, {
-    'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(text),
-    'Cache-Control': 'no-store',
-  });
-  response.end(text);
 }
 
 async function closeServer(server: Server, schedule: Schedule, drainMs: number, drain: () => void): Promise<void> {

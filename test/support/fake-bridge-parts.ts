@@ -51,6 +51,7 @@ export function makeRequest(era: Era, more: Partial<ClientRequest> = {}): Client
     cancellation: new Cancellation(),
     client,
     session: undefined,
+    traceparent: undefined,
     ...more,
   };
 }

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import { credentialFindings } from '../../compose/credential-findings.ts';
-import type { Workspace } from '../../compose/workspace.ts';
+import { seenItems } from '../../compose/seen-items.ts';
 import { RemitError } from '../../domain/errors.ts';
-import type { JsonObject } from '../../domain/json.ts';
-import { definitionFindings, type SeenItem } from '../../inventory/definition-findings.ts';
+import { definitionFindings } from '../../inventory/definition-findings.ts';
 import { diffDefinition } from '../../inventory/diff-definition.ts';
 import { inspectDefinition } from '../../inventory/inspect-definition.ts';
 import { table } from '../output.ts';
@@ -69,24 +68,4 @@ export function addToolReviewCommands(group: Command): void {
       });
     },
   );
-}
-
-/** Everything that the inventory has seen, with what was approved of it. */
-export async function seenItems({ store, estate }: Workspace): Promise<SeenItem[]> {
-  const { tenant } = estate;
-  const [tools, pins] = await Promise.all([store.inventory.tools(tenant), store.inventory.pins(tenant)]);
-  const approved = new Map(pins.map((pin) => [`${pin.connector}/${pin.name}`, pin.definition as JsonObject]));
-  return tools.map(({ connector, name, status, definition }) => {
-    const ref = `${connector}/${name}`;
-    const [, kind = 'tool', plain = name] = /^(prompt|resource):(.*)$/s.exec(name) ?? [];
-    return {
-      ref,
-      connector,
-      kind,
-      name: plain,
-      status,
-      definition: definition as JsonObject,
-      approved: approved.get(ref),
-    };
-  });
 }

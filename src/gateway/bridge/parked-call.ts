@@ -265,6 +265,7 @@ export function withClient(request: ClientRequest, client: ClientSide, cancellat
     cancellation,
     client,
     session: request.session,
+    traceparent: request.traceparent,
   };
 }
 

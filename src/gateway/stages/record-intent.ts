@@ -5,9 +5,11 @@ import { PROMPT_META, readGivenPrompt } from '../../domain/prompt.ts';
 import type { AuditRecord } from '../../domain/record.ts';
 import type { Task } from '../../domain/task.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
+import type { ClientRequest } from '../client-request.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
+import { linkOf, tellDenial } from './tell.ts';
 
 /** The identity fields that every record of a call carries (guarantee A2). */
 export type Identity = Pick<AuditRecord, 'trace' | 'user' | 'agent' | 'actors' | 'workload'> & {
@@ -77,14 +79,20 @@ export function recordIntent(
     span: operation.span,
     connector: item.connector,
     tool: item.ref,
-    detail: `{${decisionText(decision, operation)},${purposeText}${isRetry ? RESUMES : ''}${saidByClient(gateway, identity, request.params._meta)}}`,
+    detail: `{${decisionText(decision, operation)},${purposeText}${isRetry ? RESUMES : ''}${saidByClient(gateway, identity, request)}}`,
     input: argumentsText,
   });
 }
 
 /** What the client says in `_meta` of where the call comes from; for the record only. */
-function saidByClient({ prompts }: Gateway, identity: Identity, meta: unknown): string {
-  const said = meta === undefined ? '' : clientCallOf(prompts, identity, meta as Meta);
+function saidByClient({ prompts }: Gateway, identity: Identity, request: ClientRequest): string {
+  const meta = request.params._meta;
+  let said = meta === undefined ? '' : clientCallOf(prompts, identity, meta as Meta);
+  if (meta !== undefined || request.traceparent !== undefined) {
+    const link = linkOf(request);
+    // Checked: hex digits, which need no escapes.
+    if (link !== undefined) said += `,"link":{"trace":"${link.trace}","span":"${link.span}"}`;
+  }
   return prompts === undefined ? said : prompts.textOf(identity.task) + said;
 }
 
@@ -118,7 +126,8 @@ export function recordDenial(
     readonly item?: GovernedTool | undefined;
   },
 ): Promise<unknown> {
-  const { item } = denied;
+  const { item, gate = 'profile' } = denied;
+  tellDenial(gateway, caller, undefined, denied, { verdict: 'deny', gate });
   return gateway.recorder.record({
     type: 'decision',
     ...identityOf(caller),
@@ -128,7 +137,7 @@ export function recordDenial(
       effect: 'call',
       method: denied.method.slice(0, 80),
       verdict: 'deny',
-      gate: denied.gate ?? 'profile',
+      gate,
       policies: [denied.rule],
       reason: denied.reason,
     },

@@ -73,7 +73,8 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
   async function postRequest(exchange: Exchange, message: RequestMessage, session: Session | undefined): Promise<void> {
     const { caller, scope } = exchange;
     const reply = replyTo(exchange, session);
-    const request = new LegacyRequest(message, versionOf(exchange, session), scope, session, reply);
+    const traceparent = exchange.request.headers.traceparent as string | undefined;
+    const request = new LegacyRequest(message, versionOf(exchange, session), scope, session, reply, traceparent);
     reply.onGone(() => request.cancellation.cancel(goneReason()));
     const { answer, recordOutcome } = await serveRequest(parts, caller, request, session);
     const writing = reply.finish(answer);

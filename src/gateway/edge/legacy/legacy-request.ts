@@ -25,6 +25,7 @@ export class LegacyRequest implements ClientRequest, ClientSide {
   readonly cancellation = new Cancellation();
   readonly client: ClientSide = this;
   readonly session: string | undefined;
+  readonly traceparent: string | undefined;
   readonly #home: Session | undefined;
   readonly #reply: Reply;
 
@@ -34,6 +35,7 @@ export class LegacyRequest implements ClientRequest, ClientSide {
     scope: ConnectorId | undefined,
     session: Session | undefined,
     reply: Reply,
+    traceparent?: string,
   ) {
     this.protocolVersion = protocolVersion;
     this.id = message.id;
@@ -44,6 +46,7 @@ export class LegacyRequest implements ClientRequest, ClientSide {
     this.logLevel = session?.logLevel;
     this.progressToken = progressTokenOf(message.params);
     this.session = session?.id;
+    this.traceparent = traceparent;
     this.#home = session;
     this.#reply = reply;
   }

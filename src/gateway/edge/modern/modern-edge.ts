@@ -60,7 +60,8 @@ export function createModernEdge(parts: ModernParts): EraEdge {
     if (method === 'subscriptions/listen') return subscriptions.listen(exchange, id, params, envelope);
 
     const reply = createReply(response, acceptsStream(request.headers.accept) ? withStream : withoutStream);
-    return call(exchange, new ModernRequest(id, method, params, scope, envelope, reply), reply);
+    const traceparent = request.headers.traceparent as string | undefined;
+    return call(exchange, new ModernRequest(id, method, params, scope, envelope, reply, traceparent), reply);
   }
 
   /** Every header that repeats something of the body (attack A13). */

@@ -27,6 +27,7 @@ export class ModernRequest implements ClientRequest, ClientSide {
   readonly cancellation = new Cancellation();
   readonly client: ClientSide = this;
   readonly session = undefined;
+  readonly traceparent: string | undefined;
   readonly #reply: Reply | undefined;
 
   /** @param reply undefined for what is decided on and answered within another request */
@@ -37,6 +38,7 @@ export class ModernRequest implements ClientRequest, ClientSide {
     scope: ConnectorId | undefined,
     envelope: Envelope,
     reply: Reply | undefined,
+    traceparent?: string,
   ) {
     this.id = id;
     this.method = method;
@@ -45,6 +47,7 @@ export class ModernRequest implements ClientRequest, ClientSide {
     this.capabilities = envelope.capabilities;
     this.logLevel = envelope.logLevel;
     this.progressToken = envelope.progressToken;
+    this.traceparent = traceparent;
     this.#reply = reply;
   }
 

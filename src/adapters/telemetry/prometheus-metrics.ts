@@ -1,0 +1,97 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Metrics, ObservedCall, Readings } from '../../seams/telemetry.ts';
+
+/** Values of one label at most; what comes later counts as `other`. */
+const MOST_VALUES = 200;
+const OTHER = 'other';
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const APPEND_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1];
+
+/**
+ * Metrics in the format that Prometheus reads. Counters are counted as calls end, gauges are read when somebody asks. No label holds what a
+ * client or a server chose: connectors are configured, the rest are closed lists.
+ */
+export function createPrometheusMetrics(options: { version: string; read: () => Promise<Readings> }): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const connectors = new Set<string>();
+
+  const calls = new Counter({
+    name: 'remit_calls_total',
+    help: 'Decisions on calls, by verdict and the gate that refused.',
+    labelNames: ['connector', 'verdict', 'gate'],
+    registers,
+  });
+  const outcomes = new Counter({
+    name: 'remit_call_outcomes_total',
+    help: 'Permitted calls by what came of them.',
+    labelNames: ['connector', 'status'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'remit_call_duration_seconds',
+    help: 'Permitted calls, from the decision to the end of the reply.',
+    labelNames: ['connector'],
+    buckets: SECONDS,
+    registers,
+  });
+  const append = new Histogram({
+    name: 'remit_journal_append_seconds',
+    help: 'Until a record that something waited for was durable.',
+    buckets: APPEND_SECONDS,
+    registers,
+  });
+  const gauge = (name: string, help: string, label?: string) =>
+    new Gauge({ name, help, registers, ...(label !== undefined && { labelNames: [label] }) });
+  const single = {
+    journalRecords: gauge('remit_journal_records', 'Records in the journal.'),
+    tasks: gauge('remit_tasks_active', 'Active tasks.'),
+    sessions: gauge('remit_sessions', 'Sessions of legacy clients.'),
+    connections: gauge('remit_connections', 'Connections to connectors.'),
+    revocationsOutstanding: gauge('remit_revocations_outstanding', 'Revocations that no downstream has confirmed yet.'),
+    spansLost: gauge('remit_spans_lost', 'Spans that the collector did not take.'),
+  };
+  const labelled = {
+    leases: { label: 'state', gauge: gauge('remit_leases', 'Leases that have not ended, by state.', 'state') },
+    items: {
+      label: 'status',
+      gauge: gauge('remit_items', 'Tools and prompts that connectors have shown, by status.', 'status'),
+    },
+    findings: {
+      label: 'severity',
+      gauge: gauge('remit_findings', 'What is wrong with definitions, by severity.', 'severity'),
+    },
+  };
+  gauge('remit_info', 'Always 1.', 'version').set({ version: options.version }, 1);
+
+  function connectorLabel({ item }: ObservedCall): string {
+    if (item === undefined) return 'none';
+    const { connector } = item;
+    if (connectors.has(connector)) return connector;
+    if (connectors.size >= MOST_VALUES) return OTHER;
+    connectors.add(connector);
+    return connector;
+  }
+
+  return {
+    call(observed) {
+      const connector = connectorLabel(observed);
+      const { verdict, gate, status, startedAt, endedAt } = observed;
+      calls.labels(connector, verdict, gate ?? 'none').inc();
+      if (status === undefined) return;
+      outcomes.labels(connector, status).inc();
+      duration.labels(connector).observe(Math.max(0, endedAt - startedAt) / 1_000);
+    },
+    appended: (seconds) => append.observe(seconds),
+    async render() {
+      const now = await options.read();
+      for (const name of Object.keys(single) as (keyof typeof single)[]) single[name].set(now[name]);
+      for (const name of Object.keys(labelled) as (keyof typeof labelled)[]) {
+        const { label, gauge: of } = labelled[name];
+        of.reset();
+        for (const [value, count] of Object.entries(now[name])) of.set({ [label]: value }, count);
+      }
+      return { text: await registry.metrics(), type: registry.contentType };
+    },
+  };
+}

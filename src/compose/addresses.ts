@@ -1,0 +1,13 @@
+/** A host as it stands in a URL. */
+export const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
+/** Names under which the gateway may be addressed: what it listens on, loopback's usual names, and its public URL. */
+export function allowedHosts(url: string, host: string, port: number): ReadonlySet<string> {
+  const { host: publicHost } = new URL(url);
+  return new Set([
+    publicHost.toLowerCase(),
+    `${hostText(host).toLowerCase()}:${port}`,
+    `localhost:${port}`,
+    `127.0.0.1:${port}`,
+  ]);
+}
