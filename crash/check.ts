@@ -66,11 +66,21 @@ export async function checkTrail(home: Home, tally: Tally, at: string): Promise<
   }
 }
 
-/** What the dead gateway held open is being ended, or has been, by the time its successor serves. */
+/** What the dead gateway held open is being ended, or has been, within the bound too. */
 export async function checkRows(home: Home, left: readonly string[], tally: Tally, at: string): Promise<void> {
+  if (left.length === 0) return;
   const ids = new Set(left);
-  for (const row of await readLeases(home)) {
-    if (!ids.has(row.id) || row.state === 'ended' || row.state === 'revoking' || row.state === 'lapsing') continue;
-    tally.findings.push({ what: 'a lease of a dead gateway goes on', detail: `${at}: ${row.id} is ${row.state}` });
+  const until = performance.now() + WITHIN_MS;
+  for (;;) {
+    const going = (await readLeases(home)).filter(
+      ({ id, state }) => ids.has(id) && (state === 'intended' || state === 'active'),
+    );
+    if (going.length === 0) return;
+    if (performance.now() > until) {
+      const what = 'a lease of a dead gateway goes on';
+      for (const { id, state } of going) tally.findings.push({ what, detail: `${at}: ${id} is ${state}` });
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -256,6 +256,7 @@ async function inspect(
   tally.cleanAfterMs.push(performance.now() - gateway.startedAt);
   for (const { tag, why } of excess) if (!tally.alive.has(tag)) tally.alive.set(tag, `before ${at}: ${why}`);
   await checkRows(home, left, tally, at);
+  if (gateway.hasExited()) return;
   await checkTrail(home, tally, at);
 }
 
