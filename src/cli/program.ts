@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { RemitError } from '../domain/errors.ts';
 import { addAgentCommands } from './commands/agent.ts';
 import { addAuditCommands } from './commands/audit.ts';
+import { addAuditorCommands } from './commands/auditor.ts';
 import { addConnectCommands } from './commands/connect.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addHookCommands } from './commands/hook.ts';
@@ -67,6 +68,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
   addKeysCommands(program);
   addWhoCanCommand(program);
   addAuditCommands(program, version);
+  addAuditorCommands(program);
   addDoctorCommand(program);
   for (const child of allCommands(program)) child.exitOverride();
   try {

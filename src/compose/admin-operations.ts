@@ -1,6 +1,6 @@
 import type { Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
-import { connectorId, leaseId, taskId } from '../domain/ids.ts';
+import { connectorId, leaseId, taskId, traceId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
 import type { AdminOperation } from '../http/admin-socket.ts';
 import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
@@ -60,6 +60,17 @@ export function adminOperations(parts: {
       // Anything else would be a record that nobody can read back, and the next start refuses a log with one.
       if (!isJsonObject(change)) throw new RemitError('ERR_USAGE', 'a record of a change is a JSON object');
       await recorder.record({ type: 'administration', detail: change });
+    },
+    /** Somebody is about to read sealed content, by a command that can open the store. */
+    async 'record-content-read'({ detail = '{}', task, trace }) {
+      const read: unknown = JSON.parse(detail);
+      if (!isJsonObject(read)) throw new RemitError('ERR_USAGE', 'a record of a reading is a JSON object');
+      await recorder.record({
+        type: 'content_read',
+        ...(trace !== undefined && { trace: traceId(trace) }),
+        ...(task !== undefined && { task: taskId(task) }),
+        detail: read,
+      });
     },
     async 'rotate-keys'() {
       await administer({ action: 'signing_keys_rotate' });

@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import type { JWK } from 'jose';
 import { createJournalReader } from '../adapters/journal/journal-reader.ts';
 import { type Verification, verifyJournal } from '../adapters/journal/verify-journal.ts';
+import { isWrapped, unwrapForAuditor } from '../audit/auditor-keys.ts';
 import type { Payloads } from '../audit/read-records.ts';
 import { openContent } from '../audit/seal-content.ts';
 import { RemitError } from '../domain/errors.ts';
+import type { TaskId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { taskKeyRecord } from './task-keys.ts';
 import type { Workspace } from './workspace.ts';
@@ -12,8 +15,12 @@ import type { Workspace } from './workspace.ts';
 export interface JournalAccess {
   readonly read: (from: number) => Payloads;
   verify(options: { key: string | undefined; anchorFile: string | undefined }): Promise<Verification>;
-  /** Opens the decision inputs of a record. @throws `ERR_NOT_FOUND` when the task's key has been erased */
-  openContent(workspace: Workspace, record: AuditRecord): Promise<string>;
+  /**
+   * Opens the decision inputs of a record.
+   * @param auditorKey private key of an auditor, where content is for auditors alone
+   * @throws `ERR_NOT_FOUND` when the task's key has been erased, `ERR_AUDITOR_KEY`
+   */
+  openContent(workspace: Workspace, record: AuditRecord, auditorKey?: JWK): Promise<string>;
 }
 
 export function createJournalAccess(folder: string): JournalAccess {
@@ -26,16 +33,27 @@ export function createJournalAccess(folder: string): JournalAccess {
         ...(anchorFile !== undefined && { anchor: await readFile(anchorFile, 'utf8') }),
       });
     },
-    async openContent({ store, vault, estate }, { sealed, task, span }) {
+    async openContent({ store, vault, estate }, { sealed, task, span }, auditorKey) {
       if (sealed === undefined || task === undefined || span === undefined)
         throw new RemitError('ERR_NOT_FOUND', 'the record has no sealed content');
-      const row = await store.taskKeys.get(estate.tenant, task);
+      const { key: name } = sealed;
+      if (name !== task && !name.startsWith(`${task}.`)) {
+        throw new RemitError('ERR_VAULT_KEY_WRONG', 'the record names the key of another task', { where: task });
+      }
+      const row = await store.taskKeys.get(estate.tenant, name as TaskId);
       if (row === undefined) {
         throw new RemitError('ERR_NOT_FOUND', `the key of ${task} has been erased: its content can no longer be read`, {
           where: task,
         });
       }
-      const bytes = await vault.open(taskKeyRecord(task), row);
+      const stored = await vault.open(taskKeyRecord(name), row);
+      if (isWrapped(stored) && auditorKey === undefined) {
+        throw new RemitError('ERR_AUDITOR_KEY', 'this content is for auditors alone', {
+          where: task,
+          hint: 'Give an auditor’s private key with --auditor-key.',
+        });
+      }
+      const bytes = isWrapped(stored) ? await unwrapForAuditor(stored, name, auditorKey as JWK) : stored;
       return openContent(sealed, { task, span }, { name: sealed.key, bytes });
     },
   };

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import type { RecordEntry } from '../audit/recorder.ts';
 import { isRemitError } from '../domain/errors.ts';
 import { openJournal } from './open-journal.ts';
 import type { Workspace } from './workspace.ts';
@@ -22,8 +23,36 @@ export async function recordAdministration(
   tellGateway: (change: Administration) => Promise<unknown>,
 ): Promise<void> {
   const detail = { ...change, by: administrator() };
+  await recordByHand(workspace, { type: 'administration', detail }, () => tellGateway(detail));
+}
+
+/** What was read of the sealed content on the trail, and why. */
+export interface ContentRead {
+  readonly about: string;
+  readonly reason: string;
+  readonly records: number;
+  /** Whose key opens it, where auditors are named. */
+  readonly auditorKey?: string;
+}
+
+/** Puts it on the trail that somebody is about to read content: what cannot be recorded is not read. */
+export async function recordContentRead(
+  workspace: Workspace,
+  read: ContentRead,
+  of: Pick<RecordEntry, 'task' | 'trace'>,
+  tellGateway: (entry: RecordEntry) => Promise<unknown>,
+): Promise<void> {
+  const entry: RecordEntry = { type: 'content_read', ...of, detail: { ...read, by: administrator() } };
+  await recordByHand(workspace, entry, () => tellGateway(entry));
+}
+
+async function recordByHand(
+  workspace: Workspace,
+  entry: RecordEntry,
+  tellGateway: () => Promise<unknown>,
+): Promise<void> {
   try {
-    await tellGateway(detail);
+    await tellGateway();
     return;
   } catch (error) {
     if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
@@ -32,7 +61,7 @@ export async function recordAdministration(
     throw new Error('an administrative record has no sealed content');
   });
   try {
-    await recorder.record({ type: 'administration', detail });
+    await recorder.record(entry);
   } finally {
     await journal.close();
   }

@@ -18,6 +18,7 @@ import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { allowedHosts, hostText } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';
+import { readAuditors } from './auditor-files.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildRevocation } from './build-revocation.ts';
@@ -80,6 +81,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         jwks: await readPublicKeys(workspace.loaded.resolvePath(agent.publicKeys)),
       })),
     );
+    const auditors = await readAuditors(workspace);
     const engine = createCedarEngine({ ...policies, log });
     const connectorTokens = createConnectorTokens(workspace);
     const issuers = await buildIssuers(workspace, connectorTokens);
@@ -88,7 +90,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const observed = await openTelemetry(workspace, version);
     closers.push(() => observed.close());
     const { telemetry } = observed;
-    const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock });
+    const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock, auditors });
     const { recorder, recordLater, journal, failed } = await openJournal(workspace, taskKeys.seal, observed.measured);
     closers.push(async () => {
       await recorder.record({ type: 'gateway_stopped', detail: { version } });
@@ -344,6 +346,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         containment: containment.mode,
         agents: estate.agents.size,
         connectors: estate.connectors.size,
+        ...(auditors.length > 0 && {
+          auditors: Object.fromEntries(auditors.map(({ name, publicKey }) => [name, publicKey.kid])),
+        }),
       },
     });
     const { metricsPort } = await observed.serve(() => ({

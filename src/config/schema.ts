@@ -258,6 +258,13 @@ export const configSchema = z.strictObject({
     .enum(['digest', 'text', 'off'])
     .default('digest')
     .describe('What is kept of the prompts that clients name: digests, sealed texts, or nothing.'),
+  auditors: z
+    .record(
+      agentIdText,
+      z.strictObject({ publicKey: z.string().min(1).describe('Path of the file that `remit auditor keygen` wrote.') }),
+    )
+    .default({})
+    .describe('Who alone may read sealed content. Left out: whoever has the vault key.'),
   telemetry: telemetrySchema.prefault({}).describe('What is told to operators’ systems; nothing unless configured.'),
   identityProviders: z.array(identityProvider).default([]),
   agents: z.record(agentIdText, agent).default({}),

@@ -150,6 +150,7 @@ export interface SecretRepository {
 export interface TaskKeyRepository {
   insert(key: { tenant: TenantId; task: TaskId; keyId: string; envelope: Buffer; createdAt: number }): Promise<void>;
   get(tenant: TenantId, task: TaskId): Promise<{ keyId: string; envelope: Buffer } | undefined>;
+  /** With those whose names are the task's and a dot and more. False when there was none. */
   erase(tenant: TenantId, task: TaskId): Promise<boolean>;
 }
 

@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
@@ -163,7 +164,22 @@ describe('a session of an MCP client over remit connect', () => {
 
   it('A5 shows the sealed arguments of a call to who has the vault key, and only then', async () => {
     const path = join(home.workspace, 'hello.txt');
-    const opened = await cli<Story & { contents: Record<string, string> }>('audit', 'show', span, '--content');
+    const opened = await cli<Story & { contents: Record<string, string> }>(
+      'audit',
+      'show',
+      span,
+      '--content',
+      '--reason',
+      'incident 7',
+    );
+    const reads = (await records()).filter(({ type }) => type === 'content_read');
+    expect(reads.at(-1)).toMatchObject({
+      task: task.id,
+      detail: { about: span, reason: 'incident 7', by: userInfo().username },
+    });
+    expect(await runToFail(['audit', 'show', span, '--content', '--config', home.config])).toMatchObject({
+      code: 'ERR_USAGE',
+    });
     const decided = opened.steps.find(({ step }) => step === 'decision')?.record.seq as number;
     expect(JSON.parse(opened.contents[decided] as string)).toEqual({ path });
     const closed = await run(['audit', 'show', span, '--json', '--config', home.config]);
@@ -195,7 +211,9 @@ describe('a session of an MCP client over remit connect', () => {
 
   it('A5 erases the key of the ended task: the content is gone, the trail still verifies', async () => {
     expect(await cli('audit', 'erase', task.id)).toEqual({ task: task.id, erased: true });
-    expect(await runToFail(['audit', 'show', span, '--content', '--config', home.config])).toMatchObject({
+    expect(
+      await runToFail(['audit', 'show', span, '--content', '--reason', 'again', '--config', home.config]),
+    ).toMatchObject({
       code: 'ERR_NOT_FOUND',
       message: expect.stringContaining('erased'),
     });

@@ -6,6 +6,24 @@ import { ACME, ENVELOPE, NOW, RIVAL, sampleSecret, sampleSigningKey } from './sa
 const TASK = taskId('tsk_one');
 
 export function testKeys(current: () => StoreFixture): void {
+  test('A5 erasing a task takes every key that is named after it, and no other', async () => {
+    const { taskKeys } = current().store;
+    const row = (name: string) => ({
+      tenant: ACME,
+      task: taskId(name),
+      keyId: 'k',
+      envelope: ENVELOPE,
+      createdAt: NOW,
+    });
+    for (const name of ['tsk_x', 'tsk_x.1', 'tsk_x.2', 'tsk_xy', 'tsk_y']) await taskKeys.insert(row(name));
+    expect(await taskKeys.erase(ACME, taskId('tsk_x'))).toBe(true);
+    expect(await taskKeys.erase(ACME, taskId('tsk_x'))).toBe(false);
+    const left = await Promise.all(
+      ['tsk_x', 'tsk_x.1', 'tsk_x.2', 'tsk_xy', 'tsk_y'].map((name) => taskKeys.get(ACME, taskId(name))),
+    );
+    expect(left.map((found) => found !== undefined)).toEqual([false, false, false, true, true]);
+  });
+
   test('a secret comes back byte for byte, as a Buffer', async () => {
     const { secrets } = current().store;
     await secrets.put(sampleSecret());

@@ -32,9 +32,10 @@ export function makeTaskKeyRepository(queries: Queries): TaskKeyRepository {
       const { numDeletedRows } = await queries
         .deleteFrom('task_keys')
         .where('tenant', '=', tenant)
-        .where('task', '=', task)
+        // A task that went on after a restart may have keys named after it: `tsk_….1` and so on.
+        .where((row) => row.or([row('task', '=', task), row('task', 'like', `${task}.%`)]))
         .executeTakeFirst();
-      return numDeletedRows === 1n;
+      return numDeletedRows > 0n;
     },
   };
 }
