@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/errors.ts';
 import { LEASE_LIMITS } from '../leases/lease-context.ts';
 import { reapLeases as reap } from '../leases/reap.ts';
 import { createConnectorTokens } from './connector-tokens.ts';
@@ -35,5 +36,36 @@ export async function reapLeases(
     return { revoked: ended.length, lapsing: lapsing.length, failed: outstanding.length };
   } finally {
     await Promise.all([...issuers.values()].map(({ issuer }) => issuer.close()));
+  }
+}
+
+/**
+ * The same again and again, until it is stopped: what bounds a lease whose downstream never ends it, where the gateway does not come back.
+ * A round that fails (a store that is away) is logged, and the next one is tried: nothing but the signal ends it.
+ */
+export async function reapRepeatedly(
+  workspace: Workspace,
+  isAll: boolean,
+  everyMs: number,
+  stop: AbortSignal,
+): Promise<void> {
+  const { log, schedule } = workspace.system;
+  while (!stop.aborted) {
+    try {
+      const reaped = await reapLeases(workspace, isAll);
+      const isNews = reaped.revoked + reaped.failed > 0;
+      if (isNews) log.info(reaped, 'leases were reaped');
+    } catch (error) {
+      log.error({ error: messageOf(error) }, 'leases could not be reaped; it is tried again');
+    }
+    await new Promise<void>((resolve) => {
+      if (stop.aborted) return resolve();
+      const cancel = schedule(everyMs, resolve);
+      const end = (): void => {
+        cancel();
+        resolve();
+      };
+      stop.addEventListener('abort', end, { once: true });
+    });
   }
 }

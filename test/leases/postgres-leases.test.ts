@@ -5,6 +5,7 @@ import { createPostgresIssuer } from '../../src/adapters/issuers/postgres-issuer
 import { Secret } from '../../src/domain/secret.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
 import { createLeaseManager, type LeaseManagerOptions } from '../../src/leases/lease-manager.ts';
+import { reapLeases } from '../../src/leases/reap.ts';
 import { DEFAULT_TEMPLATES } from '../../src/leases/render-injection.ts';
 import type { Issuer } from '../../src/seams/issuer.ts';
 import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
@@ -79,4 +80,19 @@ it('L5 what a gateway that is gone has left at a real server is gone after the n
   expect(await leasedRoles()).toEqual([]);
   for (const client of clients) await expect(client.query('SELECT 1')).rejects.toThrow();
   after.manager.close();
+});
+
+it('L3 a session that is held open past its lease, with no gateway, is ended by the reaper from the row alone', async () => {
+  const before = start();
+  const client = await connect((await before.manager.acquire(before.task(), SHOP)) as HeldLease);
+  await client.query('SET idle_session_timeout = 0; SET transaction_timeout = 0');
+  before.manager.close();
+  const { limits } = before.context;
+  const reap = (ms: number) =>
+    reapLeases({ ...before.options, limits, claimant: 'reaper', clock: () => Date.now() + ms }, 'expired');
+  expect((await reap(0)).ended).toEqual([]);
+  expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  expect((await reap(120_000)).ended).toMatchObject([{ state: 'ended' }]);
+  await expect(client.query('SELECT 1')).rejects.toThrow();
+  expect(await leasedRoles()).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { reapLeases } from '../../compose/reap-leases.ts';
+import { reapLeases, reapRepeatedly } from '../../compose/reap-leases.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
@@ -98,15 +98,24 @@ export function addLeaseCommands(program: Command): void {
     },
   );
 
-  command<Common & { all: boolean }>(
+  command<Common & { all: boolean; every?: number }>(
     program,
     'reap',
     'revoke expired leases without a gateway: the independent second line, for a timer on another machine',
-    (c) => c.option('--all', 'every lease, expired or not (no gateway may be running)', false),
+    (c) =>
+      c
+        .option('--all', 'every lease, expired or not (no gateway may be running)', false)
+        .option('--every <seconds>', 'again and again until it is stopped, 1 to 3600 seconds apart', readSeconds),
     async (output, options) => {
       await withWorkspace(
         options,
         async (workspace) => {
+          if (options.every !== undefined) {
+            const stop = new AbortController();
+            for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+            await reapRepeatedly(workspace, options.all, options.every * 1000, stop.signal);
+            return;
+          }
           const reaped = await reapLeases(workspace, options.all);
           output.result(reaped, () => `${reaped.revoked} leases revoked, ${reaped.failed} failed`);
           if (reaped.failed > 0) process.exitCode = 9;
@@ -115,6 +124,14 @@ export function addLeaseCommands(program: Command): void {
       );
     },
   );
+}
+
+function readSeconds(text: string): number {
+  const seconds = Number(text);
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 3600) return seconds;
+  throw new RemitError('ERR_USAGE', `--every takes 1 to 3600 seconds, not ${JSON.stringify(text)}`, {
+    hint: 'For example --every 60.',
+  });
 }
 
 const NO_GATEWAY = 'No gateway runs here: calls are counted as of the end of each lease.';
