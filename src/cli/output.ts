@@ -45,6 +45,13 @@ function forTerminal(text: string): string {
     .join('');
 }
 
+/** How long ago, in the largest unit that says something. */
+export function ageText(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 120) return `${Math.max(0, minutes)} min`;
+  return minutes < 2_880 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1_440)} days`;
+}
+
 /** Values of others for people, on one line. */
 export const lineText = printable;
 

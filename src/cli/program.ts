@@ -5,6 +5,7 @@ import { addAuditCommands } from './commands/audit.ts';
 import { addAuditorCommands } from './commands/auditor.ts';
 import { addConnectCommands } from './commands/connect.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addFindingsCommand } from './commands/findings.ts';
 import { addHookCommands } from './commands/hook.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addKeysCommands } from './commands/keys.ts';
@@ -69,6 +70,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
   addWhoCanCommand(program);
   addAuditCommands(program, version);
   addAuditorCommands(program);
+  addFindingsCommand(program);
   addDoctorCommand(program);
   for (const child of allCommands(program)) child.exitOverride();
   try {

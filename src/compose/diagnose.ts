@@ -2,12 +2,16 @@ import { stat } from 'node:fs/promises';
 import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../adapters/upstreams/probe-sandbox.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
+import { SECRET_NAME } from '../config/schema-parts.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { probe } from '../secrets/key-ring.ts';
+import type { SecretEntry } from '../secrets/vault.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { credentialFindings } from './credential-findings.ts';
+import { estateFindings } from './estate-findings.ts';
 import { createJournalAccess } from './journal-access.ts';
 import { readPolicies } from './policies.ts';
+import { boundException } from './shared-secrets.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that `remit doctor` looked at. */
@@ -53,7 +57,13 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     await probe(keys.current, system.random);
     const entries = await vault.list();
     for (const { name } of entries) (await vault.get(name)).wipe();
-    return { what: `${keys.current.keyId} opens all ${entries.length} secrets` };
+    const what = `${keys.current.keyId} opens all ${entries.length} secrets`;
+    if (keys.former.length === 0) return { what };
+    return {
+      state: 'warn',
+      what: `a rotation is under way: ${keys.current.keyId} beside ${keys.former.map(({ keyId }) => keyId).join(', ')}`,
+      hint: 'Finish it with `remit keys rotate-kek`.',
+    };
   });
   await check('data folder', async () => {
     const { mode } = await stat(places.data);
@@ -110,18 +120,33 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       hint: 'Install bubblewrap (`apt-get install bubblewrap`) and allow user namespaces.',
     };
   });
+  await check('secrets', async () => {
+    const findings = (await estateFindings(workspace)).filter(({ kind }) => !OWN_LINES.has(kind));
+    const [first] = findings;
+    if (first === undefined) return { what: secretsText(await vault.list(), system.clock()) };
+    const more = findings.length > 1 ? `; and ${findings.length - 1} more` : '';
+    return {
+      state: findings.some(({ severity }) => severity === 'high') ? 'fail' : 'warn',
+      what: `${first.refs.join(', ')}: ${first.text}${more}`,
+      hint: `${first.next} \`remit findings\` lists all.`,
+    };
+  });
   for (const { id, config } of estate.connectors.values()) {
     for (const { what, hint } of credentialFindings(config))
       checks.push({ name: `connector ${id}`, state: 'warn', what, hint });
   }
   for (const { id, config } of estate.connectors.values()) {
-    const exception = config.credential?.static?.exception;
-    if (exception === undefined) continue;
+    const credential = config.credential?.static;
+    if (credential === undefined) continue;
+    const exception = boundException(workspace.config, id, credential);
     await check(`connector ${id}`, async () => {
       const isOver = Date.parse(exception.expires) <= system.clock();
+      const entry = (await vault.list()).find(({ name }) => name === credential.secret);
+      const age =
+        entry === undefined ? 'not stored' : `version ${entry.version}, ${days(system.clock(), entry)} days old`;
       return {
         state: isOver ? 'fail' : 'warn',
-        what: `static secret under an exception of ${exception.owner} until ${exception.expires}: ${exception.reason}`,
+        what: `static secret ${credential.secret} (${age}) under an exception of ${exception.owner} until ${exception.expires}: ${exception.reason}`,
         hint: isOver
           ? 'The exception has ended, calls are refused: renew it deliberately, or end the need for it.'
           : 'Replace it by a credential that can be leased.',
@@ -134,4 +159,22 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     hint: 'In production run the gateway under a user of its own; see SECURITY.md.',
   }));
   return checks;
+}
+
+/** Findings that have a line of their own. */
+const OWN_LINES: ReadonlySet<string> = new Set([
+  'legacy_credential',
+  'exception_ended',
+  'vault_key',
+  'unused_secret',
+  'credential_in_arguments',
+  'no_native_expiry',
+]);
+
+const days = (now: number, { createdAt }: SecretEntry): number => Math.floor((now - createdAt) / 86_400_000);
+
+function secretsText(entries: readonly SecretEntry[], now: number): string {
+  const own = entries.filter(({ name }) => SECRET_NAME.test(name));
+  if (own.length === 0) return 'the vault holds none';
+  return `${own.length}, the oldest version ${Math.max(...own.map((entry) => days(now, entry)))} days old; none is shared without an exception`;
 }

@@ -7,13 +7,14 @@ import type { Secret } from '../domain/secret.ts';
 import type { Issuer } from '../seams/issuer.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import type { EstateConnector } from './estate.ts';
+import { boundException } from './shared-secrets.ts';
 import type { Workspace } from './workspace.ts';
 
 type Credential = NonNullable<ConnectorConfig['credential']>;
 
 /** The issuer that a connector's credential names. Libraries that only another kind needs are not loaded. */
 export async function makeIssuer(
-  { vault, system }: Workspace,
+  { config, vault, system }: Workspace,
   tokens: ConnectorTokens,
   connector: EstateConnector,
   credential: Credential,
@@ -58,7 +59,8 @@ export async function makeIssuer(
     return { kind: 'jwt', issuer: createJwtIssuer({ audience, scopes, sign, clock }) };
   }
   if (credential.static) {
-    const { secret, exception } = credential.static;
+    const { secret } = credential.static;
+    const exception = boundException(config, connector.id, credential.static);
     const issuer = createStaticIssuer({
       downstream: `secret ${secret}`,
       secret: () => vault.getVersioned(secret),

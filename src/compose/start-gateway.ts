@@ -38,6 +38,7 @@ import { buildOpeners } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
 import { recover } from './recover.ts';
 import { repeat } from './repeat.ts';
+import { assertNoneShared } from './shared-secrets.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -82,6 +83,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       })),
     );
     const auditors = await readAuditors(workspace);
+    await assertNoneShared(workspace);
     const engine = createCedarEngine({ ...policies, log });
     const connectorTokens = createConnectorTokens(workspace);
     const issuers = await buildIssuers(workspace, connectorTokens);

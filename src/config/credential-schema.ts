@@ -110,6 +110,7 @@ const jwtCredential = z
 
 /** Kinds of issuers; a connector's credential names one. */
 export const CREDENTIAL_KINDS = ['postgres', 'redis', 'oauth', 'jwt', 'static'] as const;
+export type StaticException = z.output<typeof exception>;
 export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
 
 const anyCredential = z.strictObject({

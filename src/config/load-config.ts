@@ -129,6 +129,12 @@ function crossReferenceProblems(config: Config, position: Position): string[] {
     if (keyIds.indexOf(vaultKeyId(key)) <= index)
       say(['formerVaultKeys', index], `another vault key is called ${vaultKeyId(key)} too`);
   });
+  config.sharedSecrets.forEach(({ connectors }, index) => {
+    connectors.forEach((connector, at) => {
+      if (own(config.connectors, connector) === undefined)
+        say(['sharedSecrets', index, 'connectors', at], `no connector is called ${connector}`);
+    });
+  });
   for (const [id, template] of Object.entries(config.templates)) {
     template.agents.forEach((agent, index) => {
       if (!Object.hasOwn(config.agents, agent)) say(['templates', id, 'agents', index], `no agent is called ${agent}`);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { credentialSchema } from './credential-schema.ts';
-import { keyName, owner, variableName } from './schema-parts.ts';
+import { keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
 
 /** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
@@ -60,6 +60,17 @@ const sseTransport = z
     allowPrivateNetwork,
   })
   .describe('A server of 2024-11-05 that is reached over HTTP with SSE.');
+
+const sharedSecret = z
+  .strictObject({
+    secrets: z.array(secretName).min(1).describe('Names that may stand for one and the same secret.'),
+    connectors: z.array(connectorIdText).default([]).describe('Connectors that may use it.'),
+    acrossTenants: z.boolean().default(false).describe('Whether other tenants of the store may have it too.'),
+    owner,
+    reason: z.string().min(1),
+    expires: z.iso.datetime({ offset: true }).describe('RFC 3339. From then on sharing it stops the start.'),
+  })
+  .describe('Who answers for a secret that is shared, why, and until when.');
 
 const argumentType = z
   .string()
@@ -235,6 +246,10 @@ export const configSchema = z.strictObject({
     .array(vaultKey)
     .default([])
     .describe('Keys that rows may still be wrapped under: only while `remit keys rotate-kek` is under way.'),
+  sharedSecrets: z
+    .array(sharedSecret)
+    .default([])
+    .describe('Exceptions: a secret that is registered twice, or used by several connectors, is refused otherwise.'),
   policies: z.string().min(1).default('policies').describe('Folder of *.cedar files.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
   sessions: z
@@ -274,5 +289,6 @@ export const configSchema = z.strictObject({
 
 export type Config = z.output<typeof configSchema>;
 export type VaultKeyConfig = Config['vaultKey'];
+export type SharedSecretConfig = Config['sharedSecrets'][number];
 export type ConnectorConfig = Config['connectors'][string];
 export type ToolProfileConfig = z.output<typeof toolProfileSchema>;

@@ -21,6 +21,7 @@ export interface Repositories {
   readonly leaseClaims: LeaseClaims;
   readonly revocations: RevocationRepository;
   readonly secrets: SecretRepository;
+  readonly sealedRows: SealedRowRepository;
   readonly taskKeys: TaskKeyRepository;
   readonly signingKeys: SigningKeyRepository;
   /** Keys that sign what connectors and their authorization servers verify; never a task token. */
@@ -133,6 +134,8 @@ export interface SealedSecret {
   readonly keyId: string;
   /** Envelope in one buffer; its layout belongs to `src/secrets/envelope.ts`. */
   readonly envelope: Buffer;
+  /** Keyed: the same for equal secrets, in every tenant of the store, and of no use for finding out a secret. */
+  readonly fingerprint: string | undefined;
   readonly createdAt: number;
 }
 
@@ -144,6 +147,32 @@ export interface SecretRepository {
   /** Newest version of each, without envelopes being opened. */
   list(tenant: TenantId): Promise<SealedSecret[]>;
   remove(tenant: TenantId, name: string): Promise<boolean>;
+  /** Who else has that secret, whatever the tenant: the one question that is asked across tenants. */
+  withFingerprint(fingerprint: string): Promise<{ readonly tenant: TenantId; readonly name: string }[]>;
+  /** Of a secret that was stored without one; false when that version is there no more. */
+  setFingerprint(tenant: TenantId, name: string, version: number, fingerprint: string): Promise<boolean>;
+}
+
+/** An envelope in the store, whoever keeps it there. */
+export interface SealedRow {
+  readonly kind: 'secret' | 'task_key' | 'signing_key' | 'lease_handle';
+  /** Name of the secret, id of the task, `kid`, id of the lease. */
+  readonly id: string;
+  readonly tenant: TenantId;
+  /** Of a secret; 1 for all others. */
+  readonly version: number;
+  readonly keyId: string;
+  readonly envelope: Buffer;
+}
+
+/** Every envelope of the store: what a rotation of the vault's key goes through. */
+export interface SealedRowRepository {
+  /** Some rows of the tenants that are wrapped under one of the keys, at most `limit`. Signing keys are of every tenant. */
+  under(tenants: readonly TenantId[], keyIds: readonly string[], limit: number): Promise<SealedRow[]>;
+  /** Puts another envelope in place of the one that was read; false when that is there no more. */
+  replace(row: SealedRow, next: { readonly keyId: string; readonly envelope: Buffer }): Promise<boolean>;
+  /** How many rows each key has wrapped. */
+  countByKey(tenants: readonly TenantId[]): Promise<ReadonlyMap<string, number>>;
 }
 
 /** Keys that seal the decision inputs of one task; erasing the row makes them unreadable (A5). */

@@ -5,7 +5,9 @@ import type { Clock, Schedule } from '../seams/clock.ts';
 import type { SecretRepository } from '../seams/store.ts';
 import { createDataKeyCache } from './data-key-cache.ts';
 import { type EnvelopeRecord, openEnvelope, sealEnvelope } from './envelope.ts';
+import { createFingerprints } from './fingerprints.ts';
 import type { KeyRing } from './key-ring.ts';
+import { rowRecord, secretRecord } from './secret-record.ts';
 
 export interface VaultOptions {
   readonly repository: SecretRepository;
@@ -23,6 +25,7 @@ export interface SecretEntry {
   readonly keyId: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  readonly fingerprint: string | undefined;
 }
 
 /** Ciphertext with the name of the key that its data key is wrapped under. */
@@ -34,7 +37,9 @@ export interface Sealed {
 /** Secrets of one tenant at rest, and sealing for whoever keeps key material in rows of its own. */
 export interface Vault {
   /** Stores the next version; returns its number. @throws `ERR_STORE_LOCKED` when someone else stored one meanwhile */
-  put(name: string, secret: Secret): Promise<number>;
+  put(name: string, secret: Secret, fingerprint?: string): Promise<number>;
+  /** Equal secrets have equal fingerprints, in all tenants of the store. */
+  fingerprint(secret: Secret): Promise<string>;
   /** Newest version. @throws `ERR_SECRET_MISSING`, `ERR_VAULT_KEY_WRONG` (it does not open) */
   get(name: string): Promise<Secret>;
   /** The same with the version that it is. */
@@ -54,6 +59,7 @@ export interface Vault {
 export function createVault(options: VaultOptions): Vault {
   const { repository, keys, tenant, clock, schedule, random } = options;
   const dataKeys = createDataKeyCache(schedule);
+  const fingerprints = createFingerprints({ repository, keys, clock, random });
 
   async function sealUnderKey(record: EnvelopeRecord, bytes: Uint8Array): Promise<Sealed> {
     const { current } = keys;
@@ -79,7 +85,9 @@ export function createVault(options: VaultOptions): Vault {
   }
 
   async function getVersioned(name: string): Promise<{ secret: Secret; version: number }> {
-    const row = await repository.get(tenant, name);
+    let row = await repository.get(tenant, name);
+    // Between reading the row and looking for its key a rotation may have ended: the row is under another key then.
+    if (row !== undefined && (await keys.find(row.keyId)) === undefined) row = await repository.get(tenant, name);
     if (row === undefined) {
       throw new RemitError('ERR_SECRET_MISSING', `there is no secret ${name}`, {
         where: name,
@@ -97,12 +105,12 @@ export function createVault(options: VaultOptions): Vault {
   }
 
   return {
-    async put(name, secret) {
+    async put(name, secret, fingerprint) {
       const version = ((await repository.get(tenant, name))?.version ?? 0) + 1;
       const bytes = secret.revealBytes();
       try {
         const sealed = await sealUnderKey(secretRecord(tenant, name, version), bytes);
-        await repository.put({ tenant, name, version, ...sealed, createdAt: clock() });
+        await repository.put({ tenant, name, version, ...sealed, fingerprint, createdAt: clock() });
         return version;
       } finally {
         bytes.fill(0);
@@ -112,22 +120,17 @@ export function createVault(options: VaultOptions): Vault {
     getVersioned,
     async list() {
       const rows = await repository.list(tenant);
-      return rows.map(({ name, version, keyId, createdAt }) => ({ name, version, keyId, createdAt }));
+      return rows.map(({ name, version, keyId, createdAt, fingerprint }) => ({
+        name,
+        version,
+        keyId,
+        createdAt,
+        fingerprint,
+      }));
     },
+    fingerprint: (secret) => fingerprints.of(secret),
     remove: (name) => repository.remove(tenant, name),
     seal: (record, bytes) => sealUnderKey(rowRecord(tenant, record), bytes),
     open: (record, sealed) => openUnderKey(rowRecord(tenant, record), sealed, record),
   };
 }
-
-/** The prefixes keep a sealed row from being passed off as a secret, and the reverse. */
-export const secretRecord = (tenant: TenantId, name: string, version: number): EnvelopeRecord => ({
-  tenant,
-  name: `secret:${name}`,
-  version,
-});
-export const rowRecord = (tenant: TenantId, record: string): EnvelopeRecord => ({
-  tenant,
-  name: `record:${record}`,
-  version: 1,
-});

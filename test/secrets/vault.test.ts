@@ -37,7 +37,9 @@ describe('vault', () => {
     expect(await vault().put('db', new Secret('old'))).toBe(1);
     expect(await vault().put('db', new Secret(CANARY))).toBe(2);
     expect((await vault().get('db')).reveal()).toBe(CANARY);
-    expect(await vault().list()).toEqual([{ name: 'db', version: 2, keyId: 'file:kek-1', createdAt: 1_000 }]);
+    expect(await vault().list()).toEqual([
+      { name: 'db', version: 2, keyId: 'file:kek-1', createdAt: 1_000, fingerprint: undefined },
+    ]);
   });
 
   it('keeps no secret in the clear at rest', async () => {
@@ -99,7 +101,7 @@ describe('vault', () => {
 
   it('does not let a sealed row pass as a secret', async () => {
     const sealed = await vault().seal('db', Buffer.from('from a row'));
-    repository.rows.push({ tenant: TENANT, name: 'db', version: 1, ...sealed, createdAt: 0 });
+    repository.rows.push({ tenant: TENANT, name: 'db', version: 1, ...sealed, fingerprint: undefined, createdAt: 0 });
     await expect(vault().get('db')).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
   });
 

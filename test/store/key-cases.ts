@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { taskId } from '../../src/domain/ids.ts';
 import type { StoreFixture } from '../suites/store-suite.ts';
-import { ACME, ENVELOPE, NOW, RIVAL, sampleSecret, sampleSigningKey } from './samples.ts';
+import { ACME, ENVELOPE, NOW, RIVAL, sampleLease, sampleSecret, sampleSigningKey } from './samples.ts';
 
 const TASK = taskId('tsk_one');
 
@@ -83,6 +83,58 @@ export function testKeys(current: () => StoreFixture): void {
     expect(await taskKeys.erase(RIVAL, TASK)).toBe(false);
     expect(await secrets.get(ACME, 'db-admin')).toEqual(sampleSecret());
     expect(await taskKeys.get(ACME, TASK)).toEqual({ keyId: 'k', envelope: ENVELOPE });
+  });
+
+  test('equal fingerprints are found in every tenant; one that is missing can be set', async () => {
+    const { secrets } = current().store;
+    await secrets.put(sampleSecret({ name: 'a', fingerprint: 'f1' }));
+    await secrets.put(sampleSecret({ name: 'b' }));
+    await secrets.put(sampleSecret({ tenant: RIVAL, name: 'c', fingerprint: 'f1' }));
+    expect(await secrets.withFingerprint('f2')).toEqual([]);
+    expect(await secrets.setFingerprint(ACME, 'b', 1, 'f1')).toBe(true);
+    expect(await secrets.setFingerprint(ACME, 'b', 2, 'f2')).toBe(false);
+    expect(await secrets.withFingerprint('f1')).toEqual([
+      { tenant: ACME, name: 'a' },
+      { tenant: ACME, name: 'b' },
+      { tenant: RIVAL, name: 'c' },
+    ]);
+    await secrets.put(sampleSecret({ name: 'a', version: 2, fingerprint: 'f2' }));
+    expect(await secrets.withFingerprint('f2')).toEqual([{ tenant: ACME, name: 'a' }]);
+  });
+
+  test('envelopes are found by the key that wrapped them, whoever keeps them, and replaced where they are unchanged', async () => {
+    const { store } = current();
+    const { sealedRows } = store;
+    await store.secrets.put(sampleSecret({ keyId: 'k1' }));
+    await store.secrets.put(sampleSecret({ tenant: RIVAL, keyId: 'k1' }));
+    await store.taskKeys.insert({ tenant: ACME, task: TASK, keyId: 'k1', envelope: ENVELOPE, createdAt: NOW });
+    await store.signingKeys.rotate(sampleSigningKey('a', { keyId: 'k1' }), NOW);
+    const lease = sampleLease();
+    await store.leases.insert(lease);
+    const handle = { keyId: 'k1', envelope: Buffer.from('handle') };
+    await store.leases.update(lease, [lease.state], { handle });
+    const found = await sealedRows.under([ACME], ['k1'], 10);
+    expect(found.map(({ kind, id }) => `${kind} ${id}`).sort()).toEqual(
+      ['secret db-admin', 'signing_key a', `lease_handle ${lease.id}`, `task_key ${TASK}`].sort(),
+    );
+    expect(await sealedRows.under([ACME], ['k1'], 2)).toHaveLength(2);
+    expect(await sealedRows.under([ACME], [], 10)).toEqual([]);
+    expect(await sealedRows.countByKey([ACME])).toEqual(new Map([['k1', 4]]));
+    for (const row of found) {
+      expect(Buffer.isBuffer(row.envelope)).toBe(true);
+      const next = { keyId: 'k2', envelope: Buffer.from(`again ${row.kind}`) };
+      expect(await sealedRows.replace({ ...row, envelope: Buffer.from('another') }, next)).toBe(false);
+      expect(await sealedRows.replace(row, next)).toBe(true);
+      expect(await sealedRows.replace(row, next)).toBe(false);
+    }
+    expect(await sealedRows.countByKey([ACME, RIVAL])).toEqual(
+      new Map([
+        ['k2', 4],
+        ['k1', 1],
+      ]),
+    );
+    expect((await store.secrets.get(ACME, 'db-admin'))?.envelope.toString()).toBe('again secret');
+    expect((await store.leases.handle(lease.tenant, lease.id))?.envelope.toString()).toBe('again lease_handle');
   });
 
   test('A5 an erased task key is gone', async () => {

@@ -76,6 +76,7 @@ export function sampleSecret(change: Partial<SealedSecret> = {}): SealedSecret {
     version: 1,
     keyId: 'file:kek-1',
     envelope: ENVELOPE,
+    fingerprint: undefined,
     createdAt: NOW,
     ...change,
   };

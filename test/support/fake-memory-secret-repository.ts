@@ -28,5 +28,13 @@ export function createFakeMemorySecretRepository(): FakeMemorySecretRepository {
       const kept = rows.filter((row) => row.tenant !== tenant || row.name !== name);
       return rows.splice(0, rows.length, ...kept).length > kept.length;
     },
+    withFingerprint: async (fingerprint) =>
+      rows.filter((row) => row.fingerprint === fingerprint).map(({ tenant, name }) => ({ tenant, name })),
+    async setFingerprint(tenant, name, version, fingerprint) {
+      const at = rows.findIndex((row) => row.tenant === tenant && row.name === name && row.version === version);
+      const row = rows[at];
+      if (row !== undefined) rows[at] = { ...row, fingerprint };
+      return row !== undefined;
+    },
   };
 }

@@ -11,6 +11,7 @@ import { type Dialect, migrate } from './migrations.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
 import type { Atomically, Queries, Schema } from './schema.ts';
+import { makeSealedRowRepository } from './sealed-row-repository.ts';
 import { makeSecretRepository } from './secret-repository.ts';
 import { makeSigningKeyRepository } from './signing-key-repository.ts';
 import { makeTaskKeyRepository } from './task-key-repository.ts';
@@ -154,6 +155,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     leaseClaims: makeLeaseClaims(queries, dialect),
     revocations: makeRevocationRepository(queries, atomically),
     secrets: makeSecretRepository(queries),
+    sealedRows: makeSealedRowRepository(queries),
     taskKeys: makeTaskKeyRepository(queries),
     signingKeys: makeSigningKeyRepository(queries, atomically, 'task_token'),
     connectorKeys: makeSigningKeyRepository(queries, atomically, 'connector'),

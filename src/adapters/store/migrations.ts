@@ -17,6 +17,7 @@ const MIGRATIONS: readonly Migration[] = [
   createRevocations,
   addLeaseClaims,
   addSigningKeyPurpose,
+  addFingerprints,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
@@ -289,4 +290,11 @@ async function addSigningKeyPurpose(db: Kysely<unknown>): Promise<void> {
   await sql`create unique index signing_keys_one_current_each on signing_keys (purpose, state) where state = 'current'`.execute(
     db,
   );
+}
+
+/** Equal secrets are seen by a keyed fingerprint; rotations of the vault's key go by the key of each row. */
+async function addFingerprints(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('secrets').addColumn('fingerprint', 'text').execute();
+  await db.schema.createIndex('secrets_by_fingerprint').on('secrets').column('fingerprint').execute();
+  await db.schema.createIndex('task_keys_by_key').on('task_keys').columns(['tenant', 'key_id']).execute();
 }

@@ -104,6 +104,7 @@ export interface SecretTable {
   key_id: string;
   envelope: Buffer;
   created_at: number;
+  fingerprint: string | null;
 }
 
 export interface TaskKeyTable {

@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
 import { tenantId } from '../../domain/ids.ts';
 import type { SealedSecret, SecretRepository } from '../../seams/store.ts';
-import { bytesOf } from './columns.ts';
+import { bytesOf, orNull, orUndefined } from './columns.ts';
 import type { Queries, SecretTable } from './schema.ts';
 
 /**
@@ -48,6 +48,28 @@ export function makeSecretRepository(queries: Queries): SecretRepository {
         .executeTakeFirst();
       return numDeletedRows === 1n;
     },
+
+    async withFingerprint(fingerprint) {
+      const rows = await queries
+        .selectFrom('secrets')
+        .select(['tenant', 'name'])
+        .where('fingerprint', '=', fingerprint)
+        .orderBy('tenant')
+        .orderBy('name')
+        .execute();
+      return rows.map(({ tenant, name }) => ({ tenant: tenantId(tenant), name }));
+    },
+
+    async setFingerprint(tenant, name, version, fingerprint) {
+      const { numUpdatedRows } = await queries
+        .updateTable('secrets')
+        .set({ fingerprint })
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .where('version', '=', version)
+        .executeTakeFirst();
+      return numUpdatedRows === 1n;
+    },
   };
 }
 
@@ -61,6 +83,7 @@ async function insertFirst(queries: Queries, secret: SealedSecret): Promise<bool
       key_id: secret.keyId,
       envelope: secret.envelope,
       created_at: secret.createdAt,
+      fingerprint: orNull(secret.fingerprint),
     })
     .onConflict((conflict) => conflict.columns(['tenant', 'name']).doNothing())
     .executeTakeFirst();
@@ -76,6 +99,7 @@ async function replace(queries: Queries, secret: SealedSecret): Promise<boolean>
       key_id: secret.keyId,
       envelope: secret.envelope,
       created_at: secret.createdAt,
+      fingerprint: orNull(secret.fingerprint),
     })
     .where('tenant', '=', secret.tenant)
     .where('name', '=', secret.name)
@@ -91,6 +115,7 @@ function fromRow(row: Selectable<SecretTable>): SealedSecret {
     version: row.version,
     keyId: row.key_id,
     envelope: bytesOf(row.envelope),
+    fingerprint: orUndefined(row.fingerprint),
     createdAt: row.created_at,
   };
 }
