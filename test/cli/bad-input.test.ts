@@ -229,6 +229,7 @@ describe('usage', () => {
     ['an unknown command', ['fly']],
     ['an unknown subcommand', ['audit', 'fly']],
     ['an unknown option', ['task', 'ls', '--fly']],
+    ['a reaper that would never wait', ['reap', '--every', '0']],
     ['a missing argument', ['task', 'end']],
     ['a missing option', ['connect']],
     ['a log level that is none', ['up', '--log-level', 'loud']],

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { reapLeases, reapRepeatedly } from '../../compose/reap-leases.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
@@ -129,9 +129,7 @@ export function addLeaseCommands(program: Command): void {
 function readSeconds(text: string): number {
   const seconds = Number(text);
   if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 3600) return seconds;
-  throw new RemitError('ERR_USAGE', `--every takes 1 to 3600 seconds, not ${JSON.stringify(text)}`, {
-    hint: 'For example --every 60.',
-  });
+  throw new InvalidArgumentError('It is 1 to 3600 seconds, for example 60.');
 }
 
 const NO_GATEWAY = 'No gateway runs here: calls are counted as of the end of each lease.';
