@@ -14,10 +14,10 @@ export async function buildIssuers(
 ): Promise<ReadonlyMap<ConnectorId, IssuerBinding>> {
   const bindings = new Map<ConnectorId, IssuerBinding>();
   for (const connector of workspace.estate.connectors.values()) {
+    const { credential } = connector.config;
+    if (credential !== undefined) assertModeIsCarried(connector.id, carrierOf(connector), credential.mode);
     const binding = await bindIssuer(workspace, tokens, connector);
-    if (binding === undefined) continue;
-    assertModeIsCarried(connector.id, carrierOf(connector), binding.mode);
-    bindings.set(connector.id, binding);
+    if (binding !== undefined) bindings.set(connector.id, binding);
   }
   return bindings;
 }
