@@ -7,7 +7,7 @@ import type { Journal } from '../seams/journal.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Name of the journal's signing key in the vault. */
-const SIGNING_KEY = 'remit-journal-key';
+export const SIGNING_KEY = 'remit-journal-key';
 
 export interface OpenJournal {
   readonly journal: Journal;

@@ -3,7 +3,7 @@ import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
 import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
-import { messageOf } from '../domain/errors.ts';
+import { messageOf, RemitError } from '../domain/errors.ts';
 import { Standing } from '../domain/revocation.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
@@ -39,11 +39,14 @@ import { readPolicies, writePolicySchema } from './policies.ts';
 import { recover } from './recover.ts';
 import { repeat } from './repeat.ts';
 import { assertNoneShared } from './shared-secrets.ts';
+import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface RunningGateway {
+  /** Why nothing is served and credentials are only revoked (A4); left out while the gateway serves. */
+  readonly revokeOnly?: string;
   /** Base URL; the MCP endpoint is `<url>/mcp`. */
   readonly url: string;
   readonly tools: number;
@@ -93,7 +96,11 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(() => observed.close());
     const { telemetry } = observed;
     const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock, auditors });
-    const { recorder, recordLater, journal, failed } = await openJournal(workspace, taskKeys.seal, observed.measured);
+    const opened = await orDamage(openJournal(workspace, taskKeys.seal, observed.measured));
+    if (opened instanceof RemitError) {
+      return await startRevokeOnly({ workspace, issuers, damage: opened, closers, close: closeAll });
+    }
+    const { recorder, recordLater, journal, failed } = opened;
     closers.push(async () => {
       await recorder.record({ type: 'gateway_stopped', detail: { version } });
       await journal.close();

@@ -40,6 +40,8 @@ export interface HttpServer {
   readonly port: number;
   /** Sets what is served; until then every request is answered 503. */
   serve(routes: Routes, hosts: ReadonlySet<string>): void;
+  /** Sets what every request is answered, with 503, as long as nothing is served. */
+  refuse(reason: object): void;
   /** Stops accepting, lets calls under way finish for a while, then closes what is left (fault 30). Idempotent. */
   close(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export async function openHttpServer(
   options: HttpServerOptions = {},
 ): Promise<HttpServer> {
   let routes: Routes | undefined;
+  let refusal: object = { error: 'starting' };
   let hosts: ReadonlySet<string> = new Set();
   let closing: Promise<void> | undefined;
   /** The last response of each connection: those under way say at a stop that the connection ends with them. */
@@ -62,7 +65,7 @@ export async function openHttpServer(
   const server = createServer((request, response) => {
     responses.set(request.socket, response);
     if (closing !== undefined) response.shouldKeepAlive = false;
-    if (routes === undefined) return respond(response, 503, { error: 'starting' });
+    if (routes === undefined) return respond(response, 503, refusal);
     void dispatch(routes, hosts, request, response).catch(() => {
       if (!response.headersSent) respond(response, 500, { error: 'internal_error' });
       else response.destroy();
@@ -87,6 +90,9 @@ export async function openHttpServer(
     serve(served, names) {
       routes = served;
       hosts = names;
+    },
+    refuse(reason) {
+      refusal = reason;
     },
     close() {
       closing ??= closeServer(server, schedule, options.drainMs ?? DRAIN_MS, () => {

@@ -74,7 +74,7 @@ describe('what others hold', () => {
     expect(await again.stop()).toBe(0);
   });
 
-  it('the journal: damage stops the start, and verify says where', async () => {
+  it('A4 a damaged journal: the gateway revokes and serves nothing, says so, and goes on only when a person says so, on record', async () => {
     const { config, folder } = await makeHome();
     await (await startUp(config)).stop();
     const log = join(folder, '.remit', 'journal', '00000000.log');
@@ -82,11 +82,34 @@ describe('what others hold', () => {
     // In the payload of the first record, behind the segment's header.
     bytes[4200] = (bytes[4200] as number) ^ 1;
     await writeFile(log, bytes);
-    expect(await up(config)).toMatchObject({ code: 'ERR_JOURNAL_DAMAGED', hint: expect.any(String) });
+    const revokeOnly = await startUp(config, 'revoke_only');
+    for (const path of ['/healthz', '/mcp', '/oauth/token']) {
+      const answer = await fetch(`${revokeOnly.url}${path}`, { method: path === '/healthz' ? 'GET' : 'POST' });
+      expect(answer.status).toBe(503);
+      expect(await answer.json()).toMatchObject({
+        status: 'revoke_only',
+        error_description: expect.stringContaining('record 0'),
+      });
+    }
+    expect(await runToFail(['audit', 'accept-damage', '--config', config])).toMatchObject({
+      code: 'ERR_ALREADY_RUNNING',
+    });
+    expect(await runToFail(['secret', 'rm', 'nothing', '--config', config])).toMatchObject({
+      code: expect.any(String),
+    });
+    expect(await revokeOnly.stop()).toBe(0);
+    expect((await readFile(log)).equals(bytes)).toBe(true);
     expect(await runToFail(['audit', 'verify', '--config', config])).toMatchObject({
       code: 'ERR_JOURNAL_DAMAGED',
       where: expect.stringContaining('record 0'),
     });
+    const accepted = await runJson<{ kept: string }>(['audit', 'accept-damage', '--config', config]);
+    expect((await readFile(join(accepted.kept, '00000000.log'))).equals(bytes)).toBe(true);
+    const again = await startUp(config);
+    expect(await again.stop()).toBe(0);
+    const verified = await runJson<{ ok: boolean }>(['audit', 'verify', '--config', config]);
+    expect(verified.ok).toBe(true);
+    expect(await runToFail(['audit', 'accept-damage', '--config', config])).toMatchObject({ code: 'ERR_USAGE' });
   });
 
   it('a connector that cannot be reached: the gateway serves, and says which', async () => {

@@ -141,14 +141,14 @@ export interface Up extends Started {
   stop(): Promise<number | null>;
 }
 
-/** Starts `remit up` and waits until it serves. */
-export async function startUp(config: string): Promise<Up> {
+/** Starts `remit up` and waits until it serves, or says that it only revokes. */
+export async function startUp(config: string, event: 'serving' | 'revoke_only' = 'serving'): Promise<Up> {
   const started = start(['up', '--config', config, '--json']);
   started.child.stdin?.end();
   const line = await until(
     () => {
       if (started.child.exitCode !== null) throw new Error(`remit up exited: ${started.stderr()}`);
-      return /^\{"event":"serving".*\}$/m.exec(started.stdout())?.[0];
+      return new RegExp(`^\\{"event":"${event}".*\\}$`, 'm').exec(started.stdout())?.[0];
     },
     'remit up serves',
     60_000,

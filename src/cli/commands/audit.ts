@@ -8,6 +8,7 @@ import type { TaskId } from '../../domain/ids.ts';
 import { type Common, command } from '../program.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
+import { addAcceptDamageCommand } from './audit-accept-damage.ts';
 import { addExportCommand } from './audit-export.ts';
 import { addShowCommand } from './audit-show.ts';
 import { addTailCommand } from './audit-tail.ts';
@@ -17,6 +18,7 @@ export function addAuditCommands(program: Command, version: string): void {
   addTailCommand(group);
   addShowCommand(group);
   addExportCommand(group, version);
+  addAcceptDamageCommand(group);
 
   command<Common & { folder?: string; key?: string; anchor?: string }>(
     group,

@@ -7,6 +7,7 @@ import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 interface Status {
+  readonly mode?: string;
   readonly url: string;
   readonly pid: number;
   readonly tasks: number;
@@ -44,7 +45,14 @@ export function addDoctorCommand(program: Command): void {
 async function gatewayCheck(socket: string) {
   const name = 'gateway';
   try {
-    const { url, pid, tasks, problems } = await callAdmin<Status>(socket, 'status');
+    const { url, pid, tasks, problems, mode } = await callAdmin<Status>(socket, 'status');
+    if (mode === 'revoke_only')
+      return {
+        name,
+        state: 'fail' as const,
+        what: `serves nothing: ${problems.join('; ')}`,
+        hint: 'Run `remit audit verify`; the way on is a copy that verifies, or `remit audit accept-damage`.',
+      };
     if (problems.length === 0)
       return { name, state: 'ok' as const, what: `serves ${url} (pid ${pid}), ${tasks} active tasks` };
     return {

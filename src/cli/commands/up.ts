@@ -29,8 +29,18 @@ export function addUpCommand(program: Command, version: string): void {
         throw error;
       }
       letYoungHeapGrow();
-      const { url, tools, undescribed, problems } = gateway;
-      if (output.isJson) {
+      const { url, tools, undescribed, problems, revokeOnly } = gateway;
+      if (revokeOnly !== undefined) {
+        if (output.isJson) {
+          process.stdout.write(
+            `${JSON.stringify({ event: 'revoke_only', url, pid: process.pid, reason: revokeOnly })}\n`,
+          );
+        }
+        output.note(`Remit serves nothing (revoke-only): ${revokeOnly}`);
+        output.note(
+          '  credentials are being revoked; `remit audit verify` says more, `remit audit accept-damage` begins a new journal.',
+        );
+      } else if (output.isJson) {
         process.stdout.write(
           `${JSON.stringify({ event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems })}\n`,
         );

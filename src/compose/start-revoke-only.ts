@@ -1,0 +1,98 @@
+import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
+import { serveAdminSocket } from '../http/admin-socket.ts';
+import { openHttpServer } from '../http/server.ts';
+import { createLeaseManager, type LeaseManager } from '../leases/lease-manager.ts';
+import type { buildIssuers } from './issuers.ts';
+import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
+import type { RunningGateway } from './start-gateway.ts';
+import type { Workspace } from './workspace.ts';
+
+type Issuers = Awaited<ReturnType<typeof buildIssuers>>;
+
+/**
+ * What a gateway does whose journal is damaged, or shorter than a checkpoint that was kept elsewhere (A4): every credential of
+ * an earlier gateway is revoked, from its row alone, and nothing is served. Nothing can be put on the record meanwhile, so
+ * what is done is logged, and the rows show it.
+ */
+export async function startRevokeOnly(parts: {
+  workspace: Workspace;
+  issuers: Issuers;
+  damage: RemitError;
+  closers: (() => Promise<unknown> | unknown)[];
+  close: () => Promise<void>;
+}): Promise<RunningGateway> {
+  const { workspace, damage, closers } = parts;
+  const leases = sweepingLeases(workspace, parts.issuers);
+  const { config, places, system } = workspace;
+  const reason = `${damage.message}${damage.where === undefined ? '' : ` (${damage.where})`}`;
+  const hint =
+    'Run `remit audit verify`, keep the folder as evidence; restore a copy that verifies, or go on with a new journal: `remit audit accept-damage`.';
+  system.log.error({ reason, hint }, 'revoke-only: the journal is damaged; credentials are revoked, nothing is served');
+  closers.push(() => leases.close());
+  const http = await openHttpServer(config.listen.host, config.listen.port, system.schedule);
+  closers.push(() => http.close());
+  http.refuse({ status: 'revoke_only', error: 'revoke_only', error_description: `nothing is served: ${reason}` });
+  const url = (
+    config.publicUrl ?? `http://${http.host.includes(':') ? `[${http.host}]` : http.host}:${http.port}`
+  ).replace(/\/+$/, '');
+  const swept = leases
+    .recover()
+    .then(() => leases.revokeAll('the journal is damaged'))
+    .catch((error: unknown) => system.log.error({ error: messageOf(error) }, 'the sweep of leases is not complete'));
+  closers.push(() => swept);
+
+  const refuse = (): never => {
+    throw new RemitError('ERR_JOURNAL_DAMAGED', `the gateway is revoke-only: ${reason}`, { hint });
+  };
+  const status = (): Readonly<Record<string, unknown>> => ({
+    mode: 'revoke_only',
+    url,
+    pid: process.pid,
+    tasks: 0,
+    connections: 0,
+    revoking: leases.counts().revoking,
+    problems: [`revoke-only: ${reason}`],
+  });
+  const admin = await serveAdminSocket(places.socket, {
+    status,
+    ...Object.fromEntries(
+      ['end-task', 'revoke-lease', 'refresh', 'record', 'rotate-keys'].map((name) => [name, refuse]),
+    ),
+  });
+  closers.push(() => admin.close());
+  const nothing = { tools: 0, undescribed: 0, problems: [], failed: new Promise<string>(() => {}) };
+  return { url, revokeOnly: reason, ...nothing, close: parts.close };
+}
+
+/** What is opened, or the damage that stands in its way. */
+export async function orDamage<T>(opening: Promise<T>): Promise<T | RemitError> {
+  return await opening.catch((error: unknown) => {
+    if (isDamage(error)) return error;
+    throw error;
+  });
+}
+
+export const isDamage = (error: unknown): error is RemitError => isRemitError(error, 'ERR_JOURNAL_DAMAGED');
+
+/** A lease manager that revokes and puts nothing on the record. */
+function sweepingLeases(workspace: Workspace, issuers: Issuers): LeaseManager {
+  const { store, estate, vault, system } = workspace;
+  const { clock, schedule, random, log } = system;
+  const { tenant } = estate;
+  return createLeaseManager({
+    tenant,
+    repository: store.leases,
+    claims: store.leaseClaims,
+    claimant: `gateway ${newName(random)}`,
+    handles: createHandleSealer(vault),
+    issuerOf: (connector) => issuers.get(connector),
+    issuerAt: issuerFinder(issuers),
+    clock,
+    schedule,
+    random,
+    log,
+    audit: async ({ type, lease, detail }) =>
+      log.warn({ type, lease, detail }, 'not on the record: the journal is damaged'),
+    taskOf: (task) => store.tasks.get(tenant, task),
+  });
+}
