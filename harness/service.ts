@@ -13,7 +13,15 @@ export async function startService(
   options: { env?: Readonly<Record<string, string>>; ready: RegExp; timeoutMs?: number },
 ): Promise<Service> {
   const child = spawn(program, args, { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  // Whoever started it may be interrupted.
+  const endToo = (): void => void child.kill('SIGKILL');
+  process.once('exit', endToo);
+  const exited = new Promise<void>((resolve) =>
+    child.once('close', () => {
+      process.off('exit', endToo);
+      resolve();
+    }),
+  );
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
