@@ -21,6 +21,8 @@ export interface ClientSide {
   canAnswer(method: Question['method']): boolean;
   /** A notification of the request; `params` are the client's own (its progress token). Dropped when the client does not want it. */
   notify(method: string, params: JsonObject): void;
+  /** Progress under the client's token; `members` as in `ServerMessages`. Optional: `notify` otherwise. */
+  plainProgress?(members: string): void;
   /** Never rejects: what goes wrong is an error answer. */
   ask(question: Question): Promise<ClientAnswer>;
 }

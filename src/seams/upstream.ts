@@ -53,6 +53,11 @@ export type ClientAnswer = { readonly result: JsonObject } | ErrorReply;
 export interface ServerMessages {
   /** A notification about this request: `notifications/progress` (carrying the call's own `progressToken`) or `notifications/message`. */
   notify(method: string, params: JsonObject): void;
+  /**
+   * Progress of this request that is written plainly, in place of `notify`. Optional.
+   * @param members JSON text without braces and without `progressToken`: numbers, and text of printable ASCII without escapes
+   */
+  plainProgress?(members: string): void;
   /** A request of the server to the client, such as `elicitation/create`. Never rejects; answers with an error instead. */
   ask(method: string, params: JsonObject): Promise<ClientAnswer>;
 }

@@ -5,6 +5,7 @@ import { type HttpPeer, isPassing, isRefusal, isSessionGone, transportFault } fr
 import { cancellationText, readMessage } from './json-rpc.ts';
 import { LargeResultReader } from './large-result.ts';
 import { type CallHost, PendingCall } from './pending-call.ts';
+import { readPlainProgress } from './plain-progress.ts';
 import { MOST_RESUMES } from './reconnect.ts';
 import { unreachable } from './upstream-faults.ts';
 
@@ -104,6 +105,14 @@ export class HttpCall extends PendingCall implements ExchangeSink {
 
   onMessage(data: string): void {
     if (this.isSettled) return;
+    const { client, progressToken } = this.call;
+    if (client?.plainProgress !== undefined && progressToken !== undefined) {
+      const members = readPlainProgress(data, progressToken);
+      if (members !== undefined) {
+        client.plainProgress(members);
+        return;
+      }
+    }
     this.hear(readMessage(data));
     if (!this.isSettled || this.exchange.isAborted) return;
     this.#cancelLater = this.host.later(LINGER_MS, () =>

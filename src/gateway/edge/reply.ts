@@ -52,6 +52,7 @@ export class Reply implements Beating {
   readonly #pulse: Pulse;
   #stream: SseStream | undefined;
   #kept: KeptStream | undefined;
+  #progressHead: string | undefined;
   #isFinished = false;
   #unreadAtBeat = Number.POSITIVE_INFINITY;
   #onGone: (() => void) | undefined;
@@ -76,6 +77,12 @@ export class Reply implements Beating {
   /** Dropped when the client reads no streams, or the reply is finished. */
   notify(method: string, params: JsonObject): void {
     this.send(`{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":${JSON.stringify(params)}}`);
+  }
+
+  /** Progress whose members, but for the token, are JSON text already. */
+  progress(token: string | number, members: string): void {
+    this.#progressHead ??= `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${JSON.stringify(token)},`;
+    this.send(`${this.#progressHead}${members}}}`);
   }
 
   /** @returns false when it cannot reach the client */

@@ -8,17 +8,21 @@ const FLUSH_FROM = 64 * 1024;
 
 const HEAD = ['Content-Type', 'text/event-stream', 'Cache-Control', 'no-store', 'X-Accel-Buffering', 'no'];
 
+const LAST_CHUNK = '0\r\n\r\n';
+
 /** A comment: keeps proxies from closing a silent stream (fault 26), and clients drop it. */
 export const COMMENT = ':\n\n';
 
 /**
  * A response as a stream of server-sent events. What is written in one tick leaves in one write; an idle stream has no buffer and no timer.
+ * The chunks of HTTP/1.1 (RFC 9112 section 7.1) are framed here: Node would write each in four pieces, which costs as much as the event.
  */
 export class SseStream implements Beating {
   slot = -1;
   readonly response: ServerResponse;
   /** Set while an event is written piece by piece: nothing may come in between. */
   isWithinEvent = false;
+  readonly #isChunked: boolean;
   #pending = '';
   #unreadAtBeat = 0;
 
@@ -26,6 +30,9 @@ export class SseStream implements Beating {
   constructor(response: ServerResponse) {
     this.response = response;
     response.writeHead(200, HEAD);
+    // From HTTP/1.0 clients it is not: their responses end with the connection.
+    this.#isChunked = response.chunkedEncoding;
+    response.chunkedEncoding = false;
   }
 
   get isOpen(): boolean {
@@ -48,7 +55,7 @@ export class SseStream implements Beating {
     const unread = this.response.writableLength;
     // One long text is no stall: who is not behind may get it whole.
     if (unread > FLUSH_FROM && unread + text.length > MAX_UNREAD) this.response.destroy();
-    else this.response.write(text);
+    else this.response.write(this.#framed(text));
   }
 
   /** A heartbeat. A reader that has read nothing since the last one is given up, also when there is nothing more to say. */
@@ -57,7 +64,7 @@ export class SseStream implements Beating {
     const unread = this.response.writableLength;
     if (unread > 0 && this.#unreadAtBeat > 0 && unread >= this.#unreadAtBeat) this.response.destroy();
     this.#unreadAtBeat = unread;
-    if (unread === 0 && this.isOpen) this.response.write(COMMENT);
+    if (unread === 0 && this.isOpen) this.response.write(this.#framed(COMMENT));
   }
 
   /** Another connection takes over: what this one has not read by now, it is not waited for. */
@@ -70,7 +77,21 @@ export class SseStream implements Beating {
     if (!this.isOpen) return;
     const text = this.#pending;
     this.#pending = '';
-    this.response.end(text);
+    const last = this.#isChunked ? LAST_CHUNK : '';
+    this.response.end(text === '' ? last : this.#framed(text) + last);
+  }
+
+  /** Part of an event that is written piece by piece. @returns false when more should wait for `drain` */
+  writePiece(piece: string | Buffer): boolean {
+    if (typeof piece === 'string') return this.response.write(this.#framed(piece));
+    if (!this.#isChunked) return this.response.write(piece);
+    this.response.write(`${piece.length.toString(16)}\r\n`);
+    this.response.write(piece);
+    return this.response.write('\r\n');
+  }
+
+  #framed(text: string): string {
+    return this.#isChunked ? `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n` : text;
   }
 }
 

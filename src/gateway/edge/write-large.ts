@@ -37,9 +37,10 @@ export async function writeLarge(
         hasBegun = true;
         stream?.flush();
         if (stream !== undefined) stream.isWithinEvent = true;
-        response.write(before());
+        if (stream === undefined) response.write(before());
+        else stream.writePiece(before());
       }
-      const isTaken = response.write(stream === undefined ? chunk : oneLineBytes(chunk));
+      const isTaken = stream === undefined ? response.write(chunk) : stream.writePiece(oneLineBytes(chunk));
       if (!isTaken && !(await drained(response, schedule))) return { written: 'gone', hasBegun };
     }
   } catch {
@@ -47,8 +48,11 @@ export async function writeLarge(
   }
   if (!hasBegun) return { written: 'broken', hasBegun };
   if (response.destroyed || response.writableEnded) return { written: 'gone', hasBegun };
-  response.write(after);
-  if (stream !== undefined) stream.isWithinEvent = false;
+  if (stream === undefined) response.write(after);
+  else {
+    stream.writePiece(after);
+    stream.isWithinEvent = false;
+  }
   return { written: 'whole', hasBegun };
 }
 

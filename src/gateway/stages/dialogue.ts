@@ -51,6 +51,15 @@ export class Dialogue implements ServerMessages, BridgedTo, Asking {
     client.notify(method, isProgress ? { ...clean, progressToken } : clean);
   }
 
+  plainProgress(members: string): void {
+    const { progressToken, client } = this.request;
+    if (progressToken === undefined) return;
+    // Nothing in it can hide anything; a credential it could hold.
+    if (client.plainProgress !== undefined && !this.needles.some(({ inJson }) => members.includes(inJson)))
+      client.plainProgress(members);
+    else this.notify('notifications/progress', JSON.parse(`{${members}}`) as JsonObject);
+  }
+
   async ask(method: string, params: JsonObject): Promise<ClientAnswer> {
     if (method === 'ping') return { result: {} };
     const question = await this.#admit(method, params);

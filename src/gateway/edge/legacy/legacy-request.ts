@@ -64,6 +64,10 @@ export class LegacyRequest implements ClientRequest, ClientSide {
     if (isOurs) this.#reply.notify(method, params);
   }
 
+  plainProgress(members: string): void {
+    if (this.progressToken !== undefined) this.#reply.progress(this.progressToken, members);
+  }
+
   ask(question: Question): Promise<ClientAnswer> {
     const home = this.#home;
     if (home === undefined || !this.canAnswer(question.method)) {

@@ -64,6 +64,10 @@ export class ModernRequest implements ClientRequest, ClientSide {
     if (isOurs) this.#reply?.notify(method, params);
   }
 
+  plainProgress(members: string): void {
+    if (this.progressToken !== undefined) this.#reply?.progress(this.progressToken, members);
+  }
+
   /** A modern client is asked by the answer to its request (`bridge/rounds`), never on the stream. */
   async ask(question: Question): Promise<ClientAnswer> {
     return { error: { code: RPC.methodNotFound, message: `the client cannot be asked ${question.method} here` } };

@@ -1,0 +1,58 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { readPlainProgress } from '../../src/adapters/upstreams/plain-progress.ts';
+
+const TOKEN = '00f067aa0ba902b7';
+const PARAMS = `"progressToken":"${TOKEN}","progress":5,"total":100`;
+const message = (params: string): string => `{"jsonrpc":"2.0","method":"notifications/progress","params":{${params}}}`;
+
+test('fault 32: progress in the usual ways is passed on without its token, as it was written', () => {
+  const members = '"progress":5,"total":100.5,"message":"5 of 100 {}"';
+  const [first, last] = [`"progressToken":"${TOKEN}",${members}`, `${members},"progressToken":"${TOKEN}"`];
+  for (const params of [first, last]) {
+    expect(readPlainProgress(message(params), TOKEN)).toBe(members);
+    const bySdk = `{"method":"notifications/progress","params":{${params}},"jsonrpc":"2.0"}`;
+    expect(readPlainProgress(bySdk, TOKEN)).toBe(members);
+  }
+});
+
+test.each([
+  ['another token', message(PARAMS.replace(TOKEN, 'other'))],
+  ['no token', message('"progress":5')],
+  ['a token alone', message(`"progressToken":"${TOKEN}"`)],
+  ['a second token', message(`${PARAMS},"progressToken":"other"`)],
+  ['a token twice', message(`"progressToken":"${TOKEN}",${PARAMS}`)],
+  ['an escape', message(`${PARAMS},"message":"\\u001b[31m"`)],
+  ['what people do not see', message(`${PARAMS},"message":"a\u200bb"`)],
+  ['a number that is none', message(PARAMS.replace('5', '05'))],
+  ['something more', message(`${PARAMS},"_meta":{}`)],
+  ['a member twice', message(`"progressToken":"${TOKEN}","progress":1,"progress":2`)],
+  ['a second message', `${message(PARAMS)},{}}}`],
+  ['another method', message(PARAMS).replace('progress"', 'message"')],
+  ['an end of another kind', message(PARAMS).slice(0, -1)],
+])('%s is left to be read', (_, text) => {
+  expect(readPlainProgress(text, TOKEN)).toBeUndefined();
+});
+
+test('fault 32: what is passed on is exactly what reading would have passed on', () => {
+  const text = fc.string({ unit: fc.constantFrom('a', ' ', '"', '\\', '{', '}', ',', ':', 'é', '\u202e', '\u0001') });
+  const value = fc.oneof(text, fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer(), fc.constant(null));
+  const names = fc.uniqueArray(fc.constantFrom('progress', 'total', 'message', 'other', '_meta'), { maxLength: 4 });
+  let plain = 0;
+  fc.assert(
+    fc.property(names, fc.array(value, { minLength: 5, maxLength: 5 }), fc.boolean(), (all, values, isFirst) => {
+      const own = Object.fromEntries(all.map((name, at) => [name, values[at]]));
+      const params = isFirst ? { progressToken: TOKEN, ...own } : { ...own, progressToken: TOKEN };
+      const members = readPlainProgress(
+        JSON.stringify({ jsonrpc: '2.0', method: 'notifications/progress', params }),
+        TOKEN,
+      );
+      if (members === undefined) return;
+      plain += 1;
+      expect(JSON.parse(`{${members}}`)).toEqual(JSON.parse(JSON.stringify(own)));
+      expect(members).toMatch(/^[ -~]*$/);
+    }),
+    { numRuns: 5_000 },
+  );
+  expect(plain).toBeGreaterThan(20);
+});
