@@ -7,8 +7,9 @@ import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import { viewLease } from '../leases/lease-view.ts';
-import type { TaskRegistry } from '../tasks/task-registry.ts';
+import type { Ordered, RevocationControl } from './build-revocation.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import { administrationOf, assertSubject, type PersonalOrder, readOrder, reportOf } from './order-revocation.ts';
 import { type Administration, administrator } from './record-administration.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -16,17 +17,19 @@ import type { Workspace } from './workspace.ts';
 export function adminOperations(parts: {
   workspace: Workspace;
   recorder: Recorder;
-  tasks: TaskRegistry;
   leases: LeaseManager;
   catalogue: Catalogue;
+  revocation: RevocationControl;
   signingKeys: SigningKeys;
   connectorTokens: ConnectorTokens;
   status: () => Readonly<Record<string, unknown>>;
 }): Readonly<Record<string, AdminOperation>> {
-  const { workspace, recorder, tasks, leases, catalogue, signingKeys, connectorTokens, status } = parts;
+  const { workspace, recorder, leases, catalogue, revocation, signingKeys, connectorTokens, status } = parts;
   const { store, estate, system } = workspace;
   const administer = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
+
+  const orderNow = (order: PersonalOrder): Promise<Ordered> => revocation.order({ ...order, by: administrator() });
 
   return {
     status,
@@ -39,17 +42,27 @@ export function adminOperations(parts: {
         });
       }
       await administer({ action: 'task_end', task });
-      return { ended: await tasks.end(id, 'revoked') };
+      // By the revocation log, so that it binds wherever the task is served.
+      const { effects } = await orderNow({ action: 'revoke', subject: { kind: 'task', id: task }, reason: 'ended' });
+      return { ended: effects === undefined || effects.tasksEnded > 0 };
     },
     async 'revoke-lease'({ lease = '' }) {
+      const id = leaseId(lease);
+      await assertSubject(workspace, { kind: 'lease', id: lease });
       await administer({ action: 'lease_revoke', lease });
-      const view = viewLease(
-        await leases.revoke(leaseId(lease), 'revoked by an administrator'),
-        system.clock(),
-        undefined,
-      );
+      await orderNow({ action: 'revoke', subject: { kind: 'lease', id: lease }, reason: 'revoked' });
+      const row = await store.leases.get(estate.tenant, id);
+      if (row === undefined) throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id });
+      const view = viewLease(row, system.clock(), undefined);
       // What cannot be revoked is said to lapse, with the time at which it is over (guarantee L7).
       return { state: view.state, ...(view.state === 'lapsing' && { until: view.nativeExpiresAt }) };
+    },
+    /** A suspension, its end, or the kill switch. */
+    async revoke(given) {
+      const order = readOrder(given);
+      await assertSubject(workspace, order.subject);
+      await administer(administrationOf(order));
+      return reportOf(await orderNow(order), true);
     },
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),

@@ -328,9 +328,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       adminOperations({
         workspace,
         recorder,
-        tasks,
         leases,
         catalogue,
+        revocation,
         signingKeys,
         connectorTokens,
         status: () => ({

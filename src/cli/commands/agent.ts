@@ -4,9 +4,11 @@ import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type Common, command } from '../program.ts';
+import { addSuspensionCommands } from './suspension.ts';
 
 export function addAgentCommands(program: Command): void {
   const group = program.command('agent').description('agents and their keys');
+  addSuspensionCommands(group, 'agent', 'its tasks are suspended, and it starts none');
   command<Common & { out?: string }>(
     group,
     'keygen <name>',

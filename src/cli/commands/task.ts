@@ -8,6 +8,7 @@ import { table } from '../output.ts';
 import { type Common, command, readCount } from '../program.ts';
 import { type AgentOptions, promptOption, readPrompt, readSessionOptions } from '../session-options.ts';
 import { withWorkspace } from '../with-workspace.ts';
+import { addSuspensionCommands } from './suspension.ts';
 
 export function addTaskCommands(program: Command): void {
   const group = program.command('task').description('pieces of work that access is granted for');
@@ -78,7 +79,10 @@ export function addTaskCommands(program: Command): void {
     (c) => c.option('--all', 'ended ones too', false),
     async (output, options) => {
       await withWorkspace(options, async (workspace) => {
-        const tasks = await workspace.store.tasks.list(workspace.estate.tenant, options.all ? {} : { state: 'active' });
+        const { store, estate } = workspace;
+        const states = options.all ? ([undefined] as const) : (['active', 'suspended'] as const);
+        const listed = await Promise.all(states.map((state) => store.tasks.list(estate.tenant, state && { state })));
+        const tasks = listed.flat();
         output.result(tasks, () =>
           table(
             ['TASK', 'STATE', 'AGENT', 'USER', 'TEMPLATE', 'UNTIL', 'PURPOSE'],
@@ -91,12 +95,14 @@ export function addTaskCommands(program: Command): void {
               new Date(task.expiresAt).toISOString(),
               task.purpose,
             ]),
-            'No active task. (`--all` shows ended ones.)',
+            'No active or suspended task. (`--all` shows ended ones.)',
           ),
         );
       });
     },
   );
+
+  addSuspensionCommands(group, 'task', 'its calls are refused and its credentials revoked, its time goes on');
 
   command<Common>(
     group,
