@@ -12,7 +12,7 @@ import { endAll, run, runJson, runToFail, startUp, type Up, until } from '../cli
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import {
   type Estate,
-  EXCEPTION,
+  exceptionFor,
   findPort,
   makeEstate,
   type OwnTask,
@@ -46,7 +46,7 @@ beforeAll(async () => {
       stdio:
         command: ${JSON.stringify([process.execPath, SERVER, folder])}
         environment: { FAKE_TOOLS: ${JSON.stringify(join(folder, 'tools.json'))}, FAKE_HEARD: ${JSON.stringify(join(folder, 'heard'))} }
-    credential: { static: { secret: talk_key, exception: ${EXCEPTION} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
+    credential: { static: { secret: talk_key, exception: ${exceptionFor(...TOOLS)} }, inject: { environment: { FAKE_SECRET: "{token}" } } }
     tools:
 ${profiles(TOOLS)}  web:
     owner: dana@shop.example
@@ -54,7 +54,7 @@ ${profiles(TOOLS)}  web:
     transport: { http: { url: ${JSON.stringify(web.url)} } }
     tools:
 ${profiles(['slow'])}templates:
-  talk: { owner: dana@shop.example, purpose: talk, agents: [scribe, clerk], classes: [read], tools: ["talk/*", "web/*"], calls: 5000 }
+  talk: { owner: dana@shop.example, purpose: talk, agents: [scribe, clerk], classes: [read], tools: ["talk/slow", "talk/mutter", "web/*"], calls: 5000 }
 `,
   });
   const definitions = TOOLS.map((name) => ({ name, description: name, inputSchema: { type: 'object' } }));
@@ -107,7 +107,7 @@ async function keepBusy(task: OwnTask) {
     'a call is under way',
   );
   await until(
-    async () => (await leasesOf(task)).some(({ state, calls: made }) => state === 'active' && made !== 0),
+    async () => (await leasesOf(task)).some(({ state, uses }) => state === 'active' && uses > 0),
     'a credential is used',
   );
   return { session, stream, calls };
@@ -117,13 +117,7 @@ const cutOff = () => ({ at: performance.now(), text: 'cut off' });
 
 const leasesOf = async ({ task }: OwnTask) =>
   (
-    await runJson<{ task: string; state: string; calls?: number }[]>([
-      'lease',
-      'ls',
-      '--all',
-      '--config',
-      estate.config,
-    ])
+    await runJson<{ task: string; state: string; uses: number }[]>(['lease', 'ls', '--all', '--config', estate.config])
   ).filter((lease) => lease.task === task);
 
 /** The other agent, who must notice nothing. */
