@@ -43,7 +43,8 @@ interface KeyLine {
 }
 
 it('the vault’s key is rotated under a gateway that serves; kill −9 in the middle is made good by the next run', async () => {
-  const { folder, config } = await makeHome();
+  const { folder, config, edit } = await makeHome();
+  await edit('calls: 200', 'calls: 100000');
   await run(['secret', 'put', 'kept', '--config', config], { input: 'a kept secret' });
   await seed(config);
   const up = await startUp(config);
@@ -61,7 +62,7 @@ it('the vault’s key is rotated under a gateway that serves; kill −9 in the m
         .catch((error: unknown) => ({ isError: true, error }));
       if (reply.isError === true) failed.push(reply);
       calls++;
-      await new Promise((next) => setTimeout(next, 100));
+      await new Promise((next) => setTimeout(next, 250));
     }
   })();
 
