@@ -120,7 +120,7 @@ it('the vault’s key is rotated under a gateway that serves; kill −9 in the m
     .map((line) => JSON.parse(line) as { type: string; span?: string; detail: { action?: string; effect?: string } });
   expect(trail.map(({ detail }) => detail.action)).toContain('vault_key_rotate');
   const first = trail.find(({ type, detail }) => type === 'decision' && detail.effect === 'call');
-  const shown = await run(['audit', 'show', first?.span ?? '', '--content', '--config', config]);
+  const shown = await run(['audit', 'show', first?.span ?? '', '--content', '--reason', 'test', '--config', config]);
   expect(shown.stdout + shown.stderr).toContain(path);
   await again.stop();
 });
