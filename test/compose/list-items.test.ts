@@ -68,6 +68,7 @@ function makeWorld(server: Server, credential?: 'static' | 'postgres', lease: 'g
         void done.push(`${type} ${JSON.stringify(detail)}`),
     },
     timeoutMs: () => 1_000,
+    assertServed() {},
   } as unknown as ItemListerParts);
   return { list: () => lister(CONNECTOR), opened, asked, done, tasks };
 }
@@ -116,6 +117,16 @@ describe('the listing of a connector', () => {
     expect(await world.list()).toEqual({ tools: [], prompts: [{ name: 'p' }], templates: [] });
   });
 
+  it('V2 of a suspended connector is not made: it is refused before a task, a connection or a lease is asked for', async () => {
+    const lister = createItemLister({
+      assertServed() {
+        throw new RemitError('ERR_CONNECTOR_UNREACHABLE', 'it is suspended');
+      },
+      workspace: { store: {}, system: {}, estate: {} },
+    } as unknown as ItemListerParts);
+    await expect(lister(CONNECTOR)).rejects.toMatchObject({ message: 'it is suspended' });
+  });
+
   it('of an unknown connector is refused', async () => {
     const parts = makeWorld({});
     expect(parts.opened).toEqual([]);
@@ -127,6 +138,7 @@ describe('the listing of a connector', () => {
           estate: { tenant: TENANT, connectors: new Map() },
         },
         openers: new Map(),
+        assertServed() {},
         issuers: new Map(),
       } as unknown as ItemListerParts)(connectorId('nobody')),
     ).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
