@@ -43,7 +43,7 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
     },
     { ...remit, name: 'Remit, re-used', value: few },
     { ...remit, name: 'Remit, fresh', value: () => `f${run}${serial++}` },
-    { ...remit, name: 'Remit, fresh by Cedar', tool: 'asked__echo', value: () => `c${run}${serial++}` },
+    { ...remit, name: 'Remit, fresh by Cedar', tool: 'echo__asked', value: () => `c${run}${serial++}` },
   ];
 
   // Warm-up, not counted; and what the engine did meanwhile.

@@ -27,7 +27,7 @@ export function answer({ method, params }: EchoRequest): { result: object } | { 
     case 'ping':
       return { result: {} };
     case 'tools/list':
-      return { result: { tools: [TOOL] } };
+      return { result: { tools: [TOOL, { ...TOOL, name: 'asked' }] } };
     case 'tools/call':
       return {
         result: {

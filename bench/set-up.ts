@@ -57,7 +57,7 @@ export async function openSetting(isQuick: boolean): Promise<Setting> {
 }
 
 /**
- * A gateway of its own with one agent, one connector under two names, and a policy for each that reads an argument; pinned to the core that is
+ * A gateway of its own with one agent, one connector with two tools, and a policy for each that reads an argument; pinned to the core that is
  * measured. The policy on `asked` compares records, which only Cedar does.
  * @param more further top-level YAML of its configuration
  */
@@ -99,7 +99,7 @@ export async function startBenchGateway(
 function httpTransport({ backendOrigin }: Setting): string {
   return `    transport: { http: { url: "${backendOrigin}/mcp" } }
     credential:
-      static: { secret: echo_token, exception: { owner: bench@example.com, reason: benchmark, expires: "2099-01-01T00:00:00Z", controls: { tools: [echo], callsPerMinute: 1000000, callsPerMinutePerTask: 1000000 } } }
+      static: { secret: echo_token, exception: { owner: bench@example.com, reason: benchmark, expires: "2099-01-01T00:00:00Z", controls: { tools: [echo, asked], callsPerMinute: 1000000, callsPerMinutePerTask: 1000000 } } }
       ttlSeconds: 3600`;
 }
 
@@ -117,13 +117,9 @@ connectors:
 ${transport}
     tools:
       echo: { class: read, arguments: { value: string }, approvedBy: bench@example.com }
-  asked:
-    owner: bench@example.com
-${transport}
-    tools:
-      echo: { class: read, arguments: { value: string }, approvedBy: bench@example.com }
+      asked: { class: read, arguments: { value: string }, approvedBy: bench@example.com }
 templates:
-  bench: { owner: bench@example.com, purpose: measure, agents: [bench], classes: [read], tools: [echo/echo, asked/echo], calls: 1000000 }
+  bench: { owner: bench@example.com, purpose: measure, agents: [bench], classes: [read], tools: [echo/echo, echo/asked], calls: 1000000 }
 ${more}`,
   );
   await mkdir(join(folder, 'policies'));
@@ -134,7 +130,7 @@ permit (principal == Remit::Agent::"bench", action in [Remit::Action::"discover"
 @id("no-secrets")
 forbid (principal, action == Remit::Action::"echo/echo", resource) when { context.args.value like "*secret*" };
 @id("no-secret-record")
-forbid (principal, action == Remit::Action::"asked/echo", resource) when { {value: context.args.value} == {value: "secret"} };
+forbid (principal, action == Remit::Action::"echo/asked", resource) when { {value: context.args.value} == {value: "secret"} };
 `,
   );
   await writeAgentKey('bench', {
