@@ -4,6 +4,7 @@ import { createRecorder, type RecordEntry, type Recorder, type SealInput } from 
 import { isRemitError, messageOf } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 import type { Journal } from '../seams/journal.ts';
+import { openPublishing } from './publish-checkpoints.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Name of the journal's signing key in the vault. */
@@ -19,18 +20,36 @@ export interface OpenJournal {
 
 /** Opens the journal for this process alone, with its signing key out of the vault (made at the first start). */
 export async function openJournal(
-  { places, vault, system, estate }: Workspace,
+  workspace: Workspace,
   seal: SealInput,
   measured: (journal: Journal) => Journal = (journal) => journal,
 ): Promise<OpenJournal> {
+  const { places, vault, system, estate, config } = workspace;
   const signer = ed25519Signer(await signingKey());
-  const journal = await openFileJournal({
+  const origin = `remit/${estate.tenant}/${signer.publicKey.toString('hex').slice(0, 16)}`;
+  const published = await openPublishing(workspace, origin, signer.publicKey);
+  const files = await openFileJournal({
     folder: places.journal,
-    origin: `remit/${estate.tenant}/${signer.publicKey.toString('hex').slice(0, 16)}`,
+    origin,
     signer,
+    segmentBytes: config.journal.segmentMiB * 1024 * 1024,
     schedule: system.schedule,
+    clock: system.clock,
     log: system.log,
+    ...(published.newest !== undefined && { anchor: published.newest }),
+    onCheckpoint: published.offer,
   });
+  const journal: Journal = {
+    append: (payload) => files.append(payload),
+    appendLater: (payload, onFault) => files.appendLater(payload, onFault),
+    get size() {
+      return files.size;
+    },
+    read: (from) => files.read(from),
+    checkpoint: () => files.checkpoint(),
+    // The last checkpoint is made by the close.
+    close: () => files.close().finally(() => published.close()),
+  };
   const recorder = createRecorder({ journal: measured(journal), clock: system.clock, tenant: estate.tenant, seal });
   let fail: (why: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {

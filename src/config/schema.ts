@@ -281,6 +281,26 @@ export const configSchema = z.strictObject({
     .default({})
     .describe('Who alone may read sealed content. Left out: whoever has the vault key.'),
   telemetry: telemetrySchema.prefault({}).describe('What is told to operators’ systems; nothing unless configured.'),
+  journal: z
+    .strictObject({
+      segmentMiB: z.int().min(1).max(1024).default(32).describe('A segment of the journal is full at this size.'),
+      publish: z
+        .strictObject({
+          file: z
+            .string()
+            .min(1)
+            .optional()
+            .describe('The newest checkpoint is kept in this file, outside the data folder.'),
+          url: z
+            .url({ protocol: /^https?$/ })
+            .optional()
+            .describe('The newest checkpoint is POSTed here; GET gives it back.'),
+          everySeconds: z.int().min(1).max(3600).default(10),
+        })
+        .prefault({})
+        .describe('Where checkpoints are published: a journal that is rolled back behind one is not served on.'),
+    })
+    .prefault({}),
   identityProviders: z.array(identityProvider).default([]),
   agents: z.record(agentIdText, agent).default({}),
   connectors: z.record(connectorIdText, connector).default({}),
