@@ -55,9 +55,14 @@ export function createItemLister(parts: ItemListerParts): ListItems {
           ? await listLeased()
           : await list(parts, task, connector, undefined).catch(async (error: unknown) => {
               if (credential === undefined || !isOfConnector(error)) throw error;
-              // What the server said without a credential tells more than why it could not get one.
               return await listLeased().catch((cause: unknown) => {
-                throw isOfConnector(cause) ? cause : error;
+                if (isOfConnector(cause)) throw cause;
+                // What the server said without a credential is the connector's problem; why it could not get one has to be told too.
+                if (isRemitError(cause)) {
+                  const { code, where, hint } = cause;
+                  system.log.warn({ connector, code, where, hint }, `no credential for the listing: ${cause.message}`);
+                }
+                throw error;
               });
             });
       const { tools, prompts, templates } = items;

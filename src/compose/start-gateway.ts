@@ -369,6 +369,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       catalogueVersion: catalogue.version,
     }));
     if (metricsPort !== undefined) log.info({ url: `http://127.0.0.1:${metricsPort}/metrics` }, 'metrics are served');
+    const hosts = allowedHosts(url, http.host, http.port);
+    http.showKeys(authorizationServer.callback, hosts);
     await discoverAll(workspace, catalogue);
     http.serve(
       {
@@ -378,7 +380,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,
       },
-      allowedHosts(url, http.host, http.port),
+      hosts,
     );
     const all = catalogue.tools();
     return {

@@ -7,6 +7,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
 import type { Schedule } from '../seams/clock.ts';
 import { refuseCaller, respond } from './answers.ts';
+import { PATHS } from './authorization-server/metadata.ts';
 import { notePrompt } from './note-prompt.ts';
 
 export interface HttpServerOptions {
@@ -38,7 +39,12 @@ export interface Routes {
 export interface HttpServer {
   readonly host: string;
   readonly port: number;
-  /** Sets what is served; until then every request is answered 503. */
+  /**
+   * Sets who answers for the key set and the authorization server's metadata as long as nothing is served: a connector that is listed at the
+   * start verifies by them what it is shown.
+   */
+  showKeys(handler: Handler, hosts: ReadonlySet<string>): void;
+  /** Sets what is served; until then every other request is answered 503. */
   serve(routes: Routes, hosts: ReadonlySet<string>): void;
   /** Sets what every request is answered, with 503, as long as nothing is served. */
   refuse(reason: object): void;
@@ -57,6 +63,7 @@ export async function openHttpServer(
   options: HttpServerOptions = {},
 ): Promise<HttpServer> {
   let routes: Routes | undefined;
+  let keys: Handler | undefined;
   let refusal: object = { error: 'starting' };
   let hosts: ReadonlySet<string> = new Set();
   let closing: Promise<void> | undefined;
@@ -65,8 +72,9 @@ export async function openHttpServer(
   const server = createServer((request, response) => {
     responses.set(request.socket, response);
     if (closing !== undefined) response.shouldKeepAlive = false;
-    if (routes === undefined) return respond(response, 503, refusal);
-    void dispatch(routes, hosts, request, response).catch(() => {
+    const served = routes ?? (keys !== undefined && asksForKeys(request) ? keys : undefined);
+    if (served === undefined) return respond(response, 503, refusal);
+    void dispatch(served, hosts, request, response).catch(() => {
       if (!response.headersSent) respond(response, 500, { error: 'internal_error' });
       else response.destroy();
     });
@@ -87,6 +95,10 @@ export async function openHttpServer(
   return {
     host,
     port: (server.address() as AddressInfo).port,
+    showKeys(handler, names) {
+      keys = handler;
+      hosts = names;
+    },
     serve(served, names) {
       routes = served;
       hosts = names;
@@ -119,8 +131,17 @@ function listenFault(host: string, port: number, cause: NodeJS.ErrnoException): 
   );
 }
 
+const KEY_PATHS: ReadonlySet<string> = new Set([PATHS.jwks, PATHS.metadata, PATHS.openidMetadata]);
+
+function asksForKeys({ method, url = '/' }: IncomingMessage): boolean {
+  return (method === 'GET' || method === 'HEAD') && KEY_PATHS.has(pathOf(url));
+}
+
+const pathOf = (url: string): string => url.split('?', 1)[0] as string;
+
+/** @param routes one handler alone: what it is for has been looked at */
 async function dispatch(
-  routes: Routes,
+  routes: Routes | Handler,
   hosts: ReadonlySet<string>,
   request: IncomingMessage,
   response: ServerResponse,
@@ -128,7 +149,8 @@ async function dispatch(
   const problem = checkHeaders(request, hosts);
   if (problem !== undefined)
     return respond(response, problem.status, { error: 'invalid_request', error_description: problem.reason });
-  const path = (request.url ?? '/').split('?', 1)[0] as string;
+  if (typeof routes === 'function') return routes(request, response);
+  const path = pathOf(request.url ?? '/');
   if (path === '/mcp' || path.startsWith('/mcp/')) return routes.mcp(request, response);
   if (PROTECTED_RESOURCE.test(path)) return respond(response, 200, routes.protectedResource());
   switch (path) {

@@ -17,18 +17,23 @@ interface Server {
   readonly transport?: JsonObject;
   /** Whether it opens under this injection. */
   readonly opens?: (request: OpenUpstream) => boolean;
+  readonly isSuspended?: boolean;
 }
+
+const SUSPENDED = new RemitError('ERR_CONNECTOR_UNREACHABLE', 'the connector is suspended');
 
 /** A lister over one server, with everything that it did on the way. */
 function makeWorld(server: Server, credential?: 'static' | 'postgres', lease: 'given' | 'refused' = 'given') {
   const opened: OpenUpstream[] = [];
   const asked: string[] = [];
   const done: string[] = [];
+  const warned: string[] = [];
   const tasks = createMemoryTasks();
+  const log = { warn: (fields: object, text: string) => void warned.push(`${JSON.stringify(fields)} ${text}`) };
   const lister = createItemLister({
     workspace: {
       store: { tasks },
-      system: { clock: () => 1_000, random: (size: number) => new Uint8Array(size) },
+      system: { clock: () => 1_000, random: (size: number) => new Uint8Array(size), log },
       estate: {
         tenant: TENANT,
         connectors: new Map([[CONNECTOR, { config: { transport: server.transport ?? { stdio: {} } } }]]),
@@ -68,9 +73,11 @@ function makeWorld(server: Server, credential?: 'static' | 'postgres', lease: 'g
         void done.push(`${type} ${JSON.stringify(detail)}`),
     },
     timeoutMs: () => 1_000,
-    assertServed() {},
+    assertServed: () => {
+      if (server.isSuspended === true) throw SUSPENDED;
+    },
   } as unknown as ItemListerParts);
-  return { list: () => lister(CONNECTOR), opened, asked, done, tasks };
+  return { list: () => lister(CONNECTOR), opened, asked, done, warned, tasks };
 }
 
 const TOOLS = { 'tools/list': { tools: [{ name: 'a' }] } };
@@ -138,14 +145,20 @@ describe('the listing of a connector', () => {
           estate: { tenant: TENANT, connectors: new Map() },
         },
         openers: new Map(),
-        assertServed() {},
         issuers: new Map(),
+        assertServed: () => {},
       } as unknown as ItemListerParts)(connectorId('nobody')),
     ).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
   });
 });
 
 describe('L1 a credential for the listing', () => {
+  it('is not made while the connector is suspended, nor is it spoken to', async () => {
+    const world = makeWorld({ lists: TOOLS, isSuspended: true }, 'static');
+    await expect(world.list()).rejects.toBe(SUSPENDED);
+    expect([world.opened, world.done, [...world.tasks.rows]]).toEqual([[], [], []]);
+  });
+
   it('a static one is leased at once, and given back', async () => {
     const world = makeWorld({ lists: TOOLS }, 'static');
     await world.list();
@@ -180,9 +193,10 @@ describe('L1 a credential for the listing', () => {
     expect([...world.tasks.rows.values()]).toMatchObject([{ state: 'ended' }]);
   });
 
-  it('what the server said is told where none can be made', async () => {
+  it('what the server said is told where none can be made, and the log says why none was', async () => {
     const world = makeWorld({ lists: TOOLS, opens: isLeased }, 'postgres', 'refused');
     await expect(world.list()).rejects.toBe(NO_LOGIN);
+    expect(world.warned).toEqual([expect.stringMatching(/"ERR_CREDENTIAL_ISSUE".* the database is down$/)]);
   });
 
   it('none is tried for a connector that has none', async () => {

@@ -18,6 +18,8 @@ export interface FakeForeignAsOptions {
   readonly gateway: string;
   /** Key set of a client `keyed` that authenticates by `private_key_jwt`. */
   readonly clientKeys?: readonly JWK[];
+  /** Where that client's key set is, instead: read when it is needed. */
+  readonly clientKeysUri?: string;
   /** Default true. */
   readonly canRevoke?: boolean;
   readonly scopes: readonly string[];
@@ -73,6 +75,9 @@ export async function startFakeForeignAs(options: FakeForeignAsOptions): Promise
       accessTokenFormat: 'opaque' as const,
       accessTokenTTL: 120,
     };
+    const { clientKeys, clientKeysUri } = options;
+    const keySet =
+      clientKeysUri !== undefined ? { jwks_uri: clientKeysUri } : clientKeys && { jwks: { keys: clientKeys as never } };
     const made = new library.Provider(issuer, {
       adapter: (model) => memoryAdapter(rows, model),
       scopes: [...options.scopes],
@@ -82,7 +87,7 @@ export async function startFakeForeignAs(options: FakeForeignAsOptions): Promise
       responseTypes: [],
       clients: [
         { ...client, client_id: 'remit', client_secret: options.clientSecret },
-        ...(options.clientKeys === undefined
+        ...(keySet === undefined
           ? []
           : [
               {
@@ -90,7 +95,7 @@ export async function startFakeForeignAs(options: FakeForeignAsOptions): Promise
                 client_id: 'keyed',
                 token_endpoint_auth_method: 'private_key_jwt' as const,
                 token_endpoint_auth_signing_alg: 'ES256' as const,
-                jwks: { keys: options.clientKeys as never },
+                ...keySet,
               },
             ]),
         { client_id: 'crm', client_secret: introspector, redirect_uris: [], response_types: [], grant_types: [] },
@@ -99,6 +104,8 @@ export async function startFakeForeignAs(options: FakeForeignAsOptions): Promise
         ctx.body = out;
       },
       clientBasedCORS: () => false,
+      // It reads no key set from loopback by itself, and here all is on loopback.
+      fetch: (url, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown } = {}) => fetch(url, init),
       features: {
         devInteractions: { enabled: false },
         rpInitiatedLogout: { enabled: false },
