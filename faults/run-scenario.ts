@@ -48,6 +48,8 @@ export async function runScenario(scenario: Scenario, stage: Stage): Promise<Out
   let load: LoadResult | undefined;
   try {
     if (gateway.start === 'hang') violations.push('the start neither served nor failed within its bound');
+    if (gateway.start === 'exit' && scenario.injection === undefined)
+      violations.push(`it does not start: ${gateway.log().slice(-500)}`);
     if (gateway.start === 'serving') load = await loadUnder(scenario, gateway, stage, clockFile);
     if (load !== undefined && load.hung > 0) violations.push(`A3 ${load.hung} calls had no answer within the bound`);
     if (scenario.recovers === true && !(await answersAgain(gateway, stage)))
