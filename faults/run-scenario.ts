@@ -122,7 +122,8 @@ async function loadUnder(
 }
 
 async function hasHappened({ how }: Injection, gateway: FaultyGateway, straceFile: string): Promise<boolean> {
-  if (how.startsWith('signal=')) return !gateway.isAlive();
+  // What a gateway died of may not be written down yet: a signal, or a call that never came back.
+  if (!gateway.isAlive() && /^(?:signal|delay_enter)=/.test(how)) return true;
   return /INJECTED|DELAYED/.test(await readFile(straceFile, 'utf8'));
 }
 

@@ -66,7 +66,6 @@ export function scenarios(): Scenario[] {
     ),
     inject('a log that hangs', 'pwrite64', LOG, 'delay_enter=60s:when=6+', { loadMs: 20_000 }),
     inject('a log that is slow', 'pwrite64', LOG, 'delay_enter=40ms', { recovers: true }),
-    inject('EIO at the sync of new room', 'fdatasync', LOG, 'error=EIO'),
     inject('EIO when the log is opened', 'openat', LOG, 'error=EIO:when=1+'),
     inject('EMFILE when the log is opened', 'openat', LOG, 'error=EMFILE:when=2+'),
     inject('EIO at a checkpoint', 'write', NOTES, 'error=EIO:when=2+'),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -221,7 +222,7 @@ function framed(payloads: readonly Buffer[]): Buffer {
   const frames = payloads.map((payload, index) => {
     const header = Buffer.alloc(16);
     header.writeUInt32BE(payload.length, 0);
-    header.writeUInt32BE(crc32(Buffer.concat([Buffer.of(0), payload])), 4);
+    createHash('sha256').update(Buffer.of(0)).update(payload).digest().copy(header, 4, 0, 4);
     header.writeUInt32BE(index, 8);
     header.writeUInt32BE(crc32(header.subarray(0, 12)), 12);
     return Buffer.concat([header, payload]);

@@ -85,9 +85,8 @@ export class Batch {
     const end = start + this.#put(payload, start);
     // RFC 6962's leaf prefix in the header's last byte, before the header is written: hashed in place, without a copy.
     this.#bytes[start - 1] = 0;
-    const view = this.#bytes.subarray(start - 1, end);
-    const leaf = hashPrefixedLeaf(view);
-    writeFrameHeader(this.#bytes, this.#end, view, this.#first % 0x1_0000_0000);
+    const leaf = hashPrefixedLeaf(this.#bytes.subarray(start - 1, end));
+    writeFrameHeader(this.#bytes, this.#end, end - start, leaf, this.#first % 0x1_0000_0000);
     this.#end = end;
     this.#leaves.push(leaf);
     return leaf;

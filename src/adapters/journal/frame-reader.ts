@@ -2,14 +2,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { messageOf, RemitError } from '../../domain/errors.ts';
 import {
   BLOCK,
+  checksumOf,
   decodeSegmentHeader,
   FRAME_HEADER_LENGTH,
-  isLeafIntact,
   MAX_PAYLOAD,
   readFrameHeader,
   type SegmentHeader,
 } from './frame.ts';
 import { findIncomplete } from './incomplete-write.ts';
+import { hashPrefixedLeaf, type TreeHash } from './merkle-tree.ts';
 
 const CHUNK = 256 * 1024;
 
@@ -22,7 +23,7 @@ export interface FrameCursor {
 }
 
 export interface Frame extends FrameCursor {
-  /** With the frame header in front: `bytes[start - 1]` belongs to it, and is a zero now. */
+  readonly leaf: TreeHash;
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
@@ -91,14 +92,13 @@ function cutFrames(bytes: Buffer, from: FrameCursor): { frames: Frame[]; used: n
     const end = start + header.length;
     needed = end - used;
     if (end > bytes.length) break;
-    // Lends its place to RFC 6962's leaf prefix, which the checksum covers.
+    // The header's last byte lends its place to RFC 6962's leaf prefix.
     const last = bytes[start - 1] as number;
     bytes[start - 1] = 0;
-    if (!isLeafIntact(bytes.subarray(start - 1, end), header.crc)) {
-      bytes[start - 1] = last;
-      break;
-    }
-    frames.push({ offset: from.offset + used, position: from.position + frames.length, bytes, start, end });
+    const leaf = hashPrefixedLeaf(bytes.subarray(start - 1, end));
+    bytes[start - 1] = last;
+    if (checksumOf(leaf) !== header.checksum) break;
+    frames.push({ offset: from.offset + used, position: from.position + frames.length, leaf, bytes, start, end });
     used = end;
     needed = FRAME_HEADER_LENGTH;
   }

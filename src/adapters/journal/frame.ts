@@ -7,7 +7,7 @@ import type { TreeHash } from './merkle-tree.ts';
  *     4,096 bytes  "remit-journal/2\n" · u64 position of the first frame · u64 milliseconds since 1970 when it was begun ·
  *                  u32 count · the Merkle tree so far, as the 32-byte roots of `count` perfect subtrees, widest first ·
  *                  zeros · u32 crc32 of all of it before
- *     frames       u32 length · u32 crc32(0x00 ‖ payload) · u32 lowest 32 bits of the position of the first frame of its
+ *     frames       u32 length · first 4 bytes of the leaf hash, SHA-256(0x00 ‖ payload) · u32 lowest 32 bits of the position of the first frame of its
  *                  write · u32 crc32(the 12 bytes before) · payload
  *     zeros        up to the file's end: room for frames to come
  *
@@ -15,7 +15,7 @@ import type { TreeHash } from './merkle-tree.ts';
  * says to which write it belongs, because recovery must tell a last write that was cut short (removed) from damage to
  * something older. The header has a checksum of its own for the same reason: a changed length is damage.
  *
- * A checksum covers a zero byte in front of the payload: what RFC 6962 hashes as the leaf, so that both are made of one view.
+ * The payload's checksum is a part of its leaf hash (RFC 6962), which is made anyway.
  */
 export const MAGIC = Buffer.from('remit-journal/2\n', 'latin1');
 /** Length of a segment's header, and the unit of all writes: page of memory, block of most file systems. */
@@ -90,33 +90,32 @@ function crcOn(before: number, value: number): number {
   return (CRC_TABLE[(crc ^ value) & 255] as number) ^ (crc >>> 8);
 }
 
-/** @param leaf a zero byte and the payload; the header goes in front of the payload, over the zero */
-export function writeFrameHeader(target: Buffer, offset: number, leaf: Buffer, batch: number): void {
-  const length = leaf.length - 1;
-  const crc = crc32(leaf);
+/** What a frame holds of its leaf hash. */
+export function checksumOf(leaf: TreeHash): number {
+  const [a, b, c, d] = [leaf.charCodeAt(0), leaf.charCodeAt(1), leaf.charCodeAt(2), leaf.charCodeAt(3)] as const;
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+}
+
+export function writeFrameHeader(target: Buffer, offset: number, length: number, leaf: TreeHash, batch: number): void {
+  const checksum = checksumOf(leaf);
   target.writeUInt32BE(length, offset);
-  target.writeUInt32BE(crc, offset + 4);
+  target.writeUInt32BE(checksum, offset + 4);
   target.writeUInt32BE(batch, offset + 8);
-  target.writeUInt32BE(crcOf(length, crc, batch), offset + 12);
+  target.writeUInt32BE(crcOf(length, checksum, batch), offset + 12);
 }
 
 export interface FrameHeader {
   readonly length: number;
-  readonly crc: number;
+  readonly checksum: number;
   readonly batch: number;
 }
 
 /** What the frame header at `offset` says: undefined when its own checksum is wrong. */
 export function readFrameHeader(bytes: Buffer, offset: number): FrameHeader | undefined {
   const length = bytes.readUInt32BE(offset);
-  const crc = bytes.readUInt32BE(offset + 4);
+  const checksum = bytes.readUInt32BE(offset + 4);
   const batch = bytes.readUInt32BE(offset + 8);
-  return crcOf(length, crc, batch) === bytes.readUInt32BE(offset + 12) ? { length, crc, batch } : undefined;
-}
-
-/** @param leaf a zero byte and the payload */
-export function isLeafIntact(leaf: Buffer, crc: number): boolean {
-  return crc32(leaf) === crc;
+  return crcOf(length, checksum, batch) === bytes.readUInt32BE(offset + 12) ? { length, checksum, batch } : undefined;
 }
 
 const ZEROS = Buffer.alloc(64 * 1024);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { readCheckpoints, type TreeHead } from './checkpoint-file.ts';
 import { BLOCK, CHECKPOINT_FILE, leavesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
 import { endOf, FrameDamage, readFault, readFrames } from './frame-reader.ts';
-import { hashPrefixedLeaf, MerkleTree, type TreeHash } from './merkle-tree.ts';
+import { MerkleTree, type TreeHash } from './merkle-tree.ts';
 import { listSegments, readIfThere, readLeaves, type Segment, withFile } from './segments.ts';
 import type { Verifier } from './signed-note.ts';
 
@@ -154,8 +154,7 @@ async function scanLog(
           const batch = await batches.next();
           if (batch.done === true) return batch.value;
           for (const frame of batch.value) {
-            const leaf = hashPrefixedLeaf(frame.bytes.subarray(frame.start - 1, frame.end));
-            if (!add(leaf, endOf(frame))) return undefined;
+            if (!add(frame.leaf, endOf(frame))) return undefined;
           }
         }
       });

@@ -15,13 +15,16 @@ export interface SegmentChainOptions extends SegmentFileOptions {
   readonly onTrouble?: ((fault: RemitError) => void) | undefined;
 }
 
+const LEAVES_LENGTH = 64 * 1024;
+
 /** The segment that is written to, and the one after it. */
 export class SegmentChain {
   readonly #options: SegmentChainOptions;
   #number: number;
   #current: SegmentFile;
-  /** Leaf hashes of the current segment's frames. */
-  #leaves: TreeHash[];
+  /** Leaf hashes of the current segment's frames, as bytes: as strings, the collector of garbage would carry them about. */
+  #leaves = Buffer.allocUnsafe(LEAVES_LENGTH);
+  #leavesLength = 0;
   #next: Promise<SegmentFile> | undefined;
   readonly #beside = new Set<Promise<void>>();
   #isStalled = false;
@@ -31,7 +34,7 @@ export class SegmentChain {
     this.#options = options;
     this.#number = number;
     this.#current = current;
-    this.#leaves = [...leaves];
+    this.#keepLeaves(leaves);
   }
 
   get path(): string {
@@ -61,9 +64,19 @@ export class SegmentChain {
   }
 
   #append(batch: Batch, done: (fault: RemitError | undefined) => void): void {
-    for (const leaf of batch.leaves) this.#leaves.push(leaf);
+    this.#keepLeaves(batch.leaves);
     if (this.#next === undefined && this.#current.isAlmostFull) this.#next = this.#prepare();
     this.#current.append(batch, done);
+  }
+
+  #keepLeaves(leaves: readonly TreeHash[]): void {
+    const text = leaves.join('');
+    if (this.#leavesLength + text.length > this.#leaves.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#leaves.length * 2, this.#leavesLength + text.length));
+      larger.set(this.#leaves.subarray(0, this.#leavesLength));
+      this.#leaves = larger;
+    }
+    this.#leavesLength += this.#leaves.write(text, this.#leavesLength, 'latin1');
   }
 
   #prepare(): Promise<SegmentFile> {
@@ -99,10 +112,11 @@ export class SegmentChain {
       const segment = await made;
       await segment.begin({ first: batch.first, begunAt: clock(), peaks: batch.peaks });
       if (isOver) return;
-      const full = { number: this.#number, file: this.#current, leaves: this.#leaves };
+      const full = { number: this.#number, file: this.#current, leaves: this.#leaves.subarray(0, this.#leavesLength) };
       this.#number += 1;
       this.#current = segment;
-      this.#leaves = [];
+      this.#leaves = Buffer.allocUnsafe(LEAVES_LENGTH);
+      this.#leavesLength = 0;
       this.#beside.add(this.#retire(full.number, full.file, full.leaves));
     };
     rotate().then(
@@ -112,7 +126,7 @@ export class SegmentChain {
   }
 
   /** Keeps the leaf hashes of a segment that is full: with them, its frames can be removed and every proof still be made. */
-  async #retire(number: number, file: SegmentFile, leaves: readonly TreeHash[]): Promise<void> {
+  async #retire(number: number, file: SegmentFile, leaves: Buffer): Promise<void> {
     try {
       await file.close();
       await writeLeaves(this.#options.folder, number, leaves);
@@ -131,9 +145,9 @@ export class SegmentChain {
 }
 
 /** Written beside and renamed: what is there is whole. */
-export async function writeLeaves(folder: string, number: number, leaves: readonly TreeHash[]): Promise<void> {
+export async function writeLeaves(folder: string, number: number, leaves: Buffer): Promise<void> {
   const path = join(folder, leavesFile(number));
-  await writeFile(`${path}.new`, Buffer.from(leaves.join(''), 'latin1'), { mode: 0o600, flush: true });
+  await writeFile(`${path}.new`, leaves, { mode: 0o600, flush: true });
   await rename(`${path}.new`, path);
   await syncFolder(folder);
 }

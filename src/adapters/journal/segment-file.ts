@@ -17,7 +17,7 @@ export interface SegmentFileOptions extends AppendFileOptions {
 
 /** Room that is made at a time. */
 const CHUNK = 1024 * 1024;
-const ZEROS = Buffer.alloc(CHUNK);
+const ZEROS = alignedBuffer(CHUNK);
 
 const blocksFor = (length: number): number => Math.ceil(length / BLOCK) * BLOCK;
 
@@ -190,12 +190,12 @@ export class SegmentFile {
     }
   }
 
+  /** Past the page cache, too, where that works: pages that it left there would have to be thrown out at each later write. */
   async #extendTo(target: number): Promise<void> {
-    const file = await open(this.path, 'r+');
-    try {
-      await fillZeros(file, this.#room, target);
-    } finally {
-      await file.close();
+    for (let at = this.#room; at < target; ) {
+      const { bytesWritten } = await promisify(write)(this.#fd, ZEROS, 0, Math.min(CHUNK, target - at), at);
+      if (bytesWritten === 0) throw new Error('the disk took no byte');
+      at += bytesWritten - (bytesWritten % BLOCK);
     }
   }
 
