@@ -122,8 +122,9 @@ async function loadUnder(
 }
 
 async function hasHappened({ how }: Injection, gateway: FaultyGateway, straceFile: string): Promise<boolean> {
-  // What a gateway died of may not be written down yet: a signal, or a call that never came back.
-  if (!gateway.isAlive() && /^(?:signal|delay_enter)=/.test(how)) return true;
+  if (how.startsWith('signal=')) return !gateway.isAlive();
+  // A call that does not come back is not written down; what the gateway says of it is.
+  if (gateway.log().includes('no answer from the disk')) return true;
   return /INJECTED|DELAYED/.test(await readFile(straceFile, 'utf8'));
 }
 
