@@ -47,6 +47,18 @@ export async function makeHome(plan: HomePlan): Promise<Home> {
     ...(plan.store !== undefined && { store: { kind: 'postgres', urlVariable: plan.store.variable } }),
     agents: Object.fromEntries(AGENTS.map((id) => [id, { owner: OWNER, publicKeys: `${id}.jwks.json` }])),
     connectors,
+    // Both connectors open one database, as its one administrator.
+    ...(plan.stdioPort !== undefined && {
+      sharedSecrets: [
+        {
+          secrets: ['postgres_admin'],
+          connectors: ['shop', 'worker'],
+          owner: OWNER,
+          reason: 'one database',
+          expires: '2099-01-01T00:00:00Z',
+        },
+      ],
+    }),
     templates: {
       work: {
         owner: OWNER,
