@@ -1,5 +1,6 @@
-import type { ConnectorId, ToolRef } from './ids.ts';
+import type { ApprovalId, ConnectorId, ToolRef } from './ids.ts';
 import type { Principal } from './principal.ts';
+import type { StepUp } from './step-up.ts';
 import type { Task } from './task.ts';
 import type { ToolProfile } from './tool.ts';
 
@@ -48,4 +49,8 @@ export interface Decision {
   readonly nextStep: string;
   /** Hash of policies + schema that decided. */
   readonly policyVersion: string;
+  /** Of a `step_up`, always: what it takes to lift the hold. One without is a denial. */
+  readonly stepUp?: StepUp;
+  /** Of a `permit` that lifted a hold: by which approval. */
+  readonly approval?: ApprovalId;
 }

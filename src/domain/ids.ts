@@ -8,6 +8,7 @@ export type ConnectorId = Brand<'ConnectorId'>;
 export type TemplateId = Brand<'TemplateId'>;
 export type TaskId = Brand<'TaskId'>;
 export type LeaseId = Brand<'LeaseId'>;
+export type ApprovalId = Brand<'ApprovalId'>;
 /** W3C trace id: 32 lower-case hex digits. One a task, carried by every record of it. */
 export type TraceId = Brand<'TraceId'>;
 /** `connector/tool`, with the tool's own name as the server gives it. */
@@ -19,6 +20,7 @@ export const connectorId = (value: string): ConnectorId => value as ConnectorId;
 export const templateId = (value: string): TemplateId => value as TemplateId;
 export const taskId = (value: string): TaskId => value as TaskId;
 export const leaseId = (value: string): LeaseId => value as LeaseId;
+export const approvalId = (value: string): ApprovalId => value as ApprovalId;
 export const traceId = (value: string): TraceId => value as TraceId;
 
 /** Connector ids hold no slash, tool names may. */
@@ -40,6 +42,7 @@ function randomName(random: RandomBytes): string {
 /** 120 random bits as 24 characters of `[0-9a-z]`: safe inside a PostgreSQL role name. */
 export const newTaskId = (random: RandomBytes): TaskId => `tsk_${randomName(random)}` as TaskId;
 export const newLeaseId = (random: RandomBytes): LeaseId => `lse_${randomName(random)}` as LeaseId;
+export const newApprovalId = (random: RandomBytes): ApprovalId => `apr_${randomName(random)}` as ApprovalId;
 
 export function newTraceId(random: RandomBytes): TraceId {
   return Buffer.from(random(16)).toString('hex') as TraceId;

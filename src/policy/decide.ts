@@ -1,6 +1,7 @@
 import type { AccessRequest, Decision, Gate, PolicyArguments } from '../domain/decision.ts';
 import { messageOf } from '../domain/errors.ts';
 import { type Principal, userKey } from '../domain/principal.ts';
+import { stepUpOf } from '../domain/step-up.ts';
 import type { Task, TaskTemplate } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import type { Clock, Log } from '../seams/clock.ts';
@@ -34,7 +35,8 @@ export interface CallRequest extends DiscoveryRequest {
 
 /**
  * Decides by intersection: profile ∩ task ∩ template ∩ budget ∩ arguments ∩ policy of the user, of the agent and of every
- * actor (guarantee D3). The first gate that denies decides. Any fault denies (D1). Nothing here throws or rejects.
+ * actor (guarantee D3). The first gate that denies decides; what no gate denies and one holds is a `step_up` with the terms of all that do.
+ * Any fault denies (D1). Nothing here throws or rejects.
  */
 export interface Decider {
   decideCall(request: CallRequest): Decision | Promise<Decision>;
@@ -183,19 +185,19 @@ function askAll(
       const denied = takeIn(gate, answer, permits, version);
       if (denied !== undefined) return denied;
     }
-    return permitted((links.at(-1) as Link).gate, permits, version);
+    return concluded(links, permits, version);
   };
   return askFrom(0);
 }
 
-/** Notes a permit; anything else than a permit denies. */
+/** Notes a permit, and a hold with its terms; anything else denies. */
 function takeIn(
   gate: Gate,
   answer: PolicyAnswer,
   permits: PolicyAnswer[],
   policyVersion: string,
 ): Decision | undefined {
-  if (answer.verdict === 'permit') {
+  if (answer.verdict === 'permit' || (answer.verdict === 'step_up' && answer.terms?.length)) {
     permits.push(answer);
     return undefined;
   }
@@ -216,16 +218,35 @@ function takeIn(
  */
 const permissions = new WeakMap<PolicyAnswer, Decision>();
 
-function permitted(gate: Gate, permits: readonly PolicyAnswer[], policyVersion: string): Decision {
+/** No link denies: a permit, unless one of them holds the call. */
+function concluded(links: readonly Link[], permits: readonly PolicyAnswer[], policyVersion: string): Decision {
+  const { gate } = links.at(-1) as Link;
   const [only] = permits;
   const isOnly = permits.length === 1 && only !== undefined;
   const known = isOnly ? permissions.get(only) : undefined;
   if (known !== undefined && known.gate === gate && known.policyVersion === policyVersion) return known;
+  const holding = permits.findIndex((answer) => answer.verdict === 'step_up');
+  if (holding !== -1) return held((links[holding] as Link).gate, permits, policyVersion);
   const reason = [...new Set(permits.map((answer) => answer.reason))].join(' ');
   const policies = [...new Set(permits.flatMap((answer) => answer.policies))];
   const decision: Decision = { verdict: 'permit', gate, policies, reason, nextStep: 'Go on.', policyVersion };
   if (isOnly) permissions.set(only, decision);
   return decision;
+}
+
+function held(gate: Gate, permits: readonly PolicyAnswer[], policyVersion: string): Decision {
+  const holds = permits.filter((answer) => answer.verdict === 'step_up');
+  const terms = holds.flatMap((answer) => answer.terms ?? []);
+  return {
+    verdict: 'step_up',
+    gate,
+    policies: [...new Set(holds.flatMap((answer) => answer.policies))],
+    reason: [...new Set(holds.map((answer) => answer.reason))].join(' '),
+    nextStep:
+      holds.find((answer) => answer.nextStep !== undefined)?.nextStep ?? 'A person must approve this call first.',
+    policyVersion,
+    stepUp: stepUpOf(terms.filter(({ by }, at) => terms.findIndex((one) => one.by === by) === at)),
+  };
 }
 
 function isPromise<T extends object>(value: T | Promise<T>): value is Promise<T> {

@@ -1,14 +1,18 @@
 import type { AccessRequest } from '../domain/decision.ts';
+import type { StepUpTerms } from '../domain/step-up.ts';
 
 /** What an engine says of one access request. */
 export interface PolicyAnswer {
-  readonly verdict: 'permit' | 'deny';
+  /** `step_up`: permitted, once the people that `terms` name agree. Never of a listing: what can be asked for is listed. */
+  readonly verdict: 'permit' | 'deny' | 'step_up';
   /** Determining policies by id; empty for a default deny. */
   readonly policies: readonly string[];
   /** `@reason` of the first determining policy that has one, or a plain sentence. */
   readonly reason: string;
   /** `@next` of the first determining policy that has one. */
   readonly nextStep: string | undefined;
+  /** Of a `step_up`, at least one; a `step_up` without is a denial. */
+  readonly terms?: readonly StepUpTerms[];
 }
 
 /**

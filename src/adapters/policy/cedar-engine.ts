@@ -18,7 +18,7 @@ import { emptySlot, fillSlot } from './cedar-slots.ts';
 import { versionOf } from './cedar-version.ts';
 import { compileSlice, type Program } from './compile-slice.ts';
 import type { LoadedPolicies, LoadedPolicy } from './load-policies.ts';
-import { answerOf, denyByDefault, refuse } from './policy-answer.ts';
+import { answerOf, denyByDefault, holdOf, refuse } from './policy-answer.ts';
 import { type Estate, indexInventory, type PolicyTool } from './policy-inventory.ts';
 
 export interface CedarEngineOptions extends LoadedPolicies {
@@ -58,6 +58,8 @@ interface Entry {
   evaluated: number;
   /** Agents as principals of this entry: there are only the registered ones. */
   readonly agents: Map<string, Asker>;
+  /** The same question without the policies that an approval lifts; undefined where there is none of them. */
+  readonly lifted: Entry | undefined;
 }
 
 /** Who asks, and all entities that are sent with the question. */
@@ -161,6 +163,7 @@ function sliceTools(estate: Estate, slicer: ReturnType<typeof createSlicer>): Ma
         program: undefined,
         evaluated: 0,
         agents: new Map(),
+        lifted: slice.lifted && entry(slice.lifted),
       });
       for (const kind of ['user', 'agent'] as const) {
         const { named, anyone } = slicer.slice(tool, action, kind);
@@ -194,6 +197,21 @@ function evaluate(parts: Parts, request: AccessRequest): PolicyAnswer {
     return refuse(`Policies cannot read this call: ${misfit}.`, 'Send the arguments as described.');
 
   const entry = choice.named.get(subject.id) ?? choice.anyone;
+  const answer = evaluateEntry(parts, entry, request);
+  return answer.verdict === 'permit' || entry.lifted === undefined
+    ? answer
+    : hold(parts, entry.lifted, request, answer);
+}
+
+/** What only liftable policies forbid is held where something permits it, and otherwise denied for want of a permit: nobody need be asked. */
+function hold(parts: Parts, lifted: Entry, request: AccessRequest, denied: PolicyAnswer): PolicyAnswer {
+  const held = holdOf(denied);
+  if (held === undefined) return denied;
+  const answer = evaluateEntry(parts, lifted, request);
+  return answer.verdict === 'permit' && request.action === 'call' ? held : answer;
+}
+
+function evaluateEntry(parts: Parts, entry: Entry, request: AccessRequest): PolicyAnswer {
   if (entry.slice.slot === undefined) return denyByDefault(request);
   if (!parts.compiles) return answerByCedar(parts, entry, request);
   entry.program ??= compileEntry(parts, entry, request);

@@ -18,6 +18,8 @@ export interface Slice {
   readonly groups: ReadonlySet<string>;
   /** Whether the principal must be sent with its parents. */
   readonly needsParents: boolean;
+  /** The same without the policies that a person’s approval lifts; undefined where there is none of them. */
+  readonly lifted: Slice | undefined;
 }
 
 /** Slices of one tool and action for one kind of principal. */
@@ -61,7 +63,9 @@ export function createSlicer(
     let slice = made.get(key);
     if (slice === undefined) {
       const chosen = indexes.map((index) => all[index] as Compiled);
-      slice = describeSlice(chosen, chosen.length === 0 ? undefined : fill(toSet(chosen)));
+      const lasting = indexes.filter((index) => all[index]?.policy.stepUp === undefined);
+      const lifted = lasting.length === indexes.length ? undefined : make(lasting);
+      slice = describeSlice(chosen, chosen.length === 0 ? undefined : fill(toSet(chosen)), lifted);
       if (slice.slot !== undefined) slots.push(slice.slot);
       made.set(key, slice);
     }
@@ -89,7 +93,7 @@ function toSet(chosen: readonly Compiled[]): Record<string, PolicyJson> {
   return Object.fromEntries(chosen.map(({ policy, reduced }) => [policy.id, reduced]));
 }
 
-function describeSlice(chosen: readonly Compiled[], slot: string | undefined): Slice {
+function describeSlice(chosen: readonly Compiled[], slot: string | undefined, lifted: Slice | undefined): Slice {
   const references = joinReferences(chosen.map(({ policy }) => policy.references));
   const groups = new Set<string>();
   for (const { scope } of chosen) if (scope.group !== undefined) groups.add(scope.group);
@@ -97,5 +101,5 @@ function describeSlice(chosen: readonly Compiled[], slot: string | undefined): S
   const needsParents = chosen.some(({ scope }) => scope.group !== undefined) || references.looksAtParents;
   const looksAtContext = references.context.whole || references.context.fields.size > 0;
   const policies = chosen.map(({ policy }) => policy);
-  return { policies, slot, references, looksAtContext, groups, needsParents };
+  return { policies, slot, references, looksAtContext, groups, needsParents, lifted };
 }

@@ -1,5 +1,6 @@
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { messageOf, RemitError } from '../../domain/errors.ts';
+import type { StepUpTerms } from '../../domain/step-up.ts';
 import { cedar } from './cedar.ts';
 import { isGroupAction } from './cedar-names.ts';
 import { type References, readReferences } from './cedar-references.ts';
@@ -8,6 +9,7 @@ import { scopeEntities } from './cedar-scopes.ts';
 import { indexInventory, type PolicyInventory } from './policy-inventory.ts';
 import { invalidPolicies, type PolicyProblem } from './policy-problems.ts';
 import { fromByteOffset, type PolicyPart, placeOf, splitPolicies } from './policy-text.ts';
+import { readStepUp } from './read-step-up.ts';
 
 export interface PolicyFile {
   /** As it is shown to people and used in ids: relative to the policies folder. */
@@ -27,6 +29,8 @@ export interface LoadedPolicy {
   /** `@reason` and `@next`. */
   readonly reason: string | undefined;
   readonly nextStep: string | undefined;
+  /** `@step_up` of a `forbid`: what it takes to lift it. */
+  readonly stepUp: StepUpTerms | undefined;
 }
 
 /** Policies that passed strict validation, with what they were validated against. */
@@ -36,7 +40,7 @@ export interface LoadedPolicies {
   readonly policies: readonly LoadedPolicy[];
 }
 
-interface Draft extends Omit<LoadedPolicy, 'json' | 'references' | 'effect' | 'reason' | 'nextStep'> {
+interface Draft extends Omit<LoadedPolicy, 'json' | 'references' | 'effect' | 'reason' | 'nextStep' | 'stepUp'> {
   readonly source: PolicyFile;
   readonly part: PolicyPart;
   readonly json: PolicyJson | undefined;
@@ -61,7 +65,10 @@ export function loadPolicies(files: readonly PolicyFile[], inventory: PolicyInve
   const drafts = files.flatMap((file) => readFile(file, problems));
   findDuplicates(drafts, problems);
   const unknownIds = unknownIdFinder(inventory);
-  for (const draft of drafts) checkNames(draft, unknownIds, problems);
+  for (const draft of drafts) {
+    checkNames(draft, unknownIds, problems);
+    checkStepUp(draft, problems);
+  }
   validateAll(schema, drafts, problems);
   if (problems.length > 0) throw invalidPolicies(problems);
   return { schema, inventory, policies: drafts.map(finish) };
@@ -81,7 +88,43 @@ function finish(draft: Draft): LoadedPolicy {
     references,
     reason: reason || undefined,
     nextStep: next || undefined,
+    stepUp: stepUpIn(draft),
   };
+}
+
+function stepUpIn({ id, json }: Draft): StepUpTerms | undefined {
+  const text = stepUpText(json);
+  const terms = text === undefined ? undefined : readStepUp(text, id);
+  if (terms !== undefined && 'problem' in terms) throw new Error('a policy with a problem was not refused');
+  return terms;
+}
+
+/** Of an annotation without a value the JSON says null. */
+function stepUpText(json: PolicyJson | undefined): string | undefined {
+  const annotations: Readonly<Record<string, string | null>> = json?.annotations ?? {};
+  return Object.hasOwn(annotations, 'step_up') ? (annotations.step_up ?? '') : undefined;
+}
+
+/** A hold is a `forbid` that can be lifted: on a `permit`, another permit would take it away. */
+function checkStepUp(draft: Draft, problems: PolicyProblem[]): void {
+  const text = stepUpText(draft.json);
+  if (text === undefined) return;
+  const at = Math.max(0, draft.text.indexOf('@step_up'));
+  if (draft.json?.effect !== 'forbid') {
+    const hint = 'Permit without it, and write a forbid with @step_up for the calls that a person must approve.';
+    problems.push(problemAt(draft, at, '@step_up stands on a permit', hint));
+    return;
+  }
+  const terms = readStepUp(text, draft.id);
+  if ('problem' in terms)
+    problems.push(
+      problemAt(
+        draft,
+        at,
+        `@step_up: ${terms.problem}`,
+        'For example @step_up("approvers=payments count=2 expires=15m").',
+      ),
+    );
 }
 
 function readFile(file: PolicyFile, problems: PolicyProblem[]): Draft[] {

@@ -1,4 +1,5 @@
 import type { AccessRequest } from '../../domain/decision.ts';
+import type { StepUpTerms } from '../../domain/step-up.ts';
 import type { PolicyAnswer } from '../../seams/policy-engine.ts';
 import type { LoadedPolicy } from './load-policies.ts';
 
@@ -6,12 +7,24 @@ import type { LoadedPolicy } from './load-policies.ts';
 export function answerOf(determining: readonly LoadedPolicy[], verdict: PolicyAnswer['verdict']): PolicyAnswer {
   const ids = determining.map(({ id }) => id);
   const reason = determining.find((policy) => policy.reason !== undefined)?.reason;
-  return Object.freeze({
+  const answer: PolicyAnswer = Object.freeze({
     verdict,
     policies: Object.freeze(ids),
     reason: reason ?? `${verdict === 'permit' ? 'Permitted' : 'Forbidden'} by policy ${ids.join(', ')}.`,
     nextStep: determining.find((policy) => policy.nextStep !== undefined)?.nextStep,
   });
+  const terms = verdict === 'deny' ? determining.flatMap(({ stepUp }) => stepUp ?? []) : [];
+  if (terms.length > 0 && terms.length === determining.length) held.set(answer, heldAnswer(answer, terms));
+  return answer;
+}
+
+/** Of a denial by policies that can all be lifted: the hold that it is when something permits the call. Of no other answer. */
+const held = new WeakMap<PolicyAnswer, PolicyAnswer>();
+
+export const holdOf = (answer: PolicyAnswer): PolicyAnswer | undefined => held.get(answer);
+
+function heldAnswer(denied: PolicyAnswer, terms: readonly StepUpTerms[]): PolicyAnswer {
+  return Object.freeze({ ...denied, verdict: 'step_up', terms: Object.freeze(terms) });
 }
 
 export function denyByDefault({ subject, action, resource }: AccessRequest): PolicyAnswer {
