@@ -21,3 +21,42 @@ export interface Journal {
   /** Flushes, signs a last checkpoint, closes the files. */
   close(): Promise<void>;
 }
+
+/** A run of payloads that is kept, or removed, as a whole. */
+export interface JournalSegment {
+  /** Position of its first payload, and the one behind its last. */
+  readonly first: number;
+  readonly end: number;
+  /** Milliseconds since 1970. */
+  readonly begunAt: number;
+  /** What its payloads take of the disk. */
+  readonly bytes: number;
+}
+
+/** What is about to be removed for good, as it goes on the record before. */
+export interface SegmentRemoval {
+  /** Positions from `first` up to `end`, which is not one of them. */
+  readonly first: number;
+  readonly end: number;
+  readonly segments: number;
+  readonly bytes: number;
+  /** Root of the tree over everything before `end`, base64: what was removed can be told from anything else by it. */
+  readonly root: string;
+}
+
+/** Extra of a journal that lies in segments: old ones can be removed, and what is left still proves itself. */
+export interface SegmentedJournal extends Journal {
+  /** Those whose payloads are there, oldest first; the last one is being written to. */
+  segments(): Promise<readonly JournalSegment[]>;
+  /** The next payload begins a new segment, unless the current one is empty. */
+  endSegment(): void;
+  /**
+   * Removes the payloads of all whole segments before a position, oldest first, as far as a signed tree head covers them; their leaf
+   * hashes stay. `announce` makes it durable first: what it throws keeps everything.
+   * @returns what was removed; undefined when there is nothing to remove
+   */
+  removeBefore(
+    position: number,
+    announce: (removal: SegmentRemoval) => Promise<unknown>,
+  ): Promise<SegmentRemoval | undefined>;
+}

@@ -1,6 +1,6 @@
 import { RemitError } from '../../domain/errors.ts';
 import type { Schedule } from '../../seams/clock.ts';
-import type { Journal } from '../../seams/journal.ts';
+import type { JournalSegment, SegmentedJournal, SegmentRemoval } from '../../seams/journal.ts';
 import type { AppendFile } from './append-file.ts';
 import { Batch } from './batch.ts';
 import { signCheckpoint, type TreeHead } from './checkpoint-file.ts';
@@ -8,6 +8,7 @@ import type { JournalSigner } from './ed25519-signer.ts';
 import { BLOCK, MAX_PAYLOAD } from './frame.ts';
 import { readPayloads } from './journal-reader.ts';
 import { MerkleTree } from './merkle-tree.ts';
+import { keptSegments, removeSegments } from './remove-segments.ts';
 import type { SegmentChain } from './segment-chain.ts';
 import type { Verifier } from './signed-note.ts';
 
@@ -53,7 +54,7 @@ const ignore = (): void => {};
  * path of what somebody waits for. The first fault is the last: everyone who waits and everyone who comes later is told it. A rejected append may
  * still be found in the log after a restart, an acknowledged one always is.
  */
-export class FileJournal implements Journal {
+export class FileJournal implements SegmentedJournal {
   readonly #parts: JournalParts;
   readonly #tree: MerkleTree;
   #filling = new Batch();
@@ -276,6 +277,27 @@ export class FileJournal implements Journal {
 
   read(from: number): AsyncIterable<{ position: number; payload: Buffer }> {
     return readPayloads(this.#parts.folder, from, { until: this.#durableSize });
+  }
+
+  segments(): Promise<readonly JournalSegment[]> {
+    return keptSegments(this.#parts.folder, this.#durableSize);
+  }
+
+  endSegment(): void {
+    this.#parts.chain.endSegment();
+  }
+
+  async removeBefore(
+    position: number,
+    announce: (removal: SegmentRemoval) => Promise<unknown>,
+  ): Promise<SegmentRemoval | undefined> {
+    const { folder, chain } = this.#parts;
+    await chain.settled();
+    return removeSegments(folder, Math.min(position, this.#signedSize), async (removal) => {
+      await announce(removal);
+      // That it was announced is under a signature before anything is gone.
+      await this.checkpoint();
+    });
   }
 
   close(): Promise<void> {

@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import type { RemitError } from '../../domain/errors.ts';
 import { BLOCK } from './frame.ts';
 import {
@@ -10,7 +9,7 @@ import {
   readFault,
   readFrames,
 } from './frame-reader.ts';
-import { listSegments, type Segment } from './segments.ts';
+import { listSegments, openFrames, type Segment } from './segments.ts';
 
 export interface PositionedPayload {
   readonly position: number;
@@ -58,11 +57,14 @@ export async function* readPayloads(
 ): AsyncGenerator<PositionedPayload, void> {
   const { reached, reach, until = Number.POSITIVE_INFINITY } = options;
   const segments = await segmentsFrom(folder, reached?.number, from);
-  for (const [index, { number, path, header }] of segments.entries()) {
+  for (const [index, segment] of segments.entries()) {
+    const { number, path, header } = segment;
     const first = header?.first ?? 0;
     const start = reached?.number === number ? reached : { offset: BLOCK, position: first };
     if (start.position >= until) return;
-    const file = await openedAt(path);
+    const file = await openFrames(folder, segment);
+    // Removed since the folder was listed.
+    if (file === undefined) continue;
     try {
       for await (const frames of readFrames(file, start, index === segments.length - 1)) {
         for (const frame of frames) {
@@ -90,12 +92,6 @@ async function segmentsFrom(folder: string, number: number | undefined, from: nu
   if (number !== undefined) return kept.filter((segment) => segment.number >= number);
   const index = kept.findLastIndex(({ header }) => header !== undefined && header.first <= from);
   return kept.slice(Math.max(0, index));
-}
-
-async function openedAt(path: string): Promise<FileHandle> {
-  return await open(path, 'r').catch((cause) => {
-    throw readFault(path, cause);
-  });
 }
 
 function asFault(path: string, error: unknown): RemitError {

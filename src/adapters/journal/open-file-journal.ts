@@ -40,6 +40,8 @@ export interface FileJournalOptions {
   readonly log?: Pick<Log, 'warn'>;
   /** Told the text of each new checkpoint, once it is stored. */
   readonly onCheckpoint?: (note: string, size: number) => void;
+  /** Told when another segment has been begun. */
+  readonly onSegment?: () => void;
   /** Replaces `fs.write` in tests of disk faults. */
   readonly write?: WriteBytes;
 }
@@ -82,6 +84,7 @@ export async function openFileJournal(options: FileJournalOptions): Promise<File
     clock: options.clock ?? Date.now,
     onNoRoom: warn,
     onTrouble: warn,
+    onBegun: options.onSegment,
   };
   try {
     const storedKey = await readIfThere(join(folder, VERIFIER_FILE));

@@ -3,7 +3,7 @@ import { readCheckpoints, type TreeHead } from './checkpoint-file.ts';
 import { BLOCK, CHECKPOINT_FILE, leavesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
 import { endOf, FrameDamage, readFault, readFrames } from './frame-reader.ts';
 import { MerkleTree, type TreeHash } from './merkle-tree.ts';
-import { listSegments, readIfThere, readLeaves, type Segment, withFile } from './segments.ts';
+import { listSegments, openFrames, readIfThere, readLeaves, type Segment } from './segments.ts';
 import type { Verifier } from './signed-note.ts';
 
 /** What is wrong with a journal, and where. */
@@ -107,6 +107,9 @@ async function scanLog(
   try {
     const { begun, next: unbegun, missing: gone } = await listSegments(folder);
     if (gone[0] !== undefined) return missing(gone[0]);
+    // Removed are the oldest ones: a gap is nobody's doing that had a right to it.
+    const gap = begun.find(({ hasFrames }, index) => !hasFrames && (begun[index - 1]?.hasFrames ?? false));
+    if (gap !== undefined || begun.at(-1)?.hasFrames === false) return missing((gap ?? begun.at(-1) ?? { path }).path);
     if (begun.length === 0) {
       if (unbegun === undefined && isMade) return missing(path);
       if (heads.some((head) => head.size > 0))
@@ -131,35 +134,36 @@ async function scanLog(
         onLeaf?.(leaf);
         return heads[next]?.size !== tree.size || isAsSigned(offset);
       };
-      if (!segment.hasFrames) {
+      const file = await openFrames(folder, segment);
+      if (file === undefined) {
         if (!isAsSigned(0)) return rewritten();
         const kept = await readLeaves(folder, segment.number);
-        const file = join(folder, leavesFile(segment.number));
-        path = file;
-        if (kept === undefined) return missing(file);
+        path = join(folder, leavesFile(segment.number));
+        if (kept === undefined) return missing(path);
         if (kept === null)
-          return { kind: 'frame', where: { file, offset: 0 }, what: 'its length is not one of leaf hashes' };
+          return { kind: 'frame', where: { file: path, offset: 0 }, what: 'its length is not one of leaf hashes' };
         for (const [index, leaf] of kept.entries()) if (!add(leaf, index * 32)) return rewritten();
         continue;
       }
-      const { first, peaks } = segment.header as NonNullable<Segment['header']>;
-      if (first !== tree.size || peaks.join('') !== tree.peaks().join('')) {
-        const what = `it begins at record ${first} and a tree that are not where the one before it ends`;
-        return { kind: 'header', where: { file: path, offset: 0, record: tree.size }, what };
-      }
-      if (!isAsSigned(BLOCK)) return rewritten();
-      const scanned = await withFile(path, async (file) => {
+      try {
+        const { first, peaks } = segment.header as NonNullable<Segment['header']>;
+        if (first !== tree.size || peaks.join('') !== tree.peaks().join('')) {
+          const what = `it begins at record ${first} and a tree that are not where the one before it ends`;
+          return { kind: 'header', where: { file: path, offset: 0, record: tree.size }, what };
+        }
+        if (!isAsSigned(BLOCK)) return rewritten();
         const batches = readFrames(file, { offset: BLOCK, position: first }, segment === begun.at(-1));
         for (;;) {
           const batch = await batches.next();
-          if (batch.done === true) return batch.value;
-          for (const frame of batch.value) {
-            if (!add(frame.leaf, endOf(frame))) return undefined;
+          if (batch.done === true) {
+            end = batch.value;
+            break;
           }
+          for (const frame of batch.value) if (!add(frame.leaf, endOf(frame))) return rewritten();
         }
-      });
-      if (scanned === undefined) return rewritten();
-      end = scanned;
+      } finally {
+        await file.close();
+      }
     }
     const unmet = heads.at(-1);
     if (unmet !== undefined && unmet.size > tree.size) {

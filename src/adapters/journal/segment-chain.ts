@@ -1,10 +1,10 @@
-import { open, rename, writeFile } from 'node:fs/promises';
+import { open, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RemitError } from '../../domain/errors.ts';
 import type { Batch } from './batch.ts';
-import { leavesFile, segmentFile } from './frame.ts';
+import { BLOCK, leavesFile, segmentFile } from './frame.ts';
 import type { TreeHash } from './merkle-tree.ts';
-import { SegmentFile, type SegmentFileOptions } from './segment-file.ts';
+import { blocksFor, SegmentFile, type SegmentFileOptions } from './segment-file.ts';
 import { writeFault } from './write-watch.ts';
 
 export interface SegmentChainOptions extends SegmentFileOptions {
@@ -13,6 +13,8 @@ export interface SegmentChainOptions extends SegmentFileOptions {
   readonly clock: () => number;
   /** Told of work beside the writing that failed; the journal goes on. */
   readonly onTrouble?: ((fault: RemitError) => void) | undefined;
+  /** Told when another segment has been begun. */
+  readonly onBegun?: (() => void) | undefined;
 }
 
 const LEAVES_LENGTH = 64 * 1024;
@@ -27,6 +29,8 @@ export class SegmentChain {
   #leavesLength = 0;
   #next: Promise<SegmentFile> | undefined;
   readonly #beside = new Set<Promise<void>>();
+  /** Whether the current segment takes nothing more, whatever room it has. */
+  #isEnding = false;
   #isStalled = false;
   #isClosed = false;
 
@@ -51,7 +55,12 @@ export class SegmentChain {
   }
 
   hasRoom(length: number): boolean {
-    return this.#current.hasRoom(length);
+    return !this.#isEnding && this.#current.hasRoom(length);
+  }
+
+  /** The next batch goes to another segment; to this one if nothing is in it yet. */
+  endSegment(): void {
+    this.#isEnding = this.#current.length > BLOCK;
   }
 
   /** Appends a batch, to the next segment if this one has no room: the batch's first frame starts at 0 of a block then. */
@@ -115,9 +124,12 @@ export class SegmentChain {
       const full = { number: this.#number, file: this.#current, leaves: this.#leaves.subarray(0, this.#leavesLength) };
       this.#number += 1;
       this.#current = segment;
+      this.#isEnding = false;
       this.#leaves = Buffer.allocUnsafe(LEAVES_LENGTH);
       this.#leavesLength = 0;
-      this.#beside.add(this.#retire(full.number, full.file, full.leaves));
+      const retiring = this.#retire(full.number, full.file, full.leaves).finally(() => this.#beside.delete(retiring));
+      this.#beside.add(retiring);
+      this.#options.onBegun?.();
     };
     rotate().then(
       () => over(undefined),
@@ -128,11 +140,19 @@ export class SegmentChain {
   /** Keeps the leaf hashes of a segment that is full: with them, its frames can be removed and every proof still be made. */
   async #retire(number: number, file: SegmentFile, leaves: Buffer): Promise<void> {
     try {
+      const { length } = file;
       await file.close();
       await writeLeaves(this.#options.folder, number, leaves);
+      // Room for frames that will not come: one that was ended early would keep it.
+      await truncate(file.path, blocksFor(length));
     } catch (cause) {
       this.#options.onTrouble?.(writeFault(file.path, cause));
     }
+  }
+
+  /** Resolves when the full segments' leaf hashes are kept, as far as that worked. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#beside);
   }
 
   async close(): Promise<void> {

@@ -19,7 +19,8 @@ export interface SegmentFileOptions extends AppendFileOptions {
 const CHUNK = 1024 * 1024;
 const ZEROS = alignedBuffer(CHUNK);
 
-const blocksFor = (length: number): number => Math.ceil(length / BLOCK) * BLOCK;
+/** Length in whole blocks. */
+export const blocksFor = (length: number): number => Math.ceil(length / BLOCK) * BLOCK;
 
 /**
  * A segment that is written to. Room is made ahead of the frames, filled with zeros and durable, so that a write of whole

@@ -40,12 +40,26 @@ export async function listSegments(folder: string): Promise<Segments> {
       else missing.push(path);
       continue;
     }
-    const header = await withFile(path, (file) => readSegmentHeader(file, path));
+    const header = await headerOf(path);
+    if (header === undefined) {
+      // Removed since the folder was listed: its leaf hashes were there before.
+      begun.push({ number, path, hasFrames: false });
+      continue;
+    }
     if (header !== 'unwritten') begun.push({ number, path, hasFrames, header });
     else if (number === count - 1) next = { number, path, hasFrames };
     else missing.push(path);
   }
   return { begun, next, missing };
+}
+
+async function headerOf(path: string): Promise<SegmentHeader | 'unwritten' | undefined> {
+  const file = await open(path, 'r').catch(whenMissing(path, undefined));
+  try {
+    return file && (await readSegmentHeader(file, path));
+  } finally {
+    await file?.close();
+  }
 }
 
 /** Leaf hashes of a segment that is full. Undefined without its file; a length that cannot be is `null`. */
@@ -58,15 +72,14 @@ export async function readLeaves(folder: string, number: number): Promise<TreeHa
   return Array.from({ length: text.length / 32 }, (_, index) => text.slice(index * 32, index * 32 + 32));
 }
 
-export async function withFile<T>(path: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
-  const file = await open(path, 'r').catch((cause) => {
-    throw readFault(path, cause);
+/** A segment's frames, to be closed; undefined when they were removed, and its leaf hashes are what is left. */
+export async function openFrames(folder: string, segment: Segment): Promise<FileHandle | undefined> {
+  if (!segment.hasFrames) return undefined;
+  return await open(segment.path, 'r').catch(async (cause) => {
+    const isRemoved = cause.code === 'ENOENT' && (await readIfThere(join(folder, leavesFile(segment.number))));
+    if (isRemoved) return undefined;
+    throw readFault(segment.path, cause);
   });
-  try {
-    return await work(file);
-  } finally {
-    await file.close();
-  }
 }
 
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
