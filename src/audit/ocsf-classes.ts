@@ -54,5 +54,7 @@ export const OCSF_OF_TYPE: Readonly<Partial<Record<RecordType, Mapping>>> = {
   decision: { class: 'apiActivity', activity: 99, activityName: 'Decide' },
   credential_used: { class: 'apiActivity', activity: 99, activityName: 'Use Credential' },
   outcome: { class: 'apiActivity', activity: 99, activityName: 'Call' },
+  recovery_mark: { class: 'applicationLifecycle', activity: 99, activityName: 'Mark' },
+  records_removed: { class: 'entityManagement', activity: 4, activityName: 'Delete' },
   content_read: { class: 'apiActivity', activity: 2, activityName: 'Read' },
 };

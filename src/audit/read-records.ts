@@ -1,25 +1,10 @@
-import { messageOf, RemitError } from '../domain/errors.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import type { Schedule } from '../seams/clock.ts';
+import { decodeRecord } from './decode-record.ts';
 import { isWanted, type RecordFilter } from './record-filter.ts';
 
 /** Payloads as a `Journal` or a read-only reader of its files gives them. */
 export type Payloads = AsyncIterable<{ position: number; payload: Buffer }>;
-
-/** @throws `ERR_JOURNAL_DAMAGED` for a payload that is not a record */
-function decodeRecord(position: number, payload: Buffer): AuditRecord {
-  try {
-    const event: unknown = JSON.parse(payload.toString('utf8'));
-    if (isEvent(event)) return { ...event, seq: position };
-    throw new TypeError('time, type, tenant or detail is missing');
-  } catch (cause) {
-    throw new RemitError('ERR_JOURNAL_DAMAGED', `the payload is not an audit record: ${messageOf(cause)}`, {
-      where: `record ${position}`,
-      hint: 'Run `remit audit verify`; if it verifies, another program, or a newer Remit, wrote it.',
-      cause,
-    });
-  }
-}
 
 /** Records in order. */
 export async function* readRecords(payloads: Payloads, filter: RecordFilter = {}): AsyncGenerator<AuditRecord, void> {
@@ -55,13 +40,6 @@ export async function* followRecords(
 /** JSON Lines: one record a line, `seq` first. */
 export async function* toJsonl(records: AsyncIterable<AuditRecord>): AsyncGenerator<string, void> {
   for await (const { seq, ...rest } of records) yield `${JSON.stringify({ seq, ...rest })}\n`;
-}
-
-function isEvent(event: unknown): event is Omit<AuditRecord, 'seq'> {
-  if (typeof event !== 'object' || event === null) return false;
-  const { time, type, tenant, detail } = event as Record<string, unknown>;
-  const isText = typeof time === 'string' && typeof type === 'string' && typeof tenant === 'string';
-  return isText && typeof detail === 'object' && detail !== null;
 }
 
 function pause(ms: number, schedule: Schedule, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { newSignerKey } from '../adapters/journal/ed25519-signer.ts';
 import { RemitError } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
-import { openJournal, SIGNING_KEY } from './open-journal.ts';
+import { openJournal, openTrail, SIGNING_KEY } from './open-journal.ts';
 import { administrator } from './record-administration.ts';
 import { isDamage } from './start-revoke-only.ts';
 import type { Workspace } from './workspace.ts';
@@ -61,7 +61,7 @@ export async function acceptDamage(workspace: Workspace): Promise<AcceptedDamage
 
 async function damageOf(workspace: Workspace): Promise<string> {
   try {
-    const { journal } = await openJournal(workspace, () => {
+    const { journal } = await openTrail(workspace, () => {
       throw new Error('nothing is sealed here');
     });
     await journal.close();

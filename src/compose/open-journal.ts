@@ -1,9 +1,10 @@
 import { ed25519Signer, newSignerKey } from '../adapters/journal/ed25519-signer.ts';
 import { openFileJournal } from '../adapters/journal/open-file-journal.ts';
+import { type ReadTrail, readTrail } from '../audit/read-trail.ts';
 import { createRecorder, type RecordEntry, type Recorder, type SealInput } from '../audit/recorder.ts';
 import { isRemitError, messageOf } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
-import type { Journal } from '../seams/journal.ts';
+import type { Journal, SegmentedJournal } from '../seams/journal.ts';
 import { openPublishing } from './publish-checkpoints.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -11,19 +12,39 @@ import type { Workspace } from './workspace.ts';
 export const SIGNING_KEY = 'remit-journal-key';
 
 export interface OpenJournal {
-  readonly journal: Journal;
+  readonly journal: SegmentedJournal;
   readonly recorder: Recorder;
   readonly recordLater: (entry: RecordEntry) => void;
   /** Resolves when the journal has failed: nothing can be recorded any more, so nothing may be served. */
   readonly failed: Promise<string>;
 }
 
+export interface OpenMore {
+  readonly measured?: (journal: Journal) => Journal;
+  /** Told when another segment of it has been begun. */
+  readonly onSegment?: () => void;
+}
+
+export interface OpenTrail extends OpenJournal {
+  readonly trail: ReadTrail;
+}
+
+/**
+ * Opens the journal and reads what its records say of the present.
+ * @throws what `openJournal` and `readTrail` throw; the journal is closed then
+ */
+export async function openTrail(...of: Parameters<typeof openJournal>): Promise<OpenTrail> {
+  const opened = await openJournal(...of);
+  try {
+    return { ...opened, trail: await readTrail(opened.journal) };
+  } catch (error) {
+    await opened.journal.close();
+    throw error;
+  }
+}
+
 /** Opens the journal for this process alone, with its signing key out of the vault (made at the first start). */
-export async function openJournal(
-  workspace: Workspace,
-  seal: SealInput,
-  measured: (journal: Journal) => Journal = (journal) => journal,
-): Promise<OpenJournal> {
+export async function openJournal(workspace: Workspace, seal: SealInput, more: OpenMore = {}): Promise<OpenJournal> {
   const { places, vault, system, estate, config } = workspace;
   const signer = ed25519Signer(await signingKey());
   const origin = `remit/${estate.tenant}/${signer.publicKey.toString('hex').slice(0, 16)}`;
@@ -38,8 +59,9 @@ export async function openJournal(
     log: system.log,
     ...(published.newest !== undefined && { anchor: published.newest }),
     onCheckpoint: published.offer,
+    ...(more.onSegment !== undefined && { onSegment: more.onSegment }),
   });
-  const journal: Journal = {
+  const journal: SegmentedJournal = {
     append: (payload) => files.append(payload),
     appendLater: (payload, onFault) => files.appendLater(payload, onFault),
     get size() {
@@ -47,10 +69,18 @@ export async function openJournal(
     },
     read: (from) => files.read(from),
     checkpoint: () => files.checkpoint(),
+    segments: () => files.segments(),
+    endSegment: () => files.endSegment(),
+    removeBefore: (position, announce) => files.removeBefore(position, announce),
     // The last checkpoint is made by the close.
     close: () => files.close().finally(() => published.close()),
   };
-  const recorder = createRecorder({ journal: measured(journal), clock: system.clock, tenant: estate.tenant, seal });
+  const recorder = createRecorder({
+    journal: more.measured?.(journal) ?? journal,
+    clock: system.clock,
+    tenant: estate.tenant,
+    seal,
+  });
   let fail: (why: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {
     fail = resolve;

@@ -24,15 +24,17 @@ import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildRevocation } from './build-revocation.ts';
 import { buildWire } from './build-wire.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
+import { closeInReverse } from './close-in-reverse.ts';
 import { createConnectorTokens } from './connector-tokens.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { joinTasks } from './join-tasks.ts';
+import { keepTrail, type TrailKeeper } from './keep-trail.ts';
 import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import { buildLegacy } from './legacy.ts';
 import { createItemLister } from './list-tools.ts';
-import { openJournal } from './open-journal.ts';
+import { openTrail } from './open-journal.ts';
 import { openTelemetry } from './open-telemetry.ts';
 import { buildOpeners } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
@@ -66,15 +68,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
   const { tenant } = estate;
   const { clock, random, schedule, log } = system;
   const closers: (() => Promise<unknown> | unknown)[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const closer of closers.splice(0).reverse()) {
-      try {
-        await closer();
-      } catch (error) {
-        log.error({ error: messageOf(error) }, 'a part could not be closed cleanly');
-      }
-    }
-  };
+  const closeAll = (): Promise<void> => closeInReverse(closers, log);
 
   try {
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
@@ -96,12 +90,17 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(() => observed.close());
     const { telemetry } = observed;
     const taskKeys = createTaskKeys({ tenant, repository: store.taskKeys, vault, random, clock, auditors });
-    const opened = await orDamage(openJournal(workspace, taskKeys.seal, observed.measured));
+    /** Not there yet while an earlier gateway's tasks are settled. */
+    let keeper: TrailKeeper | undefined;
+    const { measured } = observed;
+    const onSegment = (): void => keeper?.segmentBegun();
+    const opened = await orDamage(openTrail(workspace, taskKeys.seal, { measured, onSegment }));
     if (opened instanceof RemitError) {
       return await startRevokeOnly({ workspace, issuers, damage: opened, closers, close: closeAll });
     }
-    const { recorder, recordLater, journal, failed } = opened;
+    const { recorder, recordLater, journal, trail, failed } = opened;
     closers.push(async () => {
+      await keeper?.stop();
       await recorder.record({ type: 'gateway_stopped', detail: { version } });
       await journal.close();
     });
@@ -241,7 +240,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await revocation.start();
     await catalogue.load();
 
-    await recover({ workspace, journal, recorder, tasks, leases, taskKeys, prompts });
+    await recover({ workspace, journal, trail, recorder, tasks, leases, taskKeys, prompts });
+    keeper = keepTrail({ workspace, journal, recorder, state: trail.state, tasks });
+    await keeper.start();
 
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {

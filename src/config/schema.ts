@@ -284,6 +284,19 @@ export const configSchema = z.strictObject({
   journal: z
     .strictObject({
       segmentMiB: z.int().min(1).max(1024).default(32).describe('A segment of the journal is full at this size.'),
+      segmentHours: z.int().min(1).max(8760).default(24).describe('A segment of the journal ends at this age.'),
+      keepDays: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .optional()
+        .describe('Records that are older are removed, whole segments at a time, on record. Left out: none is.'),
+      keepMiB: z
+        .int()
+        .min(1)
+        .max(1_048_576)
+        .optional()
+        .describe('The oldest segments are removed, on record, while all together are larger. Left out: none is.'),
       publish: z
         .strictObject({
           file: z

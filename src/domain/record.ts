@@ -25,6 +25,8 @@ export const RECORD_TYPES = [
   'deviation',
   'administration',
   'content_read',
+  'recovery_mark',
+  'records_removed',
 ] as const;
 export type RecordType = (typeof RECORD_TYPES)[number];
 

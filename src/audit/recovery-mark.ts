@@ -1,0 +1,63 @@
+import { RemitError } from '../domain/errors.ts';
+import type { TaskId } from '../domain/ids.ts';
+import { isJsonObject } from '../domain/json.ts';
+import type { AuditRecord } from '../domain/record.ts';
+import { emptyTrailState, type KnownTask, type OpenOperation, type TrailState } from './trail-state.ts';
+
+/**
+ * A record that holds the trail's state as of a position, so that a start reads from there on (`recovery_mark`). It is on the trail like any
+ * other: what it says is under the same signatures as what it sums up.
+ */
+
+/** Detail of a mark. A task is `[first record, calls, prompt]`, or `[first record]` for one that has ended and whose credentials have not. */
+export function markDetail(state: TrailState): AuditRecord['detail'] {
+  const tasks = [...state.tasks].map(([id, { from, calls, prompt, hasEnded }]) => [
+    id,
+    hasEnded ? [from] : prompt === undefined ? [from, calls] : [from, calls, prompt],
+  ]);
+  return {
+    upTo: state.upTo,
+    tasks: Object.fromEntries(tasks) as Record<string, unknown>,
+    open: Object.fromEntries([...state.open].map(([key, { seq }]) => [key, seq])),
+    removedBefore: state.removedBefore,
+  };
+}
+
+/** @throws `ERR_JOURNAL_DAMAGED` for a mark that cannot be true */
+export function readMark({ seq, detail }: AuditRecord): TrailState {
+  const { upTo, tasks, open, removedBefore } = detail;
+  const state = emptyTrailState();
+  if (!isPosition(upTo, seq) || !isPosition(removedBefore, upTo) || !isJsonObject(tasks) || !isJsonObject(open)) {
+    throw falseMark(seq, 'it is no sum of what is before it');
+  }
+  for (const [id, facts] of Object.entries(tasks)) {
+    const known = readTask(facts, upTo);
+    if (known === undefined) throw falseMark(seq, `of ${id} it says what cannot be`);
+    state.tasks.set(id as TaskId, known);
+  }
+  for (const [key, at] of Object.entries(open)) {
+    if (!isPosition(at, upTo - 1)) throw falseMark(seq, `of ${key} it says what cannot be`);
+    state.open.set(key, { seq: at, unknown: undefined } satisfies OpenOperation);
+  }
+  return Object.assign(state, { upTo, removedBefore });
+}
+
+/** The fault for a mark that says something else than the records that it sums up. */
+export function falseMark(seq: number, what: string): RemitError {
+  return new RemitError('ERR_JOURNAL_DAMAGED', `the recovery mark is not true: ${what}`, {
+    where: `record ${seq}`,
+    hint: 'Run `remit audit verify` and keep the folder as evidence: another program, or a newer Remit, wrote it.',
+  });
+}
+
+function readTask(facts: unknown, upTo: number): KnownTask | undefined {
+  if (!Array.isArray(facts)) return undefined;
+  const [from, calls, prompt] = facts as unknown[];
+  if (!isPosition(from, upTo - 1)) return undefined;
+  if (facts.length === 1) return { from, calls: 0, prompt: undefined, hasEnded: true };
+  if (!isPosition(calls, upTo) || (prompt !== undefined && typeof prompt !== 'string')) return undefined;
+  return { from, calls, prompt, hasEnded: false };
+}
+
+const isPosition = (value: unknown, most: number): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;

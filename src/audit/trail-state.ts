@@ -1,0 +1,104 @@
+import type { TaskId } from '../domain/ids.ts';
+import type { AuditRecord } from '../domain/record.ts';
+import { decodeRecord, peekType } from './decode-record.ts';
+import type { RecordEntry } from './recorder.ts';
+import { outcomeUnknown } from './unsettled.ts';
+
+/** A task that has records: what a restarted gateway must know of it. */
+export interface KnownTask {
+  /** Position of its first record. */
+  readonly from: number;
+  /** Permitted calls: what its call budget has been charged. */
+  calls: number;
+  /** Digest of the prompt that it followed from last. */
+  prompt: string | undefined;
+  hasEnded: boolean;
+}
+
+/** A permitted operation without an outcome. */
+export interface OpenOperation {
+  /** Position of its decision. */
+  readonly seq: number;
+  /** What recovery writes for it; undefined where it is known by a mark alone, and not read yet. */
+  readonly unknown: RecordEntry | undefined;
+}
+
+/**
+ * What the trail says of the present, as of a position: the journal is the authority on what happened. Made by `foldPayload` of the records from
+ * the first one on, or of a mark and those behind it.
+ */
+export interface TrailState {
+  /** Everything before it is folded in. */
+  upTo: number;
+  /** By span; `#` and the position where there is none. A crash came between a decision and its outcome (A1), or it is under way. */
+  readonly open: Map<string, OpenOperation>;
+  readonly tasks: Map<TaskId, KnownTask>;
+  /** All records before it were announced as removed. */
+  removedBefore: number;
+}
+
+export function emptyTrailState(): TrailState {
+  return { upTo: 0, open: new Map(), tasks: new Map(), removedBefore: 0 };
+}
+
+/** What has an outcome once it is permitted: a call, what follows from one, a question to a client. Only a call takes of the budget. */
+const SETTLED: ReadonlySet<unknown> = new Set(['call', 'follow', 'ask']);
+
+/** Types that change the state. */
+const FOLDED: ReadonlySet<string> = new Set([
+  'decision',
+  'outcome',
+  'prompt',
+  'task_started',
+  'task_ended',
+  'records_removed',
+]);
+
+/**
+ * Folds the next record in. What is open is kept, what is over is forgotten.
+ * @throws `ERR_JOURNAL_DAMAGED` for a payload that is not a record
+ */
+export function foldPayload(state: TrailState, position: number, payload: Buffer): void {
+  const type = peekType(payload);
+  // Most records are of other types: to know that costs a fraction of reading them.
+  if (type === undefined || FOLDED.has(type)) foldRecord(state, decodeRecord(position, payload));
+  state.upTo = position + 1;
+}
+
+function foldRecord(state: TrailState, record: AuditRecord): void {
+  const { open, tasks } = state;
+  const { type, task, seq, span, detail } = record;
+  switch (type) {
+    case 'decision':
+      if (!SETTLED.has(detail.effect) || detail.verdict !== 'permit') return;
+      open.set(span ?? `#${seq}`, { seq, unknown: outcomeUnknown(record) });
+      if (task !== undefined && detail.effect === 'call') knownTask(state, task, seq).calls += 1;
+      return;
+    case 'outcome':
+      if (span !== undefined) open.delete(span);
+      return;
+    case 'prompt':
+      if (task !== undefined) knownTask(state, task, seq).prompt = String(detail.digest);
+      return;
+    case 'task_started':
+      if (task !== undefined) knownTask(state, task, seq);
+      return;
+    case 'task_ended': {
+      const known = task === undefined ? undefined : tasks.get(task);
+      if (known !== undefined) Object.assign(known, { hasEnded: true, calls: 0, prompt: undefined });
+      return;
+    }
+    case 'records_removed':
+      state.removedBefore = Math.max(state.removedBefore, Number(detail.end));
+      return;
+  }
+}
+
+function knownTask({ tasks }: TrailState, id: TaskId, seq: number): KnownTask {
+  let known = tasks.get(id);
+  if (known === undefined) {
+    known = { from: seq, calls: 0, prompt: undefined, hasEnded: false };
+    tasks.set(id, known);
+  }
+  return known;
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { readRecords } from '../../src/audit/read-records.ts';
+import { createRecorder, type Recorder } from '../../src/audit/recorder.ts';
+import { emptyTrailState, foldPayload, type TrailState } from '../../src/audit/trail-state.ts';
+import { taskId } from '../../src/domain/ids.ts';
+import { collect, decision, IDENTITY, memoryJournal, NOW, TASK, TENANT } from './fixtures.ts';
+
+const OTHER = taskId('tsk_b');
+const ENDED = taskId('tsk_c');
+
+describe('what the trail says of the present', () => {
+  const journal = memoryJournal;
+
+  async function stateOf(of: ReturnType<typeof memoryJournal>): Promise<TrailState> {
+    const state = emptyTrailState();
+    for await (const { position, payload } of of.read(0)) foldPayload(state, position, payload);
+    return state;
+  }
+
+  const recorderOf = (of: ReturnType<typeof memoryJournal>): Recorder =>
+    createRecorder({ journal: of, clock: () => NOW, tenant: TENANT });
+
+  const openSpans = ({ open }: TrailState): string[] => [...open.keys()];
+
+  it('A1 finds every permitted call without an outcome, and recovery settles each of them once', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    await record(decision(TASK, 's1'));
+    await record({ ...decision(TASK, 's1'), type: 'outcome', detail: { status: 'ok' } });
+    await record(decision(TASK, 's2'));
+    await record(decision(TASK, 's3', { verdict: 'deny' }));
+    await record(decision(TASK, 's4', { verdict: 'step_up' }));
+    await record(decision(TASK, 's5', { effect: 'list' }));
+    await record({ ...decision(TASK, 's6'), type: 'discovery' });
+    await record(decision(OTHER, 's7'));
+    await record({ ...decision(OTHER, 's9'), type: 'outcome', detail: { status: 'ok' } });
+
+    const { open } = await stateOf(trail);
+    expect([...open].map(([span, { seq }]) => [seq, span])).toEqual([
+      [2, 's2'],
+      [7, 's7'],
+    ]);
+
+    for (const { unknown } of open.values()) if (unknown !== undefined) await record(unknown);
+    const [written] = await collect(readRecords(trail.read(trail.size - 2)));
+    expect(written).toMatchObject({ ...IDENTITY, span: 's2', type: 'outcome' });
+    expect(written?.detail).toEqual({ status: 'outcome_unknown', decision: 2 });
+    expect(openSpans(await stateOf(trail))).toEqual([]);
+  });
+
+  it('A1 what follows from a call and a question to a client are settled too, and take nothing of the budget', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    await record(decision(TASK, 's1', { effect: 'follow' }));
+    await record(decision(TASK, 's2', { effect: 'ask' }));
+    await record(decision(TASK, 's3', { effect: 'method' }));
+    const state = await stateOf(trail);
+    expect(openSpans(state)).toEqual(['s1', 's2']);
+    expect(state.tasks.size).toBe(0);
+  });
+
+  it('counts the permitted calls of each task that goes on', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    for (const span of ['a', 'b', 'c']) {
+      await record(decision(TASK, span));
+      await record({ ...decision(TASK, span), type: 'outcome', detail: { status: 'ok' } });
+    }
+    await record(decision(OTHER, 'd'));
+    await record(decision(OTHER, 'e', { verdict: 'deny' }));
+    await record(decision(ENDED, 'f'));
+    await record({ type: 'task_ended', task: ENDED, detail: { reason: 'completed' } });
+    const state = await stateOf(trail);
+    expect([...state.tasks].map(([id, { from, calls, hasEnded }]) => [id, from, calls, hasEnded])).toEqual([
+      [TASK, 0, 3, false],
+      [OTHER, 6, 1, false],
+      [ENDED, 8, 0, true],
+    ]);
+    // Ending a task forgives its budget, not a call whose outcome nobody wrote.
+    expect(openSpans(state)).toEqual(['d', 'f']);
+    expect(state.upTo).toBe(trail.size);
+  });
+
+  it('keeps two unsettled calls apart that carry no span', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    const { span: _, ...spanless } = decision(TASK, '');
+    await record(spanless);
+    await record(spanless);
+    expect((await stateOf(trail)).open.size).toBe(2);
+  });
+
+  it('A4 refuses a payload that is not a record, and reads one whose type does not stand where ours does', async () => {
+    const trail = journal();
+    await trail.append(`{"type":"task_started","task":"${TASK}","time":"x","tenant":"t","detail":{}}`);
+    expect((await stateOf(trail)).tasks.has(TASK)).toBe(true);
+    await trail.append('{"a":1}');
+    await expect(stateOf(trail)).rejects.toMatchObject({ code: 'ERR_JOURNAL_DAMAGED', where: 'record 1' });
+  });
+});
