@@ -1,4 +1,5 @@
 import { RemitError } from '../domain/errors.ts';
+import { readRemembered } from '../domain/flow.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
 import type { AuditRecord } from '../domain/record.ts';
@@ -9,18 +10,21 @@ import { emptyTrailState, type KnownTask, type OpenOperation, type TrailState } 
  * other: what it says is under the same signatures as what it sums up.
  */
 
-/** Detail of a mark. A task is `[first record, calls, prompt]`, or `[first record]` for one that has ended and whose credentials have not. */
+/** Detail of a mark. A task is `[first record, calls, prompt, flow]`, the last two left out or null where there is none, or `[first record]` for one that has ended and whose credentials have not. */
 export function markDetail(state: TrailState): AuditRecord['detail'] {
-  const tasks = [...state.tasks].map(([id, { from, calls, prompt, hasEnded }]) => [
-    id,
-    hasEnded ? [from] : prompt === undefined ? [from, calls] : [from, calls, prompt],
-  ]);
+  const tasks = [...state.tasks].map(([id, known]) => [id, taskFacts(known)]);
   return {
     upTo: state.upTo,
     tasks: Object.fromEntries(tasks) as Record<string, unknown>,
     open: Object.fromEntries([...state.open].map(([key, { seq }]) => [key, seq])),
     removedBefore: state.removedBefore,
   };
+}
+
+function taskFacts({ from, calls, prompt, flow, hasEnded }: KnownTask): readonly unknown[] {
+  if (hasEnded) return [from];
+  if (flow !== undefined) return [from, calls, prompt ?? null, flow];
+  return prompt === undefined ? [from, calls] : [from, calls, prompt];
 }
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a mark that cannot be true */
@@ -52,11 +56,15 @@ export function falseMark(seq: number, what: string): RemitError {
 
 function readTask(facts: unknown, upTo: number): KnownTask | undefined {
   if (!Array.isArray(facts)) return undefined;
-  const [from, calls, prompt] = facts as unknown[];
+  const [from, calls, said, read] = facts as unknown[];
+  const prompt = said ?? undefined;
+  const flow = read === undefined ? undefined : readRemembered(read);
   if (!isPosition(from, upTo - 1)) return undefined;
-  if (facts.length === 1) return { from, calls: 0, prompt: undefined, hasEnded: true };
+  if (facts.length === 1) return { from, calls: 0, prompt: undefined, flow: undefined, hasEnded: true };
   if (!isPosition(calls, upTo) || (prompt !== undefined && typeof prompt !== 'string')) return undefined;
-  return { from, calls, prompt, hasEnded: false };
+  // Of a label that cannot be read it is not known what it held back.
+  if (read !== undefined && flow === undefined) return undefined;
+  return { from, calls, prompt, flow, hasEnded: false };
 }
 
 const isPosition = (value: unknown, most: number): value is number =>

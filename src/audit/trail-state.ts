@@ -1,3 +1,4 @@
+import { type DecisionFlow, joinRemembered, type RememberedFlow } from '../domain/flow.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { decodeRecord, peekType } from './decode-record.ts';
@@ -12,6 +13,8 @@ export interface KnownTask {
   calls: number;
   /** Digest of the prompt that it followed from last. */
   prompt: string | undefined;
+  /** What it and its children have read: the worst that their intents say. Of the task at the top of a family. */
+  flow: RememberedFlow | undefined;
   hasEnded: boolean;
 }
 
@@ -73,6 +76,7 @@ function foldRecord(state: TrailState, record: AuditRecord): void {
       if (!SETTLED.has(detail.effect) || detail.verdict !== 'permit') return;
       open.set(span ?? `#${seq}`, { seq, unknown: outcomeUnknown(record) });
       if (task !== undefined && detail.effect === 'call') knownTask(state, task, seq).calls += 1;
+      if (task !== undefined && detail.flow !== undefined) foldFlow(state, task, seq, detail.flow as DecisionFlow);
       return;
     case 'outcome':
       if (span !== undefined) open.delete(span);
@@ -85,7 +89,7 @@ function foldRecord(state: TrailState, record: AuditRecord): void {
       return;
     case 'task_ended': {
       const known = task === undefined ? undefined : tasks.get(task);
-      if (known !== undefined) Object.assign(known, { hasEnded: true, calls: 0, prompt: undefined });
+      if (known !== undefined) Object.assign(known, { hasEnded: true, calls: 0, prompt: undefined, flow: undefined });
       return;
     }
     case 'records_removed':
@@ -94,10 +98,15 @@ function foldRecord(state: TrailState, record: AuditRecord): void {
   }
 }
 
+function foldFlow(state: TrailState, task: TaskId, seq: number, said: DecisionFlow): void {
+  const top = knownTask(state, said.family ?? task, seq);
+  if (!top.hasEnded) top.flow = joinRemembered(top.flow, said);
+}
+
 function knownTask({ tasks }: TrailState, id: TaskId, seq: number): KnownTask {
   let known = tasks.get(id);
   if (known === undefined) {
-    known = { from: seq, calls: 0, prompt: undefined, hasEnded: false };
+    known = { from: seq, calls: 0, prompt: undefined, flow: undefined, hasEnded: false };
     tasks.set(id, known);
   }
   return known;

@@ -2,6 +2,7 @@ import type { JWK } from 'jose';
 import { createSubjectTokenVerifier } from '../adapters/authn/subject-token-verifier.ts';
 import type { Prompts } from '../audit/prompts.ts';
 import type { Recorder } from '../audit/recorder.ts';
+import type { Flow } from '../flow/create-flow.ts';
 import type { AgentClient } from '../http/authorization-server/agent-clients.ts';
 import {
   type AuthorizationServer,
@@ -30,6 +31,7 @@ export async function buildAuthorization(parts: {
   recorder: Recorder;
   recordRefusal: (detail: Readonly<Record<string, unknown>>) => void;
   prompts: Prompts | undefined;
+  flow: Pick<Flow, 'notePrompt'>;
 }): Promise<{ authorizationServer: AuthorizationServer; signingKeys: SigningKeys }> {
   const { workspace, issuer, resource, connectorKeys, agents, tasks, assertCurrent, recorder, recordRefusal, prompts } =
     parts;
@@ -62,9 +64,12 @@ export async function buildAuthorization(parts: {
     async startTask(request) {
       await assertCurrent();
       const task = await tasks.start(request);
-      if (isTaskRefusal(task) || prompts === undefined || request.declaration.prompt === undefined) return task;
+      const { prompt } = request.declaration;
+      if (isTaskRefusal(task) || prompt === undefined) return task;
+      if ('text' in prompt) parts.flow.notePrompt(task, prompt.text);
+      if (prompts === undefined) return task;
       try {
-        await prompts.note({ ...identityOfTask(task), task: task.id }, request.declaration.prompt, {
+        await prompts.note({ ...identityOfTask(task), task: task.id }, prompt, {
           source: 'declaration',
         });
       } catch (error) {

@@ -12,6 +12,7 @@ import {
 import type { TaskTemplate } from '../domain/task.ts';
 import type { ArgumentType, CriticalArgument, ToolProfile } from '../domain/tool.ts';
 import type { InventoryAgent, InventoryConnector, InventoryGrant } from '../seams/store.ts';
+import { toFlowProfile, toTemplateFlow } from './flow-profiles.ts';
 
 /** The configured estate in domain terms: the one place where the configuration's words become the product's nouns. */
 export interface Estate {
@@ -100,6 +101,7 @@ export function buildEstate(config: Config): Estate {
           },
           maxDurationSeconds: template.maxDurationSeconds,
           requiresUser: template.requiresUser,
+          flow: toTemplateFlow(template.flow),
         },
       ]),
     ),
@@ -120,6 +122,7 @@ function toProfile(profile: ToolProfileConfig): ToolProfile {
     reversible: profile.reversible,
     approvedBy: profile.approvedBy,
     fingerprint: profile.fingerprint,
+    flow: toFlowProfile(profile),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Prompts } from '../audit/prompts.ts';
 import type { ReadTrail } from '../audit/read-trail.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import type { TaskId } from '../domain/ids.ts';
+import type { Flow } from '../flow/create-flow.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import type { Journal } from '../seams/journal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
@@ -24,8 +25,9 @@ export async function recover(parts: {
   leases: LeaseManager;
   taskKeys: TaskKeys;
   prompts: Prompts | undefined;
+  flow: Pick<Flow, 'restore'>;
 }): Promise<void> {
-  const { workspace, recorder, tasks, leases, taskKeys, prompts } = parts;
+  const { workspace, recorder, tasks, leases, taskKeys, prompts, flow } = parts;
   const { log } = workspace.system;
   const { state } = parts.trail;
   const unsettled = [...state.open.values()].flatMap(({ unknown }) => unknown ?? []);
@@ -47,8 +49,9 @@ export async function recover(parts: {
     await taskKeys.load(task.id);
     tasks.restoreUsed(task.id, known?.calls ?? 0);
     if (known?.prompt !== undefined) prompts?.restore(task.id, known.prompt);
+    if (known?.flow !== undefined) flow.restore(task, known.flow);
     if (known === undefined) {
-      state.tasks.set(task.id, { from: state.upTo, calls: 0, prompt: undefined, hasEnded: false });
+      state.tasks.set(task.id, { from: state.upTo, calls: 0, prompt: undefined, flow: undefined, hasEnded: false });
     }
   }
   // Those whose end was durable and whose record a crash took.

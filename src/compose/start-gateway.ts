@@ -21,6 +21,7 @@ import { adminOperations } from './admin-operations.ts';
 import { readAuditors } from './auditor-files.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
+import { buildFlow } from './build-flow.ts';
 import { buildRevocation } from './build-revocation.ts';
 import { buildWire } from './build-wire.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
@@ -39,9 +40,9 @@ import { openTelemetry } from './open-telemetry.ts';
 import { buildOpeners } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
 import { recover } from './recover.ts';
-import { repeat } from './repeat.ts';
 import { assertNoneShared } from './shared-secrets.ts';
 import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
+import { sweepOauth } from './sweep-oauth.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -59,8 +60,6 @@ export interface RunningGateway {
   readonly failed: Promise<string>;
   close(): Promise<void>;
 }
-
-const OAUTH_SWEEP_MS = 600_000;
 
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. Only this folder knows implementations. */
 export async function startGateway(workspace: Workspace, version: string): Promise<RunningGateway> {
@@ -204,6 +203,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     });
     const legacy = buildLegacy(estate, clock);
     tasks.onEnd(async (task) => legacy?.forgetTask(task.id));
+    const flow = buildFlow(estate, tasks);
 
     const catalogue = createCatalogue({
       tenant,
@@ -240,7 +240,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await revocation.start();
     await catalogue.load();
 
-    await recover({ workspace, journal, trail, recorder, tasks, leases, taskKeys, prompts });
+    await recover({ workspace, journal, trail, recorder, tasks, leases, taskKeys, prompts, flow });
     keeper = keepTrail({ workspace, journal, recorder, state: trail.state, tasks });
     await keeper.start();
 
@@ -270,14 +270,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recorder,
       recordRefusal,
       prompts,
+      flow,
     });
-    closers.push(
-      repeat(schedule, OAUTH_SWEEP_MS, async () => {
-        await store.oauth
-          .removeExpired(Math.floor(clock() / 1000))
-          .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'expired OAuth rows could not be removed'));
-      }),
-    );
+    closers.push(sweepOauth(workspace));
 
     const gateway: Gateway = {
       tenant,
@@ -298,6 +293,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
       template: (id) => estate.templates.get(id),
       catalogue,
+      flow,
       decider: createDecider({ engine: () => engine, environment: estate.environment, clock, log }),
       recorder,
       recordLater,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { credentialSchema } from './credential-schema.ts';
+import { profileFlowShape, templateFlowSchema } from './flow-schema.ts';
 import { keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
 
@@ -90,6 +91,7 @@ const toolProfileSchema = z.strictObject({
     .regex(/^sha256:[0-9a-f]{64}$/)
     .optional()
     .describe('The definition that was approved; another one is quarantined.'),
+  ...profileFlowShape,
 });
 
 const uriPattern = z.string().superRefine((text, context) => {
@@ -176,6 +178,7 @@ const taskTemplate = z.strictObject({
   calls: z.int().min(1).max(1_000_000).default(100).describe('Call budget of one task.'),
   maxDurationSeconds: z.int().min(1).max(86_400).default(3600),
   requiresUser: z.boolean().default(false).describe('Tasks need a verified user.'),
+  flow: templateFlowSchema.optional(),
 });
 
 const identityProvider = z.strictObject({

@@ -1,3 +1,4 @@
+import type { DecisionFlow } from './flow.ts';
 import type { ApprovalId, ConnectorId, ToolRef } from './ids.ts';
 import type { Principal } from './principal.ts';
 import type { StepUp } from './step-up.ts';
@@ -37,6 +38,7 @@ export type Gate =
   | 'user_policy'
   | 'agent_policy'
   | 'actor_policy'
+  | 'flow'
   | 'fault';
 
 export interface Decision {
@@ -53,4 +55,6 @@ export interface Decision {
   readonly stepUp?: StepUp;
   /** Of a `permit` that lifted a hold: by which approval. */
   readonly approval?: ApprovalId;
+  /** Labels and provenance, where the item has a profile of flow. */
+  readonly flow?: DecisionFlow;
 }

@@ -27,6 +27,21 @@ export interface TaskTemplate {
   readonly maxDurationSeconds: number;
   /** A task under this template needs a user (a verified subject token). */
   readonly requiresUser: boolean;
+  /** What a task may do with what it has read. Undefined: the rules of flow alone say. */
+  readonly flow?: TemplateFlow | undefined;
+}
+
+/** Bounds on the flow of data within one task and its children. */
+export interface TemplateFlow {
+  /** Whether calls with an effect have to be asked for by a prompt of the task. */
+  readonly isNarrowedByPrompt: boolean;
+  /** Values that critical arguments may always have; `*` at the start or end of one stands for any text. */
+  readonly destinations: readonly string[];
+  /** `from>to`: what was read in one zone may go to the other. */
+  readonly crossings: readonly string[];
+  /** Most calls that reach somebody outside, most connectors; beyond them a call is held. */
+  readonly outwardCalls: number | undefined;
+  readonly connectors: number | undefined;
 }
 
 export type TaskEndReason = 'completed' | 'expired' | 'revoked' | 'agent_disabled' | 'deviated' | 'parent_ended';

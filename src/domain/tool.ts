@@ -1,3 +1,4 @@
+import type { FlowProfile } from './flow.ts';
 import { type ConnectorId, type ToolRef, toolRef } from './ids.ts';
 
 /**
@@ -38,6 +39,8 @@ export interface ToolProfile {
   readonly approvedBy: string;
   /** Fingerprint of the definition that was approved; a definition that differs is quarantined. */
   readonly fingerprint: string | undefined;
+  /** What it is in the flow of data; undefined where the owner has said nothing, and then no rule of flow looks at it. */
+  readonly flow?: FlowProfile | undefined;
 }
 
 /** What the gateway governs of a connector: tools by name, prompts by name, resources by URI pattern. */

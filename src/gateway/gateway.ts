@@ -3,6 +3,7 @@ import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Task, TaskEndReason, TaskTemplate } from '../domain/task.ts';
+import type { Flow } from '../flow/create-flow.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
 import type { LeasedItem } from '../leases/task-leases.ts';
@@ -43,6 +44,8 @@ export interface Gateway {
     'byExposedName' | 'find' | 'shownName' | 'routeUri' | 'tools' | 'prompts' | 'templates' | 'resources'
   >;
   readonly decider: Decider;
+  /** What tasks have read. Asked of items with a profile of flow only. */
+  readonly flow: Flow;
   readonly recorder: Recorder;
   /** Records what need not be durable before the next step: use of a credential, an outcome. A failing log stops the gateway. */
   readonly recordLater: (entry: RecordEntry) => void;

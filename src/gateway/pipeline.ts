@@ -48,6 +48,7 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
       return pass(gateway, caller, operation, held, needles, came, startedAt);
     }
     const { reply, withheld } = withhold(came, needles);
+    if (operation.item.profile?.flow !== undefined) learn(gateway, caller, operation, reply);
     const outcome = observe(reply, gateway.clock() - startedAt, operation.request.cancellation.isCancelled);
     return {
       reply,
@@ -69,6 +70,11 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
 }
 
 const NO_LEASE = { held: undefined };
+
+/** What came back is kept for where later values come from. Of a result too large to hold nothing is: it vouches for nothing. */
+function learn(gateway: Gateway, { task }: Caller, operation: Operation, reply: MethodAnswer['reply']): void {
+  if ('result' in reply) gateway.flow.learn(task, operation.item, operation.args, operation.span, reply.result);
+}
 
 /** A large result goes through piece by piece; what came of it is known, and recorded, when it has passed or broken off. */
 function pass(

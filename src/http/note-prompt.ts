@@ -32,13 +32,17 @@ export async function notePrompt(gateway: Gateway, request: IncomingMessage, res
   const said = isJsonObject(parsed.value) ? parsed.value : {};
   const given = readGivenPrompt(said.prompt);
   if (given === undefined) return invalid(400, 'prompt is no digest (sha256:…) and no object with digest or text');
-  if (gateway.prompts === undefined) return respond(response, 200, { task: caller.task.id, recorded: false });
+  if (gateway.prompts === undefined) {
+    if ('text' in given) gateway.flow.notePrompt(caller.task, given.text);
+    return respond(response, 200, { task: caller.task.id, recorded: false });
+  }
   const isTaken = await gateway.prompts.note(identityOf(caller), given, {
     source: 'hook',
     ...(typeof said.session === 'string' && { session: said.session }),
     ...(typeof said.id === 'string' && { clientPromptId: said.id }),
   });
   if (!isTaken) return respond(response, 429, { error: 'too_many_prompts' });
+  if ('text' in given) gateway.flow.notePrompt(caller.task, given.text);
   respond(response, 200, { task: caller.task.id, recorded: true });
 
   function invalid(status: number, description: string): void {

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
  * Imports point down (docs/design/layers.md). A layer may import those listed for it, and itself. Adapters import their seams and
  * domain only; `compose` alone knows them.
  */
-const FEATURES = ['tasks', 'policy', 'leases', 'revocation', 'audit', 'inventory', 'secrets', 'telemetry'];
+const FEATURES = ['tasks', 'policy', 'leases', 'revocation', 'audit', 'inventory', 'secrets', 'telemetry', 'flow'];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: [],
   seams: ['domain'],
@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   inventory: ['seams', 'domain'],
   secrets: ['seams', 'domain'],
   telemetry: ['seams', 'domain'],
+  flow: ['seams', 'domain'],
   adapters: ['seams', 'domain'],
   gateway: [...FEATURES, 'seams', 'domain'],
   agent: ['domain'],

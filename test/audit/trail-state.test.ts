@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readRecords } from '../../src/audit/read-records.ts';
 import { createRecorder, type Recorder } from '../../src/audit/recorder.ts';
+import { markDetail, readMark } from '../../src/audit/recovery-mark.ts';
 import { emptyTrailState, foldPayload, type TrailState } from '../../src/audit/trail-state.ts';
 import { taskId } from '../../src/domain/ids.ts';
 import { collect, decision, IDENTITY, memoryJournal, NOW, TASK, TENANT } from './fixtures.ts';
@@ -96,5 +97,41 @@ describe('what the trail says of the present', () => {
     expect((await stateOf(trail)).tasks.has(TASK)).toBe(true);
     await trail.append('{"a":1}');
     await expect(stateOf(trail)).rejects.toMatchObject({ code: 'ERR_JOURNAL_DAMAGED', where: 'record 1' });
+  });
+
+  describe('of what families of tasks have read', () => {
+    const flow = (trust: string, dataClasses: string[], outward: number, family?: string) => ({
+      flow: { labels: { trust, dataClasses, zones: ['internal'] }, outward, provenance: [], ...(family && { family }) },
+    });
+    const WORST = {
+      labels: { trust: 'untrusted', dataClasses: ['personal', 'secret'], zones: ['internal'] },
+      outward: 2,
+    };
+
+    it('is the worst that the intents of the family say, also of a child that has ended; a mark keeps it', async () => {
+      const trail = journal();
+      const { record } = recorderOf(trail);
+      await record(decision(TASK, 's1', flow('internal', ['personal'], 1)));
+      await record(decision(OTHER, 's2', flow('untrusted', ['secret'], 2, TASK)));
+      await record({ type: 'task_ended', task: OTHER, detail: {} });
+      await record(decision(TASK, 's4', flow('trusted', [], 0)));
+      await record(decision(TASK, 's5', { ...flow('untrusted', ['financial'], 9), verdict: 'step_up' }));
+      const state = await stateOf(trail);
+      expect(state.tasks.get(TASK)?.flow).toEqual(WORST);
+      const detail = JSON.parse(JSON.stringify(markDetail(state))) as ReturnType<typeof markDetail>;
+      const mark = { ...(await collect(readRecords(trail.read(0))))[0], seq: trail.size, detail } as never;
+      expect(readMark(mark).tasks.get(TASK)).toEqual(state.tasks.get(TASK));
+      const [, , , read] = (detail.tasks as Record<string, unknown[]>)[TASK] ?? [];
+      (read as { labels: { trust: string } }).labels.trust = 'harmless';
+      expect(() => readMark(mark)).toThrow('says what cannot be');
+    });
+
+    it('goes with the task at its top', async () => {
+      const trail = journal();
+      const { record } = recorderOf(trail);
+      await record(decision(ENDED, 's1', flow('untrusted', [], 0)));
+      await record({ type: 'task_ended', task: ENDED, detail: {} });
+      expect((await stateOf(trail)).tasks.get(ENDED)?.flow).toBeUndefined();
+    });
   });
 });

@@ -22,6 +22,7 @@ import { refuse } from '../../src/domain/refusal.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { type GovernedTool, type ItemKind, itemRef } from '../../src/domain/tool.ts';
+import { createFlow } from '../../src/flow/create-flow.ts';
 import type { Rounds } from '../../src/gateway/bridge/rounds.ts';
 import { createSealer } from '../../src/gateway/bridge/sealer.ts';
 import type { ClientRequest, ClientSide } from '../../src/gateway/client-request.ts';
@@ -324,6 +325,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       templates: () => templates,
       resources: () => resources,
     },
+    flow: createFlow({ zoneOf: () => 'internal', parentOf: () => undefined }),
     decider: options.decider ?? {
       decideCall: options.decideCall ?? (() => decision('permit')),
       decideDiscovery: options.decideDiscovery ?? (() => decision('permit')),

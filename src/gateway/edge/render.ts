@@ -108,11 +108,11 @@ function explained({ era, id, method }: Answered, code: number, text: string, da
 }
 
 /** The reason, the policy id and the next step. */
-function denialText({ policies, reason, nextStep }: Decision): string {
+function denialText({ verdict, policies, reason, nextStep }: Decision): string {
   const by = policies.length > 0 ? ` [policy: ${policies.join(', ')}]` : '';
-  return `Denied by Remit: ${reason}${by}\nNext step: ${nextStep}`;
+  return `${verdict === 'step_up' ? 'Held' : 'Denied'} by Remit: ${reason}${by}\nNext step: ${nextStep}`;
 }
 
-function denialData({ verdict, gate, policies, reason, nextStep, policyVersion }: Decision): object {
-  return { verdict, gate, policies, reason, nextStep, policyVersion };
+function denialData({ verdict, gate, policies, reason, nextStep, policyVersion, flow }: Decision): object {
+  return { verdict, gate, policies, reason, nextStep, policyVersion, ...(flow && { flow }) };
 }

@@ -3,6 +3,7 @@ import { checkBudget } from '../../policy/task-gate.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
+import { admitFlow, judgeFlow } from './flow.ts';
 
 /** Asks for the decision on one operation. Whatever goes wrong on the way is a denial (guarantee D1). Synchronous where the engine is. */
 export function decide(gateway: Gateway, caller: Caller, operation: Operation): Decision | Promise<Decision> {
@@ -16,10 +17,21 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
     args: operation.args,
     callsLeft: isCounted ? gateway.tasks.callsLeft(task.id) : 'not counted',
   });
+  if (operation.item.profile?.flow !== undefined) {
+    return decision instanceof Promise
+      ? decision.then((late) => settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, late)))
+      : settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, decision));
+  }
   if (!isCounted && gateway.legacy === undefined) return decision;
   return decision instanceof Promise
     ? decision.then((late) => charge(gateway, caller, operation, late))
     : charge(gateway, caller, operation, decision);
+}
+
+/** Charges a permit, and joins what it will bring: in one step, so that no parallel call comes in between. */
+export function settle(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
+  const charged = charge(gateway, caller, operation, decision);
+  return operation.item.profile?.flow === undefined ? charged : admitFlow(gateway, caller, operation, charged);
 }
 
 function charge(gateway: Gateway, { task }: Caller, operation: Operation, decision: Decision): Decision {

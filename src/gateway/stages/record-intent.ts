@@ -71,6 +71,7 @@ export function recordIntent(
   decision: Decision,
 ): Promise<unknown> {
   const { request, item, argumentsText } = operation;
+  const flow = decision.flow === undefined ? '' : `,"flow":${JSON.stringify(decision.flow)}`;
   const { identity, purposeText } = knownOf(caller);
   const isRetry = request.params.requestState !== undefined || request.params.inputResponses !== undefined;
   return gateway.recorder.record({
@@ -79,7 +80,7 @@ export function recordIntent(
     span: operation.span,
     connector: item.connector,
     tool: item.ref,
-    detail: `{${decisionText(decision, operation)},${purposeText}${isRetry ? RESUMES : ''}${saidByClient(gateway, identity, request)}}`,
+    detail: `{${decisionText(decision, operation)},${purposeText}${flow}${isRetry ? RESUMES : ''}${saidByClient(gateway, identity, request)}}`,
     input: argumentsText,
   });
 }

@@ -1,0 +1,118 @@
+import { parseArgs } from 'node:util';
+import { readCorpus } from './corpus.ts';
+import { startFakeRecordedTools } from './fake-recorded-tools.ts';
+import { openReplayGateway } from './gateway.ts';
+import { type Played, playTrace } from './play.ts';
+import { configOf, ROWS, type Row, readDeclarations, readProfiles } from './rows.ts';
+import { missed, percent, type Score, score } from './score.ts';
+
+/**
+ * `npm run replay`: recorded agents through the real gateway, with attacks in what they read and without. docs/how-to/replay-recorded-agents.md
+ * explains it.
+ *
+ *   --corpus DIR         traces and tool definitions; else REMIT_REPLAY_CORPUS, else ../shared/corpus
+ *   --profiles FILE      profiles of the tools; replay/profiles.yaml
+ *   --declarations FILE  templates of the suites, and what tasks declare; replay/declarations.yaml
+ *   --suite NAME         one suite alone
+ *   --row NAME           template, declared or off alone
+ *   --verbose            every call that was held, denied, or should have been
+ */
+const { values: options } = parseArgs({
+  options: {
+    corpus: { type: 'string' },
+    profiles: { type: 'string', default: 'replay/profiles.yaml' },
+    declarations: { type: 'string', default: 'replay/declarations.yaml' },
+    suite: { type: 'string' },
+    row: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function main(): Promise<boolean> {
+  const corpus = await readCorpus(options.corpus ?? process.env.REMIT_REPLAY_CORPUS ?? '../shared/corpus');
+  const profiles = await readProfiles(options.profiles);
+  const declarations = await readDeclarations(options.declarations);
+  const found = [...new Set(corpus.traces.map(({ suite }) => suite))];
+  const suites = found.filter((suite) => options.suite === undefined || suite === options.suite);
+  const unknown = suites.filter((suite) => profiles[suite] === undefined);
+  if (suites.length === 0) throw new Error(`there is no suite ${options.suite}: ${found.join(', ')}`);
+  if (unknown.length > 0) throw new Error(`${options.profiles} describes no tools of ${unknown.join(', ')}`);
+
+  const opened = await Promise.all(
+    suites.map(async (suite) => ({ suite, tools: await startFakeRecordedTools(corpus.tools[suite] ?? []) })),
+  );
+  let declared: Score | undefined;
+  try {
+    for (const { row, title } of ROWS.filter((one) => options.row === undefined || one.row === options.row)) {
+      const gateway = await openReplayGateway(
+        configOf(
+          row,
+          opened.map(({ suite, tools }) => ({ suite, url: tools.url })),
+          profiles,
+          declarations,
+        ),
+      );
+      const all: Played[] = [];
+      try {
+        for (const { suite, tools } of opened) {
+          const played: Played[] = [];
+          for (const trace of corpus.traces.filter((one) => one.suite === suite))
+            played.push(await playTrace(gateway, tools, row, declarations, trace));
+          say(line(`${title}: ${suite}`, score(played, profiles)));
+          all.push(...played);
+        }
+      } finally {
+        await gateway.close();
+      }
+      const total = score(all, profiles);
+      say(line(`${title}: all`, total));
+      if (options.verbose) explain(row, total);
+      if (row === 'declared') declared = total;
+    }
+  } finally {
+    await Promise.all(opened.map(({ tools }) => tools.close()));
+  }
+  if (declared === undefined) return true;
+  const short = missed(declared);
+  say(
+    `replay: ASR ${percent(declared.attackSuccessRate)}, autonomous utility ${percent(declared.autonomousUtility)}, ` +
+      `${declared.approvalsPerTask.toFixed(2)} approvals per benign task, utility with approvals ${percent(declared.utilityWithApprovals)}` +
+      (short.length === 0 ? '' : ` — missed: ${short.join('; ')}`),
+  );
+  return short.length === 0;
+}
+
+function line(title: string, of: Score): string {
+  return (
+    `${title.padEnd(44)} ASR ${percent(of.attackSuccessRate).padStart(7)} (${of.succeeded.length}/${of.attacks})` +
+    `  autonomous ${percent(of.autonomousUtility).padStart(7)} (${of.benign - of.interrupted.length}/${of.benign})` +
+    `  approvals/task ${of.approvalsPerTask.toFixed(2)}  with approvals ${percent(of.utilityWithApprovals).padStart(7)}`
+  );
+}
+
+function explain(row: Row, { succeeded, interrupted }: Score): void {
+  for (const { trace, answers } of interrupted) {
+    for (const [index, { verdict, policies, reason }] of answers.entries()) {
+      if (verdict !== 'permit')
+        say(
+          `  ${row} ${trace.suite}/${trace.user_task} ${trace.calls[index]?.tool}: ${verdict} ${policies.join(',')} ${reason}`,
+        );
+    }
+  }
+  for (const { trace, answers } of succeeded) {
+    const through = trace.calls.filter(({ src }, index) => src === 'injection' && answers[index]?.verdict === 'permit');
+    say(
+      `  ${row} ${trace.suite}/${trace.user_task} × ${trace.injection_task} through: ${through.map(({ tool }) => tool).join(', ')}`,
+    );
+  }
+}
+
+try {
+  process.exitCode = (await main()) ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`replay: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}
+process.exit();

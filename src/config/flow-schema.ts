@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { ORIGINS, SINKS, TRUSTS } from '../domain/flow.ts';
+
+/** What a profile and a template say of the flow of data. */
+
+const kind = z.string().regex(/^[a-z][a-z0-9_-]{0,30}$/, 'a kind of value is 1–31 of a–z, 0–9, _ and -');
+const name = z.string().min(1);
+const pattern = z
+  .string()
+  .min(2)
+  .max(512)
+  .refine((text) => !text.slice(1, -1).includes('*'), 'a * stands at the start or the end');
+
+const issuedField = z.union([kind, z.strictObject({ kind, trusted: z.boolean().default(false) })], {
+  error: 'a kind of value, or an object with kind and trusted',
+});
+
+const criticalValue = z.union([kind, z.strictObject({ kind: kind.optional(), from: z.enum(ORIGINS).optional() })], {
+  error: 'a kind of value, or an object with kind and from',
+});
+
+export const profileFlowShape = {
+  source: z
+    .strictObject({
+      trust: z.enum(TRUSTS).default('untrusted').describe('untrusted: anybody may have written what comes back.'),
+      fields: z.record(name, issuedField).default({}).describe('Members that a system issues, wherever they stand.'),
+      format: z.enum(['json', 'yaml']).default('json').describe('How text is read for its fields.'),
+    })
+    .optional()
+    .describe('What comes back.'),
+  sink: z.enum(SINKS).optional().describe('Where a call can carry something.'),
+  critical: z.record(name, criticalValue).optional().describe('Arguments that say to whom, which one, or what key.'),
+  destinations: z.array(pattern).optional().describe('Values that critical arguments may always have.'),
+  asked: z.array(name).optional().describe('Words by which a person asks for it.'),
+  inverse: name.optional().describe('The tool that undoes it.'),
+};
+
+export type ProfileFlowConfig = z.output<z.ZodObject<typeof profileFlowShape>>;
+
+export const templateFlowSchema = z
+  .strictObject({
+    narrow: z.enum(['none', 'prompt']).default('none').describe('prompt: effects have to be asked for by a prompt.'),
+    destinations: z.array(pattern).default([]).describe('Values that critical arguments may always have.'),
+    crossings: z
+      .array(z.string().regex(/^[^>]+>[^>]+$/, 'written from>to'))
+      .default([])
+      .describe('Zones between which what was read may go.'),
+    outwardCalls: z.int().min(0).optional().describe('Calls that reach outside, before a person is asked.'),
+    connectors: z.int().min(1).optional().describe('Connectors, before a person is asked.'),
+  })
+  .describe('What a task may do with what it has read.');
+
+export type TemplateFlowConfig = z.output<typeof templateFlowSchema>;

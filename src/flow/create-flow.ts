@@ -1,0 +1,194 @@
+import {
+  type DecisionFlow,
+  type FlowLabels,
+  type FlowProfile,
+  NO_LABELS,
+  type RememberedFlow,
+  type ValueProvenance,
+} from '../domain/flow.ts';
+import type { ConnectorId, TaskId, ToolRef } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Task, TemplateFlow } from '../domain/task.ts';
+import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
+import { addPrompt, addReading, Families, type Family, joinInto } from './family.ts';
+import { findOrigin } from './find-origin.ts';
+import { type FlowCall, type FlowRule, type Hold, isOutward } from './flow-call.ts';
+import { holdsValue, normaliseValue } from './match-value.ts';
+import { readResult } from './read-result.ts';
+import { notAsked } from './rules/not-asked.ts';
+import { provenance } from './rules/provenance.ts';
+import { reach } from './rules/reach.ts';
+import { thirdLeg } from './rules/third-leg.ts';
+import { urls } from './rules/urls.ts';
+import { zones } from './rules/zones.ts';
+import { scalarsOf } from './scalars.ts';
+
+/** A call on an item that has a profile of flow. */
+export interface FlowQuestion {
+  readonly task: Task;
+  readonly template: TemplateFlow | undefined;
+  readonly item: GovernedTool;
+  readonly args: JsonObject;
+}
+
+/** What is known of a call before it is decided on: for policies, for the record and for who approves. */
+export interface FlowFacts {
+  readonly labels: FlowLabels;
+  readonly provenance: readonly ValueProvenance[];
+  readonly outward: number;
+}
+
+/** Keeps what each task and its children have read, and holds calls that it does not go with. Asked for items with a profile of flow only. */
+export interface Flow {
+  /** Whether the call has to wait for a person. Changes nothing. A fault holds: it never throws. */
+  judge(question: FlowQuestion): { readonly hold: Hold | undefined; readonly facts: FlowFacts };
+  /** Joins what the call will bring, at worst, before it is forwarded. @returns what its intent has to say */
+  admit(question: FlowQuestion, provenance: readonly ValueProvenance[]): DecisionFlow;
+  /** Takes in what a call brought. @param span of the call */
+  learn(task: Task, item: GovernedTool, args: JsonObject, span: string, result: JsonObject): void;
+  /** The words that a task's calls follow from, as the host of its agent gave them. */
+  notePrompt(task: Task, text: string): void;
+  restore(task: Pick<Task, 'id' | 'parent'>, remembered: RememberedFlow): void;
+  forget(task: TaskId): void;
+  /** Families that are kept. */
+  readonly size: number;
+}
+
+/** In this order; the first that has something against a call says so. */
+const RULES: readonly FlowRule[] = [notAsked, provenance, urls, thirdLeg, zones, reach];
+
+/** Arguments shorter than this point at nothing: a page number stands in many prompts. */
+const LEAST_POINTER = 4;
+
+const FAULT: Hold = { rule: 'remit:flow', reason: 'Where the values of this call come from could not be judged.' };
+/** The worst that can be said: what could not be judged vouches for nothing. */
+const NOTHING_KNOWN: FlowFacts = { labels: { ...NO_LABELS, trust: 'untrusted' }, provenance: [], outward: 0 };
+
+export interface FlowParts {
+  readonly zoneOf: (connector: ConnectorId) => string;
+  /** The task above a task that has not ended. */
+  readonly parentOf: (task: TaskId) => TaskId | undefined;
+}
+
+export function createFlow(parts: FlowParts): Flow {
+  const families = new Families(parts.parentOf);
+  const ownLabels = new WeakMap<ToolProfile, FlowLabels>();
+
+  /** The worst that a call on an item brings, made once a profile. */
+  function labelsOf({ connector }: GovernedTool, profile: ToolProfile, { trust }: FlowProfile): FlowLabels {
+    let labels = ownLabels.get(profile);
+    if (labels === undefined) {
+      labels = { trust, dataClasses: [...profile.dataClasses].sort(), zones: [parts.zoneOf(connector)] };
+      ownLabels.set(profile, labels);
+    }
+    return labels;
+  }
+
+  function callOf({ task, template, item, args }: FlowQuestion): FlowCall {
+    const { profile } = item;
+    const flow = profile?.flow;
+    if (profile === undefined || flow === undefined) throw new TypeError('no profile of flow');
+    const { family } = families.of(task);
+    const found = provenanceOf(family, flow, template, args);
+    const sink = isOutward(flow.sink) && flow.critical.length > 0 && found.length === 0 ? 'internal' : flow.sink;
+    return { item, profile, flow, args, zone: parts.zoneOf(item.connector), template, family, provenance: found, sink };
+  }
+
+  return {
+    judge(question) {
+      try {
+        const call = callOf(question);
+        const { family } = call;
+        const facts = { labels: family.labels, provenance: call.provenance, outward: family.outward };
+        for (const rule of RULES) {
+          const hold = rule(call);
+          if (hold !== undefined) return { hold, facts };
+        }
+        return { hold: undefined, facts };
+      } catch {
+        return { hold: FAULT, facts: NOTHING_KNOWN };
+      }
+    },
+    admit({ task, item, args }, found) {
+      const { family, top } = families.of(task);
+      const { profile } = item;
+      const flow = profile?.flow;
+      if (profile !== undefined && flow !== undefined) {
+        joinInto(family, labelsOf(item, profile, flow));
+        const reaches =
+          isOutward(flow.sink) && (flow.critical.length === 0 || flow.critical.some(({ name }) => isGiven(args[name])));
+        if (reaches) family.outward += 1;
+        family.connectors.add(item.connector);
+      }
+      return {
+        labels: family.labels,
+        outward: family.outward,
+        provenance: found,
+        ...(top !== task.id && { family: top }),
+      };
+    },
+    learn(task, item, args, span, result) {
+      const flow = item.profile?.flow;
+      if (flow === undefined) return;
+      const { family } = families.of(task);
+      const { text, fields } = readResult(result, flow);
+      const byValue = new Map<string, FlowProfile['fields'][number][]>();
+      for (const { field, value } of fields) {
+        const known = byValue.get(value);
+        if (known === undefined) byValue.set(value, [field]);
+        else if (!known.includes(field)) known.push(field);
+      }
+      const isTrusted = flow.trust !== 'untrusted';
+      addReading(family, {
+        tool: item.ref as ToolRef,
+        span,
+        isTrusted,
+        isPointed: isPointedAt(family, args),
+        text,
+        fields: byValue,
+      });
+    },
+    notePrompt: (task, text) => addPrompt(families.of(task).family, text),
+    restore(task, { labels, outward }) {
+      const { family } = families.of(task);
+      joinInto(family, labels);
+      family.outward = Math.max(family.outward, outward);
+    },
+    forget: (task) => families.forget(task),
+    get size() {
+      return families.size;
+    },
+  };
+}
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null && scalarsOf(value, '').length > 0;
+
+function provenanceOf(
+  family: Family,
+  flow: FlowProfile,
+  template: TemplateFlow | undefined,
+  args: JsonObject,
+): ValueProvenance[] {
+  const destinations = template === undefined ? flow.destinations : [...flow.destinations, ...template.destinations];
+  return flow.critical.flatMap(({ name, kind, from }) =>
+    scalarsOf(Object.hasOwn(args, name) ? args[name] : undefined, name).map(({ path, text }) => ({
+      argument: path,
+      needed: from,
+      ...findOrigin(family, { destinations }, text, kind),
+    })),
+  );
+}
+
+/** Whether the user's own words say which result this is. */
+function isPointedAt(family: Family, args: JsonObject): boolean {
+  try {
+    return Object.entries(args).some(([name, value]) =>
+      scalarsOf(value, name).some(({ text }) => {
+        const pointer = normaliseValue(text);
+        return pointer.length >= LEAST_POINTER && family.prompts.some((prompt) => holdsValue(prompt.text, pointer));
+      }),
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,58 @@
+import type { Decision } from '../../domain/decision.ts';
+import type { DecisionFlow, FlowLabels, ValueProvenance } from '../../domain/flow.ts';
+import { isAsGood } from '../../domain/flow.ts';
+import { DEFAULT_TERMS, joinStepUps, type Provenance, stepUpOf } from '../../domain/step-up.ts';
+import type { FlowQuestion } from '../../flow/create-flow.ts';
+import { describeOrigin } from '../../flow/describe-origin.ts';
+import type { Gateway } from '../gateway.ts';
+import type { Operation } from '../operation.ts';
+import type { Caller } from './authenticate.ts';
+
+/**
+ * The rules of flow, over what policy has not denied: they may hold it, and two holds are both to be lifted. What is about an earlier call
+ * (`follow`) was judged with that one.
+ */
+export function judgeFlow(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
+  if (decision.verdict === 'deny' || operation.effect === 'follow') return decision;
+  const { hold, facts } = gateway.flow.judge(questionOf(gateway, caller, operation));
+  if (hold === undefined) return { ...decision, flow: facts };
+  const { rule, reason } = hold;
+  const own = stepUpOf(
+    [{ by: rule, ...DEFAULT_TERMS }],
+    labelTexts(facts.labels),
+    facts.provenance.map((value) => toProvenance(value)),
+  );
+  const also = decision.verdict === 'step_up' ? decision : undefined;
+  return {
+    verdict: 'step_up',
+    gate: 'flow',
+    policies: [...(also?.policies ?? []), rule],
+    reason: also === undefined ? reason : `${also.reason} ${reason}`,
+    nextStep:
+      'A person must approve this call first. Do not look for another way; go on with what does not depend on it.',
+    policyVersion: decision.policyVersion,
+    stepUp: also?.stepUp === undefined ? own : joinStepUps(also.stepUp, own),
+    flow: facts,
+  };
+}
+
+/** Joins what a permitted call will bring, at worst, into what its task has read: its intent says it, and it is not forwarded before. */
+export function admitFlow(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
+  if (decision.verdict !== 'permit' || operation.effect === 'follow') return decision;
+  const question = questionOf(gateway, caller, operation);
+  const flow: DecisionFlow = gateway.flow.admit(question, decision.flow?.provenance ?? []);
+  return { ...decision, flow };
+}
+
+function questionOf(gateway: Gateway, { task }: Caller, { item, args }: Operation): FlowQuestion {
+  return { task, template: gateway.template(task.template)?.flow, item, args };
+}
+
+function labelTexts({ trust, dataClasses, zones }: FlowLabels): string[] {
+  const read = trust === 'untrusted' ? ['untrusted text was read'] : [];
+  return [...read, ...dataClasses.map((one) => `data: ${one}`), ...zones.map((one) => `zone: ${one}`)];
+}
+
+function toProvenance(value: ValueProvenance): Provenance {
+  return { argument: value.argument, from: describeOrigin(value), isTrusted: isAsGood(value.origin, value.needed) };
+}
