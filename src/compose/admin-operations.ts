@@ -9,6 +9,7 @@ import type { LeaseManager } from '../leases/lease-manager.ts';
 import { viewLease } from '../leases/lease-view.ts';
 import type { Ordered, RevocationControl } from './build-revocation.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import type { TrailKeeper } from './keep-trail.ts';
 import { administrationOf, assertSubject, type PersonalOrder, readOrder, reportOf } from './order-revocation.ts';
 import { type Administration, administrator } from './record-administration.ts';
 import type { Workspace } from './workspace.ts';
@@ -22,6 +23,7 @@ export function adminOperations(parts: {
   revocation: RevocationControl;
   signingKeys: SigningKeys;
   connectorTokens: ConnectorTokens;
+  keeper: Pick<TrailKeeper, 'rotate'>;
   status: () => Readonly<Record<string, unknown>>;
 }): Readonly<Record<string, AdminOperation>> {
   const { workspace, recorder, leases, catalogue, revocation, signingKeys, connectorTokens, status } = parts;
@@ -90,6 +92,11 @@ export function adminOperations(parts: {
       const { keys } = workspace;
       await keys.reload();
       return { current: keys.current.keyId, former: keys.former.map(({ keyId }) => keyId) };
+    },
+    /** A new segment of the journal begins. */
+    async 'rotate-journal'() {
+      await administer({ action: 'journal_rotate' });
+      return { ...(await parts.keeper.rotate()) };
     },
     async 'rotate-keys'() {
       await administer({ action: 'signing_keys_rotate' });

@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import { createJournalReader } from '../adapters/journal/journal-reader.ts';
-import { type Verification, verifyJournal } from '../adapters/journal/verify-journal.ts';
 import { isWrapped, unwrapForAuditor } from '../audit/auditor-keys.ts';
 import type { Payloads } from '../audit/read-records.ts';
 import { openContent } from '../audit/seal-content.ts';
@@ -9,12 +7,13 @@ import { RemitError } from '../domain/errors.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { taskKeyRecord } from './task-keys.ts';
+import { type VerifiedTrail, verifyTrail } from './verify-trail.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Read-only access to a journal, gateway running or not. */
 export interface JournalAccess {
   readonly read: (from: number) => Payloads;
-  verify(options: { key: string | undefined; anchorFile: string | undefined }): Promise<Verification>;
+  verify(options: { key: string | undefined; anchorFile: string | undefined }): Promise<VerifiedTrail>;
   /**
    * Opens the decision inputs of a record.
    * @param auditorKey private key of an auditor, where content is for auditors alone
@@ -27,12 +26,7 @@ export function createJournalAccess(folder: string): JournalAccess {
   const reader = createJournalReader(folder);
   return {
     read: (from) => reader.read(from),
-    async verify({ key, anchorFile }) {
-      return verifyJournal(folder, {
-        ...(key !== undefined && { verifierKey: key }),
-        ...(anchorFile !== undefined && { anchor: await readFile(anchorFile, 'utf8') }),
-      });
-    },
+    verify: (options) => verifyTrail(folder, options),
     async openContent({ store, vault, estate }, { sealed, task, span }, auditorKey) {
       if (sealed === undefined || task === undefined || span === undefined)
         throw new RemitError('ERR_NOT_FOUND', 'the record has no sealed content');

@@ -7,6 +7,7 @@ import type { SegmentedJournal } from '../seams/journal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import { administrator } from './record-administration.ts';
 import { repeat } from './repeat.ts';
+import type { RotatedTrail } from './rotate-trail.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface TrailKeeper {
@@ -15,7 +16,7 @@ export interface TrailKeeper {
   /** The journal has begun another segment. */
   segmentBegun(): void;
   /** Ends the current segment now, with everything that follows when one is full. */
-  rotate(): Promise<void>;
+  rotate(): Promise<RotatedTrail>;
   /** A last mark. */
   stop(): Promise<void>;
 }
@@ -143,12 +144,16 @@ export function keepTrail(parts: {
         await work();
       });
     },
-    rotate: () =>
-      inTurn(async () => {
+    async rotate() {
+      let first = 0;
+      await inTurn(async () => {
         journal.endSegment();
         await mark();
+        first = (await journal.segments()).at(-1)?.first ?? 0;
         await work();
-      }),
+      });
+      return { first };
+    },
     async stop() {
       stopRepeating?.();
       stopRepeating = undefined;

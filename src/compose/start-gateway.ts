@@ -330,6 +330,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         revocation,
         signingKeys,
         connectorTokens,
+        keeper,
         status: () => ({
           url,
           pid: process.pid,

@@ -56,7 +56,7 @@ export async function startRevokeOnly(parts: {
   const admin = await serveAdminSocket(places.socket, {
     status,
     ...Object.fromEntries(
-      ['end-task', 'revoke-lease', 'refresh', 'record', 'rotate-keys'].map((name) => [name, refuse]),
+      ['end-task', 'revoke-lease', 'refresh', 'record', 'rotate-keys', 'rotate-journal'].map((name) => [name, refuse]),
     ),
   });
   closers.push(() => admin.close());

@@ -28,6 +28,8 @@ export type Verification =
       /** Segments, and how many of them retention has removed: of those, the leaf hashes are verified. */
       readonly segments: number;
       readonly removedSegments: number;
+      /** Position of the first record that is there. */
+      readonly firstRecord: number;
     }
   | { readonly ok: false; readonly problem: JournalProblem };
 
@@ -66,6 +68,7 @@ export async function verifyJournal(folder: string, options: VerifyOptions = {})
     incompleteBytes: scan.dirtyEnd - scan.logLength,
     segments: scan.segments.length,
     removedSegments: scan.segments.filter((segment) => !segment.hasFrames).length,
+    firstRecord: scan.segments.find((segment) => segment.hasFrames)?.header?.first ?? 0,
   };
 }
 

@@ -1,8 +1,5 @@
 import type { Command } from 'commander';
-import { createJournalAccess } from '../../compose/journal-access.ts';
 import { STATE_KEY } from '../../compose/state-key.ts';
-import { placesOf } from '../../compose/workspace.ts';
-import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { type Common, command } from '../program.ts';
@@ -10,49 +7,19 @@ import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 import { addAcceptDamageCommand } from './audit-accept-damage.ts';
 import { addExportCommand } from './audit-export.ts';
+import { addRotateCommand } from './audit-rotate.ts';
 import { addShowCommand } from './audit-show.ts';
 import { addTailCommand } from './audit-tail.ts';
+import { addVerifyCommand } from './audit-verify.ts';
 
 export function addAuditCommands(program: Command, version: string): void {
   const group = program.command('audit').description('the tamper-evident trail');
   addTailCommand(group);
   addShowCommand(group);
   addExportCommand(group, version);
+  addVerifyCommand(group);
+  addRotateCommand(group);
   addAcceptDamageCommand(group);
-
-  command<Common & { folder?: string; key?: string; anchor?: string }>(
-    group,
-    'verify',
-    'check every record against checksums, hash tree and signed checkpoints; offline',
-    (c) =>
-      c
-        .option('--folder <path>', 'a journal, or a copy of one; left out: the configured one')
-        .option('--key <vkey>', 'the verifier key as noted elsewhere; left out: the one in the folder is believed')
-        .option('--anchor <file>', 'a checkpoint that was kept elsewhere'),
-    async (output, options) => {
-      const folder = options.folder ?? placesOf(await loadConfig(options.config)).journal;
-      const verified = await createJournalAccess(folder).verify({ key: options.key, anchorFile: options.anchor });
-      if (!verified.ok) {
-        const { where, what } = verified.problem;
-        const at = `${where.file}, byte ${where.offset}${where.record === undefined ? '' : `, record ${where.record}`}`;
-        throw new RemitError('ERR_JOURNAL_DAMAGED', `the journal is not what was written: ${what} (${at})`, {
-          where: at,
-          hint: 'Keep this folder as it is for an investigation, and compare it with a backup or an exported checkpoint.',
-        });
-      }
-      output.result(verified, () =>
-        [
-          `verified: ${verified.size} records, ${verified.checkpoints} signed checkpoints, ${verified.signedSize} records under a signature`,
-          ...(options.key === undefined
-            ? ['note: the verifier key was taken from the folder; give --key to rule out that it was replaced too']
-            : []),
-          ...(verified.incompleteBytes > 0
-            ? [`note: ${verified.incompleteBytes} bytes of an incomplete last record`]
-            : []),
-        ].join('\n'),
-      );
-    },
-  );
 
   command<Common>(
     group,

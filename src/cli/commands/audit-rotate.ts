@@ -1,0 +1,27 @@
+import type { Command } from 'commander';
+import { type RotatedTrail, rotateTrail } from '../../compose/rotate-trail.ts';
+import { isRemitError } from '../../domain/errors.ts';
+import { callAdmin } from '../admin-client.ts';
+import { type Common, command } from '../program.ts';
+import { withWorkspace } from '../with-workspace.ts';
+
+/** `remit audit rotate`: ends the segment that is written to, so that it can be copied away, or removed by its age. */
+export function addRotateCommand(group: Command): void {
+  command<Common>(
+    group,
+    'rotate',
+    'end the current segment and begin another; what is not to be kept any longer is removed',
+    (c) => c,
+    async (output, options) => {
+      await withWorkspace(options, async (workspace) => {
+        const rotated = await callAdmin<RotatedTrail>(workspace.places.socket, 'rotate-journal').catch(
+          (error: unknown) => {
+            if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return rotateTrail(workspace);
+            throw error;
+          },
+        );
+        output.result(rotated, () => `a new segment begins with record ${rotated.first}`);
+      });
+    },
+  );
+}

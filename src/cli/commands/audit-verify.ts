@@ -1,0 +1,59 @@
+import type { Command } from 'commander';
+import type { Removal } from '../../audit/find-removals.ts';
+import { verifyTrail } from '../../compose/verify-trail.ts';
+import { placesOf } from '../../compose/workspace.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { RemitError } from '../../domain/errors.ts';
+import { type Common, command } from '../program.ts';
+
+interface VerifyOptions extends Common {
+  readonly folder?: string;
+  readonly key?: string;
+  readonly anchor?: string;
+}
+
+export function addVerifyCommand(group: Command): void {
+  command<VerifyOptions>(
+    group,
+    'verify',
+    'check every record against checksums, hash tree and signed checkpoints; offline',
+    (c) =>
+      c
+        .option('--folder <path>', 'a journal, or a copy of one; left out: the configured one')
+        .option('--key <vkey>', 'the verifier key as noted elsewhere; left out: the one in the folder is believed')
+        .option('--anchor <file>', 'a checkpoint that was kept elsewhere'),
+    async (output, options) => {
+      const folder = options.folder ?? placesOf(await loadConfig(options.config)).journal;
+      const verified = await verifyTrail(folder, { key: options.key, anchorFile: options.anchor });
+      if (!verified.ok) {
+        const { where, what } = verified.problem;
+        const at = `${where.file}, byte ${where.offset}${where.record === undefined ? '' : `, record ${where.record}`}`;
+        throw new RemitError('ERR_JOURNAL_DAMAGED', `the journal is not what was written: ${what} (${at})`, {
+          where: at,
+          hint: 'Keep this folder as it is for an investigation, and compare it with a backup or an exported checkpoint.',
+        });
+      }
+      output.result(verified, () =>
+        [
+          `verified: ${verified.size} records, ${verified.checkpoints} signed checkpoints, ${verified.signedSize} records under a signature`,
+          ...(verified.firstRecord > 0
+            ? [`removed: records 0 to ${verified.firstRecord - 1}; their leaf hashes verify, what they said is gone`]
+            : []),
+          ...verified.removals.map(removalText),
+          ...(options.key === undefined
+            ? ['note: the verifier key was taken from the folder; give --key to rule out that it was replaced too']
+            : []),
+          ...(verified.incompleteBytes > 0
+            ? [`note: ${verified.incompleteBytes} bytes of an incomplete last record`]
+            : []),
+        ].join('\n'),
+      );
+    },
+  );
+}
+
+function removalText({ record, time, first, end, since, until, keep, configuration, by }: Removal): string {
+  const kept = [keep.days === undefined ? [] : `${keep.days} days`, keep.MiB === undefined ? [] : `${keep.MiB} MiB`];
+  const written = since === undefined || until === undefined ? '' : `, written ${since} to ${until},`;
+  return `  records ${first} to ${end - 1}${written} at ${time}: record ${record}; to be kept were ${kept.flat().join(' and ')} (${configuration}, run by ${by})`;
+}
