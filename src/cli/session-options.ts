@@ -42,7 +42,10 @@ export async function readPrompt(
   { config }: LoadedConfig,
   { promptFile }: { readonly promptFile?: string },
 ): Promise<{ prompt?: GivenPrompt }> {
-  if (promptFile === undefined || config.prompts === 'off') return {};
+  if (promptFile === undefined) return {};
+  // Flow reads the words, whatever is kept of them; the trail is content with their digest.
+  const isRead = config.prompts === 'text' || Object.values(config.templates).some(({ flow }) => flow !== undefined);
+  if (config.prompts === 'off' && !isRead) return {};
   const given: GivenPrompt = { text: await readFile(promptFile, 'utf8') };
-  return { prompt: config.prompts === 'text' ? given : { digest: digestOf(given) } };
+  return { prompt: isRead ? given : { digest: digestOf(given) } };
 }

@@ -18,9 +18,6 @@ import type { Workspace } from './workspace.ts';
 /** Longest wait of who ordered a revocation for what it ends: it binds all the same, and is gone on with. */
 const WAIT_MS = 5_000;
 
-/** Until policy says otherwise: a task may leave its purpose twice. */
-const DEVIATIONS = { limit: 3, consequence: 'suspend' } as const;
-
 export interface Ordered extends Acknowledged {
   /** Undefined: not all of it came back in time, and it is gone on with. */
   readonly effects: Effects | undefined;
@@ -135,7 +132,7 @@ export function buildRevocation(parts: {
     },
     order,
     deviations: createDeviations({
-      ...DEVIATIONS,
+      ...workspace.config.deviations,
       record(id, detail) {
         const task = tasks.live().find((one) => one.id === id);
         return recorder.record({ type: 'deviation', ...(task && identityOfTask(task)), task: id, detail });

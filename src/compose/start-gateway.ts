@@ -294,6 +294,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       template: (id) => estate.templates.get(id),
       catalogue,
       flow,
+      deviated: (task, what) => revocation.deviations.deviated(task, what),
       decider: createDecider({ engine: () => engine, environment: estate.environment, clock, log }),
       recorder,
       recordLater,

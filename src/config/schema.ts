@@ -264,6 +264,18 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Bounds on the sessions of legacy clients.'),
+  deviations: z
+    .strictObject({
+      limit: z
+        .int()
+        .min(1)
+        .max(1_000)
+        .default(5)
+        .describe('Calls outside of what a task declared, until it is held back.'),
+      consequence: z.enum(['suspend', 'revoke']).default('suspend'),
+    })
+    .prefault({})
+    .describe('What becomes of a task that does what it was not declared for.'),
   limits: z
     .strictObject({
       callsPerAgent: z.int().min(1).max(100_000).default(256).describe('Calls of one agent that may be under way.'),

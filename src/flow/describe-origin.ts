@@ -10,7 +10,7 @@ const WHERE: Readonly<Record<Origin, string>> = {
   nowhere: 'stands neither in a prompt nor in anything that this task has read',
 };
 
-/** `stands only in the text of an untrusted result (mail/search, call 00f067aa0ba902b7)`. Never the value. */
-export function describeOrigin({ origin, tool, span }: Pick<ValueProvenance, 'origin' | 'tool' | 'span'>): string {
-  return tool === undefined ? WHERE[origin] : `${WHERE[origin]} (${tool}, call ${span})`;
+/** `stands only in the text of an untrusted result (mail/search)`. Never the value; the same for the same value, however often it was read. */
+export function describeOrigin({ origin, tool }: Pick<ValueProvenance, 'origin' | 'tool'>): string {
+  return tool === undefined ? WHERE[origin] : `${WHERE[origin]} (${tool})`;
 }

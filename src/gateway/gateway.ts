@@ -46,6 +46,8 @@ export interface Gateway {
   readonly decider: Decider;
   /** What tasks have read. Asked of items with a profile of flow only. */
   readonly flow: Flow;
+  /** A task did what it was not declared for. @throws when that cannot be put on record */
+  readonly deviated: (task: TaskId, what: string) => Promise<unknown>;
   readonly recorder: Recorder;
   /** Records what need not be durable before the next step: use of a credential, an outcome. A failing log stops the gateway. */
   readonly recordLater: (entry: RecordEntry) => void;

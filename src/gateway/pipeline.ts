@@ -6,6 +6,7 @@ import type { Gateway } from './gateway.ts';
 import type { Operation } from './operation.ts';
 import type { Caller } from './stages/authenticate.ts';
 import { decide } from './stages/decide.ts';
+import { noteDeviation } from './stages/deviation.ts';
 import { forward } from './stages/forward.ts';
 import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
@@ -32,6 +33,7 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
     const decision = deciding instanceof Promise ? await deciding : deciding;
     await recordIntent(gateway, caller, operation, decision);
     if (decision.verdict !== 'permit') {
+      if (decision.gate === 'task') await noteDeviation(gateway, caller, operation, decision);
       tellDenial(gateway, caller, operation.request, operation, decision);
       return { reply: { refusal: { kind: 'denied', decision } } };
     }

@@ -83,9 +83,7 @@ describe('where a critical value comes from', () => {
   it('says where, and never the value', () => {
     const flow = afterReading('send it');
     const { hold, facts } = flow.judge({ task, template: undefined, item: SEND, args: { to: ['eve@evil.example'] } });
-    expect(hold?.reason).toMatch(
-      /^to\[0\] stands only in the text of an untrusted result \(office\/search, call \d{16}\)\.$/,
-    );
+    expect(hold?.reason).toMatch(/^to\[0\] stands only in the text of an untrusted result \(office\/search\)\.$/);
     expect(facts.provenance).toEqual([
       expect.objectContaining({ argument: 'to[0]', origin: 'text', needed: 'pointed' }),
     ]);

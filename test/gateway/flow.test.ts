@@ -129,4 +129,23 @@ describe('the flow of data through a governed call', () => {
     expect(flowOf(fake, 0)).toBeUndefined();
     expect(fake.gateway.flow.size).toBe(0);
   });
+
+  it('F9 a call outside of what the task declared is a deviation, on record before its refusal is told; a hold is none', async () => {
+    const denied = decision('deny', { gate: 'task', policies: ['remit:task-tool'] });
+    const fake = makeGateway({ tools: [SEARCH, POST], reply, decideCall: () => denied });
+    await call(fake, SEARCH);
+    expect(fake.events).toEqual(['record:decision', 'deviated:tsk_a remit:task-tool office/search']);
+    const held = makeGateway({ tools: [SEARCH, POST], reply });
+    await call(held, SEARCH);
+    await call(held, POST);
+    expect(held.events.filter((event) => event.startsWith('deviated'))).toEqual([]);
+  });
+
+  it('D1 a deviation that cannot be put on record is refused as a fault', async () => {
+    const denied = decision('deny', { gate: 'task', policies: ['remit:task-class'] });
+    const fake = makeGateway({ tools: [SEARCH], decideCall: () => denied });
+    const gateway = { ...fake.gateway, deviated: () => Promise.reject(new Error('full')) };
+    await expect(call({ ...fake, gateway }, SEARCH)).rejects.toThrow('full');
+    expect(fake.forwarded).toEqual([]);
+  });
 });

@@ -325,6 +325,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       templates: () => templates,
       resources: () => resources,
     },
+    deviated: async (task, what) => void events.push(`deviated:${task} ${what}`),
     flow: createFlow({ zoneOf: () => 'internal', parentOf: () => undefined }),
     decider: options.decider ?? {
       decideCall: options.decideCall ?? (() => decision('permit')),
