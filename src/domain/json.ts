@@ -3,7 +3,11 @@
  * the Kelvin sign for `k` (Go's encoding/json does).
  */
 export function foldName(name: string): string {
-  return name.toUpperCase().toLowerCase();
+  for (let at = 0; at < name.length; at++) {
+    const code = name.charCodeAt(at);
+    if (code > 127 || (code >= 65 && code <= 90)) return name.toUpperCase().toLowerCase();
+  }
+  return name;
 }
 
 /** A JSON object: no array and not null. */

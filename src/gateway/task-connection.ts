@@ -70,15 +70,17 @@ export class TaskConnection implements Upstream {
     return this.#upstream.pid;
   }
 
-  async request(call: UpstreamCall): Promise<UpstreamReply> {
+  request(call: UpstreamCall): Promise<UpstreamReply> {
+    const reply = this.#upstream.request(call);
     this.#underWay += 1;
-    try {
-      return await this.#upstream.request(call);
-    } finally {
-      this.#underWay -= 1;
-      if (this.isRetired && this.#underWay === 0) void this.#upstream.close();
-    }
+    reply.then(this.#onReply, this.#onReply);
+    return reply;
   }
+
+  readonly #onReply = (): void => {
+    this.#underWay -= 1;
+    if (this.isRetired && this.#underWay === 0) void this.#upstream.close();
+  };
 
   notify(method: string, params: string): void {
     this.#upstream.notify(method, params);

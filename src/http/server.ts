@@ -1,5 +1,12 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  type Server,
+  ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { RemitError } from '../domain/errors.ts';
 import { isRefused } from '../domain/refusal.ts';
 import { checkHeaders } from '../gateway/edge/check-headers.ts';
@@ -21,6 +28,8 @@ const MAX_CONNECTIONS = 10_000;
 const DRAIN_MS = 3_000;
 /** How often connections whose call has finished are looked for at a stop. */
 const IDLE_CHECK_MS = 50;
+
+type HeadersToWrite = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
@@ -67,22 +76,23 @@ export async function openHttpServer(
   let refusal: object = { error: 'starting' };
   let hosts: ReadonlySet<string> = new Set();
   let closing: Promise<void> | undefined;
-  /** The last response of each connection: those under way say at a stop that the connection ends with them. */
-  const responses = new Map<Socket, ServerResponse>();
-  const server = createServer((request, response) => {
-    responses.set(request.socket, response);
-    if (closing !== undefined) response.shouldKeepAlive = false;
+  /** At a stop, a response that begins says that the connection ends with it. Kept nowhere: a list of those under way would hold whole calls. */
+  class Response extends ServerResponse {
+    override writeHead(status: number, reason?: string | HeadersToWrite, headers?: HeadersToWrite): this {
+      if (closing !== undefined) this.shouldKeepAlive = false;
+      return super.writeHead(status, reason as string, headers);
+    }
+  }
+  const server = createServer({ ServerResponse: Response }, (request, response) => {
     const served = routes ?? (keys !== undefined && asksForKeys(request) ? keys : undefined);
     if (served === undefined) return respond(response, 503, refusal);
-    void dispatch(served, hosts, request, response).catch(() => {
-      if (!response.headersSent) respond(response, 500, { error: 'internal_error' });
-      else response.destroy();
-    });
+    try {
+      const serving = dispatch(served, hosts, request, response);
+      if (serving !== undefined) serving.catch(() => failed(response));
+    } catch {
+      failed(response);
+    }
   });
-  function forget(this: Socket): void {
-    responses.delete(this);
-  }
-  server.on('connection', (socket) => socket.on('close', forget));
   // Slow or half-open requests are cut off (guarantee I3). None of these ends a reply under way: streams may be silent for long.
   server.headersTimeout = 15_000;
   server.requestTimeout = 60_000;
@@ -108,7 +118,6 @@ export async function openHttpServer(
     },
     close() {
       closing ??= closeServer(server, schedule, options.drainMs ?? DRAIN_MS, () => {
-        for (const response of responses.values()) if (!response.headersSent) response.shouldKeepAlive = false;
         routes?.drain();
       });
       return closing;
@@ -137,15 +146,23 @@ function asksForKeys({ method, url = '/' }: IncomingMessage): boolean {
   return (method === 'GET' || method === 'HEAD') && KEY_PATHS.has(pathOf(url));
 }
 
-const pathOf = (url: string): string => url.split('?', 1)[0] as string;
+function pathOf(url: string): string {
+  const mark = url.indexOf('?');
+  return mark === -1 ? url : url.slice(0, mark);
+}
+
+function failed(response: ServerResponse): void {
+  if (!response.headersSent) respond(response, 500, { error: 'internal_error' });
+  else response.destroy();
+}
 
 /** @param routes one handler alone: what it is for has been looked at */
-async function dispatch(
+function dispatch(
   routes: Routes | Handler,
   hosts: ReadonlySet<string>,
   request: IncomingMessage,
   response: ServerResponse,
-): Promise<void> {
+): Promise<void> | void {
   const problem = checkHeaders(request, hosts);
   if (problem !== undefined)
     return respond(response, problem.status, { error: 'invalid_request', error_description: problem.reason });

@@ -55,10 +55,10 @@ export class HttpCall extends PendingCall implements ExchangeSink {
     this.exchange = new HttpExchange(this, host.limits, host.where);
   }
 
-  onHeaders(status: number, headers: IncomingHttpHeaders): void {
+  onHeaders(status: number, headers: () => IncomingHttpHeaders): void {
     this.status = status;
     if (this.call.method !== 'initialize' || status >= 300) return;
-    const fault = this.host.keepSession(headers);
+    const fault = this.host.keepSession(headers());
     if (fault !== undefined) this.breakOff(fault);
   }
 

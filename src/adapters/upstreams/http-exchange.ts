@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, util } from 'undici';
 import { SseReader } from './sse-reader.ts';
 import { protocolFault } from './upstream-faults.ts';
 
@@ -12,7 +12,7 @@ export interface LargeBody {
 /** What becomes of one HTTP request. Exactly one of `onBody`, `onStreamEnd`, `onLargeEnd` and `onFault` is called, and it is the last. */
 export interface ExchangeSink {
   /** Response headers have come. */
-  onHeaders?(status: number, headers: IncomingHttpHeaders): void;
+  onHeaders?(status: number, headers: () => IncomingHttpHeaders): void;
   /** A plain response, whole. */
   onBody(status: number, text: string): void;
   /**
@@ -42,14 +42,19 @@ export interface BodyLimits {
 const HEAD_BYTES = 160;
 const EVENT_STREAM = /^\s*text\/event-stream\s*(;|$)/i;
 
-/** One HTTP request as undici dispatches it: collects a bounded body, hands a large one on, or reads an event stream as it comes. */
+/**
+ * One HTTP request as undici dispatches it: collects a bounded body, hands a large one on, or reads an event stream as it comes. The handler is
+ * of undici's older kind, which it calls directly: around one of the newer kind it makes two objects and reads every header, for each call.
+ */
 export class HttpExchange implements Dispatcher.DispatchHandler {
   /** Kept by the connection: where it stands in its list; −1 outside it. */
   place = -1;
   readonly sink: ExchangeSink;
   readonly #limits: BodyLimits;
   readonly #where: string;
-  #controller: Dispatcher.DispatchController | undefined;
+  #abort: ((error?: Error) => void) | undefined;
+  #resume: (() => void) | undefined;
+  #isPaused = false;
   #aborted: Error | undefined;
   #status = 0;
   #only: Buffer | undefined;
@@ -69,7 +74,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
 
   /** Whether the request may have reached the server. */
   get isDispatched(): boolean {
-    return this.#controller !== undefined;
+    return this.#abort !== undefined;
   }
 
   get isAborted(): boolean {
@@ -85,40 +90,46 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   abort(error: Error): void {
     if (this.#isOver) return;
     this.#aborted ??= error;
-    if (this.#controller === undefined) this.#end(this.#aborted);
-    else this.#controller.abort(this.#aborted);
+    if (this.#abort === undefined) this.#end(this.#aborted);
+    else this.#abort(this.#aborted);
   }
 
   pause(): void {
-    this.#controller?.pause();
+    this.#isPaused = true;
   }
 
   resume(): void {
-    this.#controller?.resume();
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#resume?.();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#aborted === undefined) this.#controller = controller;
-    else controller.abort(this.#aborted);
+  onConnect(abort: (error?: Error) => void): void {
+    if (this.#aborted === undefined) this.#abort = abort;
+    else abort(this.#aborted);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return;
+  onHeaders(status: number, headers: Buffer[], resume: () => void): boolean {
+    if (status < 200) return true;
+    this.#resume = resume;
     this.#status = status;
-    this.sink.onHeaders?.(status, headers);
-    if (status >= 300) return;
-    const type = headers['content-type'];
-    if (type !== undefined && type !== 'application/json' && EVENT_STREAM.test(type)) this.#readEvents();
-    else this.#expected = Number(headers['content-length'] ?? 0);
+    this.sink.onHeaders?.(status, () => util.parseHeaders(headers) as IncomingHttpHeaders);
+    if (status < 300) {
+      const type = fieldOf(headers, 'content-type');
+      if (type !== undefined && type !== 'application/json' && EVENT_STREAM.test(type)) this.#readEvents();
+      else this.#expected = Number(fieldOf(headers, 'content-length') ?? 0);
+    }
+    return !this.#isPaused;
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     if (this.#events !== undefined) this.#events.push(chunk);
     else if (this.#large !== undefined) this.#large.push(chunk);
     else this.#collect(chunk);
+    return !this.#isPaused;
   }
 
-  onResponseEnd(): void {
+  onComplete(): void {
     this.#isOver = true;
     if (this.#events !== undefined) this.sink.onStreamEnd?.();
     else if (this.#large !== undefined) {
@@ -127,7 +138,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     } else this.sink.onBody(this.#status, this.#whole().toString('utf8'));
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onError(error: Error): void {
     if (!this.#isOver) this.#end(this.#aborted ?? error);
   }
 
@@ -178,4 +189,16 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.#more = undefined;
     this.abort(protocolFault(`The reply exceeds ${this.#limits.maxReplyBytes} bytes`, { where: this.#where }));
   }
+}
+
+/** Value of a header field; what is given more than once is joined, as RFC 9110 §5.3 has it. @param name in lower case */
+function fieldOf(headers: readonly Buffer[], name: string): string | undefined {
+  let found: string | undefined;
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const field = headers[at] as Buffer;
+    if (field.length !== name.length || field.toString('latin1').toLowerCase() !== name) continue;
+    const value = (headers[at + 1] as Buffer).toString('latin1');
+    found = found === undefined ? value : `${found}, ${value}`;
+  }
+  return found;
 }

@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Schedule } from '../../seams/clock.ts';
 import type { ExchangeSink, HttpExchange } from './http-exchange.ts';
 
@@ -67,7 +66,7 @@ export class HeldStream implements ExchangeSink {
     this.#exchange?.abort(new Error('The stream is no longer wanted'));
   }
 
-  onHeaders(status: number, _headers: IncomingHttpHeaders): void {
+  onHeaders(status: number): void {
     if (status < 300) this.#resolveAnswered();
   }
 

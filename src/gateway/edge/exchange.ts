@@ -15,7 +15,7 @@ export interface Exchange {
 
 /** What one era makes of an exchange. Never rejects: a fault is answered, as a refusal. */
 export interface EraEdge {
-  post(exchange: Exchange): Promise<void>;
+  post(exchange: Exchange): Promise<void> | void;
   get(exchange: Exchange): Promise<void> | void;
   delete(exchange: Exchange): Promise<void> | void;
   /** A task has ended: its streams and sessions go (guarantee V2). */

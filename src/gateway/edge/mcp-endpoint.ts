@@ -10,7 +10,7 @@ import { barredAnswer, reasonOf } from './barred-answer.ts';
 import { classify, type EraProblem, unsupported } from './classify.ts';
 import type { EraEdge } from './exchange.ts';
 import { findNameMismatch } from './name-headers.ts';
-import { readBody } from './read-body.ts';
+import { type Body, readBody } from './read-body.ts';
 import { idOf } from './read-message.ts';
 import { type Challenge, errorAnswer, type HttpAnswer, methodNotAllowed, unauthenticatedAnswer } from './render.ts';
 import { faultAnswer, sendAnswer } from './send-answer.ts';
@@ -49,8 +49,13 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
         return sendAnswer(response, errorAnswer(404, null, RPC.notServed, 'No connector has this path'));
       }
       switch (request.method) {
-        case 'POST':
-          return await post(request, response, caller, scope);
+        case 'POST': {
+          const problem = findPostProblem(request);
+          if (problem !== undefined) return sendAnswer(response, problem);
+          const read = await readBody(request, options.maxBodyBytes);
+          await post(request, response, caller, scope, read);
+          return;
+        }
         case 'GET':
         case 'DELETE':
           return await withoutBody(request, response, caller, scope);
@@ -63,21 +68,14 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     }
   };
 
-  async function post(
+  function post(
     request: IncomingMessage,
     response: ServerResponse,
     caller: Caller,
     scope: ConnectorId | undefined,
-  ): Promise<void> {
+    read: Body,
+  ): Promise<void> | void {
     const { headers } = request;
-    if (!isJson(headers['content-type'])) {
-      return sendAnswer(response, errorAnswer(415, null, RPC.invalidRequest, 'Content-Type must be application/json'));
-    }
-    if (!acceptsJson(headers.accept)) {
-      const reason = 'Accept must name application/json and text/event-stream';
-      return sendAnswer(response, errorAnswer(406, null, RPC.invalidRequest, reason));
-    }
-    const read = await readBody(request, options.maxBodyBytes);
     // A body may take its time: what the task may do is asked when it is there.
     if (gateway.tasks.get(caller.task.id) === undefined) {
       const body = 'problem' in read ? undefined : read.text;
@@ -136,6 +134,15 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     gateway.recordRefusal({ at: 'mcp', reason: 'token in a query string' });
     sendAnswer(response, errorAnswer(400, null, RPC.invalidRequest, reason));
   }
+}
+
+function findPostProblem({ headers }: IncomingMessage): HttpAnswer | undefined {
+  if (!isJson(headers['content-type'])) {
+    return errorAnswer(415, null, RPC.invalidRequest, 'Content-Type must be application/json');
+  }
+  return acceptsJson(headers.accept)
+    ? undefined
+    : errorAnswer(406, null, RPC.invalidRequest, 'Accept must name application/json and text/event-stream');
 }
 
 /** Legacy clients need not send `Mcp-Method` and `Mcp-Name`; what they say of a batch cannot be true of each message in it. */

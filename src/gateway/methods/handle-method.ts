@@ -44,7 +44,11 @@ const METHODS: ReadonlyMap<string, { readonly handle: Handler; readonly era?: Cl
  * in the table is denied and recorded (guarantee D1).
  * @throws when a stage fails: the edge answers that nothing was served
  */
-export async function handleMethod(gateway: Gateway, caller: Caller, request: ClientRequest): Promise<MethodAnswer> {
+export function handleMethod(
+  gateway: Gateway,
+  caller: Caller,
+  request: ClientRequest,
+): Promise<MethodAnswer> | MethodAnswer {
   const found = METHODS.get(request.method);
   if (found === undefined || (found.era !== undefined && found.era !== request.era)) {
     return refuseMethod(gateway, caller, request);

@@ -10,14 +10,36 @@ export interface Caller {
   readonly task: Task;
 }
 
-/** The token must verify, its agent must still be registered, and its task must be active and the agent's own. */
-export async function authenticate(gateway: Gateway, authorization: string | undefined): Promise<Caller | Refused> {
+type Authenticated = Caller | Refused;
+
+/**
+ * The token must verify, its agent must still be registered, and its task must be active and the agent's own. Synchronous for a token that is
+ * known already.
+ */
+export function authenticate(
+  gateway: Gateway,
+  authorization: string | undefined,
+): Authenticated | Promise<Authenticated> {
   const verified = gateway.authenticator.authenticate(authorization);
-  const principal = verified instanceof Promise ? await verified : verified;
+  return verified instanceof Promise
+    ? verified.then((principal) => callerOf(gateway, principal))
+    : callerOf(gateway, verified);
+}
+
+function callerOf(gateway: Gateway, principal: Principal | Refused): Authenticated | Promise<Authenticated> {
   if (isRefused(principal)) return principal;
   if (!gateway.isRegistered(principal.agent)) return unauthenticated(`agent ${principal.agent} is not registered`);
-  let task = gateway.tasks.get(principal.task);
-  if (task === undefined && (await gateway.tasks.confirm())) task = gateway.tasks.get(principal.task);
+  const task = gateway.tasks.get(principal.task);
+  return task === undefined ? confirmed(gateway, principal) : checkTask(gateway, principal, task);
+}
+
+/** The task is not known, perhaps only because what is known is too old to rely on. */
+async function confirmed(gateway: Gateway, principal: Principal): Promise<Authenticated> {
+  const task = (await gateway.tasks.confirm()) ? gateway.tasks.get(principal.task) : undefined;
+  return checkTask(gateway, principal, task);
+}
+
+function checkTask(gateway: Gateway, principal: Principal, task: Task | undefined): Authenticated {
   if (task === undefined || task.state === 'ended') return refuseTaskOf(gateway, principal.task);
   if (task.agent !== principal.agent || task.tenant !== principal.tenant || task.tenant !== gateway.tenant) {
     return unauthenticated(`task ${principal.task} belongs to another agent`);

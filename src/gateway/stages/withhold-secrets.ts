@@ -57,10 +57,10 @@ export function withhold(
 
 function takeOut(reply: SmallResult | ErrorReply, needles: readonly Needle[]) {
   const isResult = 'resultText' in reply;
-  const isAsWeWrite = isResult && !UNUSUAL_ESCAPE.test(reply.resultText);
+  const isAsWeWrite = isResult && !(reply.resultText.includes('\\') && UNUSUAL_ESCAPE.test(reply.resultText));
   const text = isAsWeWrite ? reply.resultText : JSON.stringify(isResult ? JSON.parse(reply.resultText) : reply.error);
+  if (!needles.some(({ inJson }) => text.includes(inJson))) return { reply, withheld: 0 };
   const found = needles.filter(({ inJson }) => text.includes(inJson));
-  if (found.length === 0) return { reply, withheld: 0 };
   // In the value and not in its text, where a match may begin in the middle of an escape.
   const clean = cleaned(isResult ? JSON.parse(reply.resultText) : reply.error, found) as never;
   return {

@@ -65,22 +65,33 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
 
   async function postInitialize(exchange: Exchange, message: RequestMessage): Promise<void> {
     const { response } = exchange;
-    const { answer, session } = await initialize(exchange, message, parts, sessions);
-    if (session !== undefined && response.destroyed) sessions.end(session, 'the client disconnected');
-    sendAnswer(response, answer);
+    try {
+      const { answer, session } = await initialize(exchange, message, parts, sessions);
+      if (session !== undefined && response.destroyed) sessions.end(session, 'the client disconnected');
+      sendAnswer(response, answer);
+    } catch (error) {
+      fail(exchange, error);
+    }
   }
 
   async function postRequest(exchange: Exchange, message: RequestMessage, session: Session | undefined): Promise<void> {
     const { caller, scope } = exchange;
-    const reply = replyTo(exchange, session);
-    const traceparent = exchange.request.headers.traceparent as string | undefined;
-    const request = new LegacyRequest(message, versionOf(exchange, session), scope, session, reply, traceparent);
-    reply.onGone(() => request.cancellation.cancel(goneReason()));
-    const { answer, recordOutcome } = await serveRequest(parts, caller, request, session);
-    const writing = reply.finish(answer);
-    if (writing !== undefined) await writing;
-    recordOutcome?.();
+    try {
+      const reply = replyTo(exchange, session);
+      const traceparent = exchange.request.headers.traceparent as string | undefined;
+      const request = new LegacyRequest(message, versionOf(exchange, session), scope, session, reply, traceparent);
+      reply.onGone(() => request.cancellation.cancel(goneReason()));
+      const { answer, recordOutcome } = await serveRequest(parts, caller, request, session);
+      const writing = reply.finish(answer);
+      if (writing !== undefined) await writing;
+      recordOutcome?.();
+    } catch (error) {
+      fail(exchange, error);
+    }
   }
+
+  const fail = ({ response, body }: Exchange, error: unknown): void =>
+    sendAnswer(response, faultAnswer(gateway, error, idOf(body)));
 
   async function postBatch(exchange: Exchange, batch: readonly unknown[], session: Session | undefined): Promise<void> {
     const protocolVersion = versionOf(exchange, session);
@@ -88,19 +99,23 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
       const problem = `revision ${protocolVersion} has no batches: send one message a request`;
       return sendAnswer(exchange.response, errorAnswer(400, null, RPC.invalidRequest, problem));
     }
-    await serveBatch({
-      parts,
-      caller: exchange.caller,
-      scope: exchange.scope,
-      response: exchange.response,
-      batch,
-      session,
-      protocolVersion,
-      isDraining: sessions.isDraining,
-      reply: () => replyTo(exchange, session),
-      onGone: goneReason,
-      onOther: (message) => takeNote(exchange, session, message),
-    });
+    try {
+      await serveBatch({
+        parts,
+        caller: exchange.caller,
+        scope: exchange.scope,
+        response: exchange.response,
+        batch,
+        session,
+        protocolVersion,
+        isDraining: sessions.isDraining,
+        reply: () => replyTo(exchange, session),
+        onGone: goneReason,
+        onOther: (message) => takeNote(exchange, session, message),
+      });
+    } catch (error) {
+      fail(exchange, error);
+    }
   }
 
   function replyTo({ request, response }: Exchange, session: Session | undefined): Reply {
@@ -120,7 +135,7 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
 
   const goneReason = (): string => (sessions.isDraining ? 'gateway stopping' : 'the client disconnected');
 
-  async function post(exchange: Exchange): Promise<void> {
+  function post(exchange: Exchange): Promise<void> | void {
     const { response, body } = exchange;
     const session = sessionOf(exchange);
     if (session === REFUSED) return;
@@ -141,11 +156,11 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
   }
 
   return {
-    async post(exchange) {
+    post(exchange) {
       try {
-        await post(exchange);
+        return post(exchange);
       } catch (error) {
-        sendAnswer(exchange.response, faultAnswer(gateway, error, idOf(exchange.body)));
+        fail(exchange, error);
       }
     },
     get(exchange) {

@@ -13,7 +13,11 @@ export interface LegacyParts {
   /** Of Remit, for `serverInfo`. */
   readonly version: string;
   readonly random: RandomBytes;
-  readonly handleMethod: (gateway: Gateway, caller: Caller, request: ClientRequest) => Promise<MethodAnswer>;
+  readonly handleMethod: (
+    gateway: Gateway,
+    caller: Caller,
+    request: ClientRequest,
+  ) => Promise<MethodAnswer> | MethodAnswer;
   readonly offer: (gateway: Gateway, caller: Caller, scope: ConnectorId | undefined) => Offered | Promise<Offered>;
   /** The client of a session says that its roots have changed. */
   readonly onRootsChanged?: (caller: Caller, scope: ConnectorId | undefined) => void;

@@ -16,12 +16,12 @@ export interface Served {
 }
 
 /** Answers one request, with or without a session. Never rejects. */
-export async function serveRequest(
+export function serveRequest(
   parts: LegacyParts,
   caller: Caller,
   request: LegacyRequest,
   session: Session | undefined,
-): Promise<Served> {
+): Promise<Served> | Served {
   const { id, method } = request;
   if (method === 'ping') return { answer: resultAnswer(id, '{}') };
   if (session === undefined) return handle(parts, caller, request, undefined);
@@ -33,10 +33,19 @@ export async function serveRequest(
     const problem = 'a request of this id is under way in this session';
     return { answer: errorAnswer(400, id, RPC.invalidRequest, problem) };
   }
+  return serveInSession(parts, caller, request, session);
+}
+
+async function serveInSession(
+  parts: LegacyParts,
+  caller: Caller,
+  request: LegacyRequest,
+  session: Session,
+): Promise<Served> {
   try {
     return await handle(parts, caller, request, session);
   } finally {
-    session.leave(id);
+    session.leave(request.id);
   }
 }
 
@@ -49,7 +58,8 @@ async function handle(
   const { gateway, challenge } = parts;
   let answered: MethodAnswer;
   try {
-    answered = await parts.handleMethod(gateway, caller, request);
+    const answering = parts.handleMethod(gateway, caller, request);
+    answered = answering instanceof Promise ? await answering : answering;
   } catch (error) {
     return { answer: faultAnswer(gateway, error, request.id) };
   }

@@ -82,7 +82,7 @@ export function createModernEdge(parts: ModernParts): EraEdge {
     let answer: HttpAnswer | LargeAnswer;
     let recordOutcome: (() => void) | undefined;
     try {
-      const came = await gateway.rounds.answer(caller, request, (r) => parts.handleMethod(gateway, caller, r));
+      const came = await gateway.rounds.answer(caller, request, async (r) => parts.handleMethod(gateway, caller, r));
       recordOutcome = came.recordOutcome;
       answer = answerOf(request, came.reply);
     } catch (error) {

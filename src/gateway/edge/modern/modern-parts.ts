@@ -15,7 +15,11 @@ export interface ModernParts {
   readonly heartbeatMs: number;
   /** Subscriptions that a task may have open (guarantee I3). Default 8. */
   readonly streamsPerTask?: number;
-  readonly handleMethod: (gateway: Gateway, caller: Caller, request: ClientRequest) => Promise<MethodAnswer>;
+  readonly handleMethod: (
+    gateway: Gateway,
+    caller: Caller,
+    request: ClientRequest,
+  ) => Promise<MethodAnswer> | MethodAnswer;
   readonly offer: (gateway: Gateway, caller: Caller, scope: ConnectorId | undefined) => Offer | Promise<Offer>;
 }
 
