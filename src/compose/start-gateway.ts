@@ -43,6 +43,7 @@ import { recover } from './recover.ts';
 import { assertNoneShared } from './shared-secrets.ts';
 import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
 import { sweepOauth } from './sweep-oauth.ts';
+import { spanSource } from './system.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -104,7 +105,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       await journal.close();
     });
     const recordRefusal = createRefusalRecorder({ recordLater, clock });
-    const newSpan = (): string => Buffer.from(random(8)).toString('hex');
+    const newSpan = spanSource(random);
     const prompts =
       config.prompts === 'off'
         ? undefined

@@ -8,7 +8,7 @@ import type { Caller } from './stages/authenticate.ts';
 import { decide } from './stages/decide.ts';
 import { noteDeviation } from './stages/deviation.ts';
 import { forward } from './stages/forward.ts';
-import { lease } from './stages/lease.ts';
+import { type Leased, lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
 import { tellDenial, tellOutcome } from './stages/tell.ts';
@@ -28,6 +28,7 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
   if (!gateway.enter(agent)) return refuseBusy(gateway, caller, operation);
   let isStreaming = false;
   let held: HeldLease | undefined;
+  let fuller: string | undefined;
   try {
     const deciding = decide(gateway, caller, operation);
     const decision = deciding instanceof Promise ? await deciding : deciding;
@@ -41,13 +42,13 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
     const startedAt = gateway.clock();
     const leasing = operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE;
     const leased = leasing instanceof Promise ? await leasing : leasing;
-    if (!isRefused(leased)) held = leased.held;
-    const used = held;
+    if (!isRefused(leased)) ({ held, fuller } = leased);
+    const used: Leased = { held, fuller };
     const needles = needlesOf(held);
     const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
     if ('resultChunks' in came) {
       isStreaming = true;
-      return pass(gateway, caller, operation, held, needles, came, startedAt);
+      return pass(gateway, caller, operation, used, needles, came, startedAt);
     }
     const { reply, withheld } = withhold(came, needles);
     if (operation.item.profile?.flow !== undefined) learn(gateway, caller, operation, reply);
@@ -71,7 +72,7 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
   }
 }
 
-const NO_LEASE = { held: undefined };
+const NO_LEASE: Leased = { held: undefined };
 
 /** What came back is kept for where later values come from. Of a result too large to hold nothing is: it vouches for nothing. */
 function learn(gateway: Gateway, { task }: Caller, operation: Operation, reply: MethodAnswer['reply']): void {
@@ -83,7 +84,7 @@ function pass(
   gateway: Gateway,
   caller: Caller,
   operation: Operation,
-  held: HeldLease | undefined,
+  used: Leased,
   needles: readonly Needle[],
   { resultChunks }: LargeResult,
   startedAt: number,
@@ -95,8 +96,8 @@ function pass(
     if (isOver) return;
     isOver = true;
     gateway.leave(caller.principal.agent);
-    held?.endCall?.();
-    record(gateway, caller, operation, held, observer.outcome(gateway.clock() - startedAt));
+    used.held?.endCall?.();
+    record(gateway, caller, operation, used, observer.outcome(gateway.clock() - startedAt));
   };
   async function* guarded(): AsyncGenerator<Buffer> {
     try {
@@ -120,12 +121,11 @@ function record(
   gateway: Gateway,
   caller: Caller,
   operation: Operation,
-  held: HeldLease | undefined,
+  { held, fuller = gateway.legacy?.detailText(caller.task.id, operation) }: Leased,
   detail: Outcome,
 ): void {
   const { span, item } = operation;
   tellOutcome(gateway, caller, operation, held, detail);
-  const more = gateway.legacy?.detailText(caller.task.id, operation);
   gateway.recordLater({
     type: 'outcome',
     ...identityOf(caller),
@@ -133,7 +133,7 @@ function record(
     connector: item.connector,
     tool: item.ref,
     ...(held && { lease: held.lease.id }),
-    detail: more === undefined ? detail : `${JSON.stringify(detail).slice(0, -1)},${more}}`,
+    detail: fuller === undefined ? detail : `${JSON.stringify(detail).slice(0, -1)},${fuller}}`,
   });
 }
 

@@ -150,7 +150,19 @@ function lateDenial(options: DeciderOptions, task: Task): Denial | undefined {
 }
 
 /** Links of the chain, each judged alone. A group belongs to its issuer: `issuer#group`, as users are `issuer#subject`. */
-function linksOf({ user, agent, actors }: Principal): Link[] {
+function linksOf(principal: Principal): readonly Link[] {
+  let links = knownLinks.get(principal);
+  if (links === undefined) {
+    links = makeLinks(principal);
+    // Frozen only: a principal that can change would keep the rights of what it was.
+    if (Object.isFrozen(principal)) knownLinks.set(principal, links);
+  }
+  return links;
+}
+
+const knownLinks = new WeakMap<Principal, readonly Link[]>();
+
+function makeLinks({ user, agent, actors }: Principal): readonly Link[] {
   const links: Link[] = [];
   if (user !== undefined) {
     const groups = user.groups.map((group) => `${user.issuer}#${group}`);

@@ -25,7 +25,7 @@ export function readCriticalArguments(profile: ToolProfile, args: unknown): Argu
   if (!isJsonObject(given)) {
     return { problem: { argument: '', reason: 'the arguments are not an object' } };
   }
-  const read: [string, PolicyArguments[string]][] = [];
+  const values: Record<string, PolicyArguments[string]> = {};
   for (const { name, type, required } of profile.criticalArguments) {
     const value: unknown = Object.hasOwn(given, name) ? given[name] : undefined;
     if (value === undefined) {
@@ -39,9 +39,11 @@ export function readCriticalArguments(profile: ToolProfile, args: unknown): Argu
     }
     const reason = findProblem(value, type);
     if (reason !== undefined) return { problem: { argument: name, reason } };
-    read.push([name, (Array.isArray(value) ? [...value] : value) as PolicyArguments[string]]);
+    const own = (Array.isArray(value) ? [...value] : value) as PolicyArguments[string];
+    if (name !== '__proto__') values[name] = own;
+    else Object.defineProperty(values, name, { value: own, enumerable: true, configurable: true, writable: true });
   }
-  return { values: Object.fromEntries(read) };
+  return { values };
 }
 
 function findProblem(value: unknown, type: ArgumentType): string | undefined {

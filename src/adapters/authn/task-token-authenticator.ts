@@ -26,7 +26,7 @@ const BEARER = /^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i;
 
 /**
  * Verifies task tokens (RFC 9068) against the gateway's own keys: ES256 only, `typ` at+jwt, so that neither an id token
- * nor a client assertion passes for one. A verified token is remembered by its SHA-256; a refused one never.
+ * nor a client assertion passes for one. A verified token is remembered by the SHA-256 of its header field; a refused one never.
  */
 export function createTaskTokenAuthenticator(options: TaskTokenAuthenticatorOptions): Authenticator {
   const { issuer, audience, clock, cacheSize = 10_000, skewSeconds = 5 } = options;
@@ -86,12 +86,15 @@ export function createTaskTokenAuthenticator(options: TaskTokenAuthenticatorOpti
         return refuse({ kind: 'unauthenticated', error: 'missing_token', reason: 'the request carries no token' });
       }
       if (authorization.length > LONGEST_TOKEN) return unauthenticated('the token is malformed: it is too long');
-      const token = BEARER.exec(authorization)?.[1];
-      if (token === undefined) return unauthenticated('the token is malformed: not "Bearer" and one signed JWT');
       currentKeys();
-      const digest = crypto.hash('sha256', token, 'base64url');
+      // Of the whole header field: what is found in the cache has been looked at before.
+      const digest = crypto.hash('sha256', authorization, 'binary');
       const known = cache.get(digest);
-      if (known === undefined) return verify(token, digest);
+      if (known === undefined) {
+        const token = BEARER.exec(authorization)?.[1];
+        if (token === undefined) return unauthenticated('the token is malformed: not "Bearer" and one signed JWT');
+        return verify(token, digest);
+      }
       if (clock() < known.tokenExpiresAt + skewMs) return known;
       cache.delete(digest);
       return unauthenticated(EXPIRED);

@@ -9,6 +9,8 @@ import { identityOf } from './record-intent.ts';
 /** The credential for the call; undefined where the connector needs none. The agent never sees it (guarantee L6). */
 export interface Leased {
   readonly held: HeldLease | undefined;
+  /** What the records of a call with a long-lived credential say besides; `LegacyConnectors.detailText`. */
+  readonly fuller?: string | undefined;
 }
 
 const NONE: Leased = { held: undefined };
@@ -36,7 +38,7 @@ export function lease(
 function used(gateway: Gateway, caller: Caller, operation: Needed, held: HeldLease | undefined): Leased {
   if (held === undefined) return NONE;
   const { item, span } = operation;
-  const more = gateway.legacy?.detailText(caller.task.id, operation);
+  const fuller = gateway.legacy?.detailText(caller.task.id, operation);
   held.countCall();
   // Durable before or with the outcome; the permission to forward rests on the decision record, which already is.
   gateway.recordLater({
@@ -46,9 +48,9 @@ function used(gateway: Gateway, caller: Caller, operation: Needed, held: HeldLea
     connector: item.connector,
     tool: item.ref,
     lease: held.lease.id,
-    detail: more === undefined ? useText(held) : `${useText(held).slice(0, -1)},${more}}`,
+    detail: fuller === undefined ? useText(held) : `${useText(held).slice(0, -1)},${fuller}}`,
   });
-  return { held };
+  return { held, fuller };
 }
 
 const useTexts = new WeakMap<HeldLease, string>();
