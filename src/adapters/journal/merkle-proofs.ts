@@ -1,12 +1,11 @@
-import { hashNode, MerkleTree, type TreeHash } from './merkle-tree.ts';
+import { EMPTY_ROOT, hashNode, MerkleTree, type TreeHash } from './merkle-tree.ts';
 
 /** Inclusion and consistency proofs of RFC 6962 §2.1.1–2.1.2, and their verification after RFC 9162 §2.1.3.2, §2.1.4.2. */
 
-/** MTH over a list of leaf hashes. */
-function treeRoot(leaves: readonly TreeHash[]): TreeHash {
-  const tree = new MerkleTree();
-  for (const leaf of leaves) tree.append(leaf);
-  return tree.root();
+/** Leaves of a subtree: from `start` up to, not including, `end`. */
+export interface LeafRange {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Largest power of two below `size` (`k` of RFC 6962 §2.1), for a size of 2 or more. */
@@ -16,29 +15,53 @@ function splitOf(size: number): number {
   return split;
 }
 
-/** Proof that `leaves[index]` is in the tree over all the leaves: `PATH(m, D[n])`. */
-export function inclusionProof(leaves: readonly TreeHash[], index: number): TreeHash[] {
-  if (leaves.length <= 1) return [];
-  const split = splitOf(leaves.length);
-  const [left, right] = [leaves.slice(0, split), leaves.slice(split)];
+/** The subtrees whose hashes prove that the leaf at `index` is in the tree over `size` leaves: `PATH(m, D[n])`, in its order. */
+export function inclusionRanges(index: number, size: number, start = 0): LeafRange[] {
+  if (size <= 1) return [];
+  const split = splitOf(size);
+  const [middle, end] = [start + split, start + size];
   return index < split
-    ? [...inclusionProof(left, index), treeRoot(right)]
-    : [...inclusionProof(right, index - split), treeRoot(left)];
+    ? [...inclusionRanges(index, split, start), { start: middle, end }]
+    : [...inclusionRanges(index - split, size - split, middle), { start, end: middle }];
 }
 
-/** Proof that the tree over all the leaves extends the tree over the first `oldSize`: `PROOF(m, D[n])`. */
-export function consistencyProof(leaves: readonly TreeHash[], oldSize: number): TreeHash[] {
-  return oldSize === 0 ? [] : subproof(leaves, oldSize, true);
+/** The subtrees whose hashes prove that the tree over `size` leaves extends the one over the first `oldSize`: `PROOF(m, D[n])`, in its order. */
+export function consistencyRanges(oldSize: number, size: number): LeafRange[] {
+  return oldSize === 0 ? [] : subproof(oldSize, { start: 0, end: size }, true);
 }
 
 /** `SUBPROOF(m, D[n], b)`. `isKnown` says whether the verifier holds the root of this subtree already. */
-function subproof(leaves: readonly TreeHash[], oldSize: number, isKnown: boolean): TreeHash[] {
-  if (oldSize === leaves.length) return isKnown ? [] : [treeRoot(leaves)];
-  const split = splitOf(leaves.length);
-  const [left, right] = [leaves.slice(0, split), leaves.slice(split)];
+function subproof(oldSize: number, tree: LeafRange, isKnown: boolean): LeafRange[] {
+  const { start, end } = tree;
+  if (oldSize === end - start) return isKnown ? [] : [tree];
+  const split = splitOf(end - start);
+  const left = { start, end: start + split };
+  const right = { start: start + split, end };
   return oldSize <= split
-    ? [...subproof(left, oldSize, isKnown), treeRoot(right)]
-    : [...subproof(right, oldSize - split, false), treeRoot(left)];
+    ? [...subproof(oldSize, left, isKnown), right]
+    : [...subproof(oldSize - split, right, false), left];
+}
+
+/**
+ * Hashes of subtrees that do not overlap, in the order in which they were asked for: one reading of the leaves, whatever their number, and nothing
+ * of them held.
+ */
+export async function hashRanges(
+  leaves: AsyncIterable<TreeHash>,
+  ranges: readonly LeafRange[],
+): Promise<readonly TreeHash[]> {
+  const trees = ranges.map((range) => ({ ...range, tree: new MerkleTree() }));
+  const inOrder = [...trees].sort((a, b) => a.start - b.start);
+  let at = 0;
+  let next = 0;
+  for await (const leaf of leaves) {
+    while (inOrder[next] !== undefined && (inOrder[next]?.end ?? 0) <= at) next += 1;
+    const current = inOrder[next];
+    if (current === undefined) break;
+    if (current.start <= at) current.tree.append(leaf);
+    at += 1;
+  }
+  return trees.map(({ tree }) => tree.root());
 }
 
 // Arithmetic, not bit operators: positions may pass 2^31.
@@ -77,7 +100,7 @@ export function isConsistent(of: {
   if (of.oldSize > of.size || of.oldSize < 0) return false;
   if (of.oldSize === of.size) return of.proof.length === 0 && of.oldRoot === of.root;
   // The empty tree is a prefix of every tree, and there is nothing to prove; its root is a constant.
-  if (of.oldSize === 0) return of.proof.length === 0 && of.oldRoot === treeRoot([]);
+  if (of.oldSize === 0) return of.proof.length === 0 && of.oldRoot === EMPTY_ROOT;
 
   let [node, last] = [of.oldSize - 1, of.size - 1];
   while (isOdd(node)) [node, last] = [half(node), half(last)];

@@ -7,6 +7,7 @@ import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 import { addAcceptDamageCommand } from './audit-accept-damage.ts';
 import { addExportCommand } from './audit-export.ts';
+import { addProveCommands } from './audit-prove.ts';
 import { addRotateCommand } from './audit-rotate.ts';
 import { addShowCommand } from './audit-show.ts';
 import { addTailCommand } from './audit-tail.ts';
@@ -18,6 +19,7 @@ export function addAuditCommands(program: Command, version: string): void {
   addShowCommand(group);
   addExportCommand(group, version);
   addVerifyCommand(group);
+  addProveCommands(group);
   addRotateCommand(group);
   addAcceptDamageCommand(group);
 
