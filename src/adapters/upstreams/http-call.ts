@@ -5,7 +5,7 @@ import { type HttpPeer, isPassing, isRefusal, isSessionGone, transportFault } fr
 import { cancellationText, readMessage } from './json-rpc.ts';
 import { LargeResultReader } from './large-result.ts';
 import { type CallHost, PendingCall } from './pending-call.ts';
-import { readPlainProgress } from './plain-progress.ts';
+import { PlainProgress } from './plain-progress.ts';
 import { MOST_RESUMES } from './reconnect.ts';
 import { unreachable } from './upstream-faults.ts';
 
@@ -43,6 +43,7 @@ export class HttpCall extends PendingCall implements ExchangeSink {
   status = 0;
   declare protected readonly host: HttpCallHost;
   #large: LargeResultReader | undefined;
+  #progress: PlainProgress | undefined;
   #cancelLater: (() => void) | undefined;
   #lastEventId: string | undefined;
   #retryMs: number | undefined;
@@ -103,11 +104,19 @@ export class HttpCall extends PendingCall implements ExchangeSink {
     this.finish();
   }
 
+  takeEvent(event: Buffer): boolean {
+    if (this.isSettled || this.#progress === undefined) return false;
+    const members = this.#progress.readEvent(event);
+    if (members !== undefined) this.call.client?.plainProgress?.(members);
+    return members !== undefined;
+  }
+
   onMessage(data: string): void {
     if (this.isSettled) return;
     const { client, progressToken } = this.call;
     if (client?.plainProgress !== undefined && progressToken !== undefined) {
-      const members = readPlainProgress(data, progressToken);
+      this.#progress ??= new PlainProgress(progressToken);
+      const members = this.#progress.read(data);
       if (members !== undefined) {
         client.plainProgress(members);
         return;

@@ -22,6 +22,8 @@ export interface ExchangeSink {
    */
   takeLarge?(head: Buffer, exchange: HttpExchange): LargeBody | undefined;
   onLargeEnd?(): void;
+  /** Bytes of an event stream that begin where an event does. @returns whether they were one whole event, and are done with */
+  takeEvent?(event: Buffer): boolean;
   /** One message of an event stream. */
   onMessage?(data: string): void;
   /** One event of another type than `message`. */
@@ -123,7 +125,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   }
 
   onData(chunk: Buffer): boolean {
-    if (this.#events !== undefined) this.#events.push(chunk);
+    if (this.#events !== undefined) this.#hearEvents(this.#events, chunk);
     else if (this.#large !== undefined) this.#large.push(chunk);
     else this.#collect(chunk);
     return !this.#isPaused;
@@ -157,6 +159,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
       onOther: (type, data) => sink.onEvent?.(type, data),
       onOverflow: () => this.#overflow(),
     });
+  }
+
+  #hearEvents(events: SseReader, chunk: Buffer): void {
+    const isWhole = events.isBetween && chunk.length <= this.#limits.maxReplyBytes;
+    if (!isWhole || this.sink.takeEvent?.(chunk) !== true) events.push(chunk);
   }
 
   #collect(chunk: Buffer): void {

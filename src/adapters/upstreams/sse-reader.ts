@@ -1,4 +1,7 @@
 const LINE_FEED = 10;
+/** How servers begin an event that is one line of data: as the SDKs do, and as the least that will do. */
+const NAMED = 'event: message\ndata: ';
+const BARE = 'data: ';
 /** A line that drips in byte by byte must not cost an object per byte. */
 const MOST_PIECES = 512;
 const MOST_DATA_LINES = 100_000;
@@ -35,21 +38,29 @@ export class SseReader {
     this.#options = options;
   }
 
+  /** Whether nothing of an event has come yet. */
+  get isBetween(): boolean {
+    return (
+      this.#pieceBytes === 0 && this.#lines === 0 && this.#type === '' && this.#id === undefined && !this.#isStopped
+    );
+  }
+
   push(chunk: Buffer): void {
     if (this.#isStopped) return;
-    const end = chunk.lastIndexOf(LINE_FEED) + 1;
+    const end = chunk[chunk.length - 1] === LINE_FEED ? chunk.length : chunk.lastIndexOf(LINE_FEED) + 1;
     if (end === 0) {
       this.#keep(chunk);
       return;
     }
-    let text = chunk.toString('utf8', 0, end);
-    if (this.#pieceBytes > 0) {
+    let text: string;
+    if (this.#pieceBytes === 0) text = chunk.toString('utf8', 0, end);
+    else {
       this.#pieces.push(chunk.subarray(0, end));
       text = Buffer.concat(this.#pieces, this.#pieceBytes + end).toString('utf8');
       this.#pieces = [];
       this.#pieceBytes = 0;
     }
-    this.#readLines(text);
+    this.#readEvents(text);
     if (end < chunk.length) this.#keep(chunk.subarray(end));
   }
 
@@ -68,6 +79,30 @@ export class SseReader {
     this.#pieces = [];
     this.#data = '';
     this.#options.onOverflow();
+  }
+
+  /** Most events are one line of data, and are not taken apart any further. @param text ends with a line feed */
+  #readEvents(text: string): void {
+    if (!this.isBetween || text.includes('\r')) {
+      this.#readLines(text);
+      return;
+    }
+    let start = 0;
+    while (start < text.length && !this.#isStopped) {
+      const from =
+        start + (text.startsWith(NAMED, start) ? NAMED.length : text.startsWith(BARE, start) ? BARE.length : 0);
+      const end = text.indexOf('\n', from);
+      if (from === start || end === from || text.charCodeAt(end + 1) !== LINE_FEED) {
+        // Something else, or only the beginning of an event.
+        const next = text.indexOf('\n\n', start);
+        this.#readLines(next === -1 ? text.slice(start) : text.slice(start, next + 2));
+        start = next === -1 ? text.length : next + 2;
+      } else if (end - from > this.#options.maxBytes) this.#overflow();
+      else {
+        this.#options.onMessage(text.slice(from, end));
+        start = end + 2;
+      }
+    }
   }
 
   /** @param text ends with a line feed */

@@ -15,8 +15,8 @@ export interface KeptStream {
    * @param onGone for the time when the client has lost its connection and can no longer come back
    */
   begin(stream: SseStream, onGone: () => void): void;
-  /** One message, JSON text on one line: written to whatever carries it now, and kept. */
-  send(json: string): void;
+  /** One message, JSON text on one line: written to whatever carries it now, and kept. @param isAscii where that is known */
+  send(json: string, isAscii?: boolean): void;
   /** What carries it now, for an event that is written piece by piece and cannot be kept. */
   readonly carrier: SseStream | undefined;
   /** What such an event begins with. It counts only once `skip` says that it was written whole. */
@@ -53,6 +53,7 @@ export class Reply implements Beating {
   #stream: SseStream | undefined;
   #kept: KeptStream | undefined;
   #progressHead: string | undefined;
+  #isTokenAscii = false;
   #isFinished = false;
   #unreadAtBeat = Number.POSITIVE_INFINITY;
   #onGone: (() => void) | undefined;
@@ -79,10 +80,13 @@ export class Reply implements Beating {
     this.send(`{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":${JSON.stringify(params)}}`);
   }
 
-  /** Progress whose members, but for the token, are JSON text already. */
+  /** Progress whose members, but for the token, are JSON text already, of printable ASCII. */
   progress(token: string | number, members: string): void {
-    this.#progressHead ??= `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${JSON.stringify(token)},`;
-    this.send(`${this.#progressHead}${members}}}`);
+    if (this.#progressHead === undefined) {
+      this.#progressHead = `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${JSON.stringify(token)},`;
+      this.#isTokenAscii = /^[ -~]*$/.test(this.#progressHead);
+    }
+    this.send(`${this.#progressHead}${members}}}`, this.#isTokenAscii);
   }
 
   /** @returns false when it cannot reach the client */
@@ -92,15 +96,15 @@ export class Reply implements Beating {
   }
 
   /** One message, JSON text on one line, before the answer. @returns false when it cannot reach the client */
-  send(json: string): boolean {
+  send(json: string, isAscii = false): boolean {
     if (this.#isFinished) return false;
     const stream = this.#stream ?? this.#becomeStream();
     if (stream === undefined) return false;
     if (this.#kept !== undefined) {
-      this.#kept.send(json);
+      this.#kept.send(json, isAscii);
       return true;
     }
-    stream.write(`data: ${json}\n\n`);
+    stream.write(`data: ${json}\n\n`, isAscii);
     return stream.isOpen;
   }
 

@@ -23,7 +23,10 @@ export class SseStream implements Beating {
   /** Set while an event is written piece by piece: nothing may come in between. */
   isWithinEvent = false;
   readonly #isChunked: boolean;
+  #hasBegun = false;
   #pending = '';
+  /** Whether what is pending is known to have one byte a character. */
+  #isAscii = true;
   #unreadAtBeat = 0;
 
   /** The head leaves with the first text. */
@@ -39,11 +42,18 @@ export class SseStream implements Beating {
     return !this.response.destroyed && !this.response.writableEnded;
   }
 
-  /** @param text whole events, ready for the wire */
-  write(text: string): void {
+  /**
+   * @param text whole events, ready for the wire
+   * @param isAscii where that is known, bytes need not be counted
+   */
+  write(text: string, isAscii = false): void {
     if (!this.isOpen) return;
-    if (this.#pending === '') process.nextTick(flush, this);
+    if (this.#pending === '') {
+      process.nextTick(flush, this);
+      this.#isAscii = true;
+    }
     this.#pending += text;
+    if (!isAscii) this.#isAscii = false;
     if (this.#pending.length > FLUSH_FROM) this.flush();
   }
 
@@ -55,6 +65,7 @@ export class SseStream implements Beating {
     const unread = this.response.writableLength;
     // One long text is no stall: who is not behind may get it whole.
     if (unread > FLUSH_FROM && unread + text.length > MAX_UNREAD) this.response.destroy();
+    else if (this.#isAscii) this.#writeAscii(text);
     else this.response.write(this.#framed(text));
   }
 
@@ -88,6 +99,15 @@ export class SseStream implements Beating {
     this.response.write(`${piece.length.toString(16)}\r\n`);
     this.response.write(piece);
     return this.response.write('\r\n');
+  }
+
+  /** Past the bookkeeping of `response.write`, which costs as much as the socket's own; for that, the head must be on its way. */
+  #writeAscii(text: string): void {
+    const framed = this.#isChunked ? `${text.length.toString(16)}\r\n${text}\r\n` : text;
+    const { socket } = this.response;
+    if (!this.#hasBegun || socket?.writable !== true) this.response.write(framed, 'latin1');
+    else socket.write(framed, 'latin1');
+    this.#hasBegun = true;
   }
 
   #framed(text: string): string {

@@ -54,7 +54,8 @@ export class KeptChannel implements KeptStream, Logged {
   /** Whether a connection carries it. One whose token has ended is closed: nothing is said to it any more. */
   isLive(): boolean {
     if (this.carrier?.isOpen !== true) return false;
-    if (this.carriedUntil > this.#home.clock()) return true;
+    // A reply's own connection needs no look at the clock.
+    if (this.carriedUntil === Number.POSITIVE_INFINITY || this.carriedUntil > this.#home.clock()) return true;
     this.carrier.end();
     return false;
   }
@@ -102,13 +103,13 @@ export class KeptChannel implements KeptStream, Logged {
     return after === this.last ? [] : this.#home.log().after(this, after, this.last);
   }
 
-  send(json: string): void {
+  send(json: string, isAscii?: boolean): void {
     if (this.isEnded) return;
     this.last += 1;
     const text = `id: ${this.number}-${this.last}\ndata: ${json}\n\n`;
     if (this.#home.isKept) this.#home.log().append(this, this.last, text);
     if (!this.isLive()) return;
-    this.carrier?.write(text);
+    this.carrier?.write(text, isAscii);
     this.#written = this.last;
   }
 
