@@ -24,6 +24,11 @@ async function say(response: ServerResponse): Promise<void> {
   stream.write('data: één\n\n');
   stream.write('data: 😀\n\n');
   await new Promise((resolve) => setImmediate(resolve));
+  stream.write('data: plain\n\n', true);
+  await new Promise((resolve) => setImmediate(resolve));
+  stream.write('data: mixed\n\n', true);
+  stream.write('data: één\n\n');
+  stream.flush();
   stream.writePiece('data: ü');
   stream.writePiece(Buffer.from('é-bytes'));
   stream.writePiece('\n\n');
@@ -31,7 +36,7 @@ async function say(response: ServerResponse): Promise<void> {
   stream.write('data: last\n\n');
   stream.end();
 }
-const SAID = 'data: één\n\ndata: 😀\n\ndata: üé-bytes\n\ndata: last\n\n';
+const SAID = 'data: één\n\ndata: 😀\n\ndata: plain\n\ndata: mixed\n\ndata: één\n\ndata: üé-bytes\n\ndata: last\n\n';
 
 test('what is framed here is read by an HTTP/1.1 client, which goes on with its connection', async () => {
   const port = await serve((response) => void say(response));

@@ -21,7 +21,18 @@ function readPlainProgress(text: string, token: string): string | undefined {
     return reader.read(text);
   });
   expect(new Set(found).size).toBe(1);
+  for (const before of USUAL) expect([found[0], undefined]).toContain(readEvents(token, [before, before, text])[2]);
   return found[0];
+}
+
+/** What is made of texts that come as events, one in each piece of the stream. */
+function readEvents(token: string, texts: readonly string[], field = 'event: message\ndata: '): (string | undefined)[] {
+  const reader = new PlainProgress(token);
+  return texts.map((text) => {
+    const found = reader.readEvent(Buffer.from(`${field}${text}\n\n`));
+    if (found === undefined) reader.read(text);
+    return found;
+  });
 }
 
 test('fault 32: progress in the usual ways is passed on without its token, as it was written', () => {
@@ -67,4 +78,35 @@ test('fault 32: what is passed on is exactly what reading would have passed on',
     { numRuns: 5_000 },
   );
   expect(plain).toBeGreaterThan(20);
+});
+
+test.each(['event: message\ndata: ', 'data: '])(
+  'fault 32: what comes as "%s" is found by its bytes from the second on',
+  (field) => {
+    for (const usual of USUAL) {
+      const longer = usual.replace('5 of 100 {}', '6 of 100');
+      const foreign = usual.replace(TOKEN, TOKEN.replace('0', '1'));
+      const hidden = usual.replace('5 of', '5\u202eof');
+      const found = readEvents(TOKEN, [usual, usual, longer, foreign, hidden, usual], field);
+      const members = MEMBERS.replace('5 of 100 {}', '6 of 100');
+      expect(found).toEqual([undefined, MEMBERS, members, undefined, undefined, MEMBERS]);
+    }
+  },
+);
+
+test('events that are written otherwise, or are no whole event, are left to be read', () => {
+  const usual = USUAL[0] as string;
+  const reader = new PlainProgress(TOKEN);
+  reader.read(usual);
+  const whole = `data: ${usual}\n\n`;
+  expect(reader.readEvent(Buffer.from(whole))).toBe(MEMBERS);
+  for (const other of [
+    whole.slice(0, -1),
+    whole + whole,
+    `id: 1\n${whole}`,
+    whole.replace('data: ', 'data:'),
+    '\n',
+    '',
+  ])
+    expect(reader.readEvent(Buffer.from(other))).toBeUndefined();
 });

@@ -211,6 +211,34 @@ describe('SseReader', () => {
     );
   });
 
+  it('finds the same events whole and byte by byte, whatever a server writes', () => {
+    const line = fc.constantFrom(
+      'data: a',
+      'data: b',
+      'data:c',
+      'data:  d',
+      'data: ',
+      'data',
+      'event: message',
+      'event: other',
+      'id: 1',
+      ': x',
+      '',
+    );
+    const end = fc.constantFrom('\n', '\n', '\n\n', '\n\n', '\r\n', '\r');
+    let events = 0;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(line, end), { maxLength: 12 }), (lines) => {
+        const bytes = Buffer.from(`${lines.flat().join('')}\n`);
+        const whole = read([bytes]);
+        events += whole.length;
+        expect(whole).toEqual(read(Array.from(bytes, (_, at) => bytes.subarray(at, at + 1))));
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(events).toBeGreaterThan(1_000);
+  });
+
   it('takes a lone carriage return for the end of a line', () => {
     expect(read([Buffer.from('data: {"a":1}\r\rdata: {"b":2}\r\r\n')])).toEqual(['{"a":1}', '{"b":2}']);
   });
@@ -238,6 +266,7 @@ describe('SseReader', () => {
   it('bounds an event, as one line and as many', () => {
     expect(read([Buffer.from(`data: ${'x'.repeat(2_000)}`)])).toEqual(['over']);
     expect(read([Buffer.from('data: xxxxxxxxxx\n'.repeat(200))])).toEqual(['over']);
+    expect(read([Buffer.from(`data: x\n\ndata: ${'x'.repeat(2_000)}\n\ndata: y\n\n`)])).toEqual(['x', 'over']);
   });
 });
 
