@@ -21,9 +21,13 @@ export interface ConnectorPlan extends Items {
   readonly transport:
     | { readonly http: { readonly url: string; readonly allowPrivateNetwork?: true } }
     | { readonly stdio: { readonly command: readonly string[] } };
+  /** As in `remit.yaml`; undefined where the server wants none. */
+  readonly credential?: object;
 }
 
 export interface RunningGateway {
+  /** Its configuration file. */
+  readonly config: string;
   readonly url: URL;
   /** A task of its own for each pairing, so that none meets what another left behind. */
   session(): Promise<TaskSession>;
@@ -36,11 +40,16 @@ export interface RunningGateway {
 export async function startGateway(
   folder: string,
   connectors: Readonly<Record<string, ConnectorPlan>>,
+  secrets: Readonly<Record<string, string>> = {},
 ): Promise<RunningGateway> {
   const config = await writeConfig(folder, connectors);
+  for (const [name, value] of Object.entries(secrets)) {
+    await runRemit(['secret', 'put', name, '--config', config], value);
+  }
   const gateway = await startRemitUp(config, ['--log-level', 'error']);
   const key = JSON.parse(await readFile(join(folder, 'agent.key.json'), 'utf8')) as JWK;
   return {
+    config,
     url: new URL(gateway.ready.url),
     session: () =>
       openTaskSession({
@@ -76,6 +85,7 @@ async function writeConfig(folder: string, connectors: Readonly<Record<string, C
           owner: OWNER,
           transport: plan.transport,
           protocol: 'auto',
+          ...(plan.credential && { credential: plan.credential }),
           clientFeatures: ['elicitation', 'sampling', 'roots'],
           tools: describe(plan.tools),
           resources: describe(plan.resources),

@@ -18,6 +18,11 @@ const expectText = (said: string, wanted: string): void => {
   if (!said.includes(wanted)) throw new Error(`expected ${wanted}, got ${said}`);
 };
 
+const callTestTool: Drive = async (client) => {
+  await listOnly(client);
+  expectText(await call(client, 'test-tool'), 'test');
+};
+
 /** What the agent does in each scenario; a scenario that is not here needs no more than a listing. */
 const drives: Readonly<Record<string, Drive>> = {
   tools_call: async (client) => {
@@ -78,4 +83,5 @@ const drives: Readonly<Record<string, Drive>> = {
 };
 
 /** Makes the agent do what a scenario waits for. @throws when it does not get what it asked for */
-export const driveAgent = (client: Client, scenario: string): Promise<void> => (drives[scenario] ?? listOnly)(client);
+export const driveAgent = (client: Client, scenario: string): Promise<void> =>
+  (drives[scenario] ?? (scenario.startsWith('auth/') ? callTestTool : listOnly))(client);

@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { startGateway } from './gateway.ts';
+import { type RunningGateway, startGateway } from './gateway.ts';
 import { driveAgent } from './outbound-agent.ts';
+import { type AuthPlan, credentialFor } from './outbound-auth.ts';
+import { authorizeAsOwner } from './outbound-owner.ts';
 import { OUTBOUND } from './outbound-plan.ts';
 import type { Revision } from './suite.ts';
 
@@ -14,6 +16,8 @@ import type { Revision } from './suite.ts';
  */
 
 const CONNECTOR = 'upstream';
+/** Times that an owner authorises before giving up. */
+const MOST_DEEDS = 3;
 
 async function main(): Promise<void> {
   const url = process.argv.at(-1) ?? '';
@@ -23,18 +27,61 @@ async function main(): Promise<void> {
   if (plan === undefined) throw new Error(`no plan for the scenario ${scenario}`);
 
   const folder = await mkdtemp(join(tmpdir(), 'remit-conformance-outbound-'));
-  const gateway = await startGateway(folder, {
-    [CONNECTOR]: {
-      // The suite serves under the name `localhost`.
-      transport: { http: { url, allowPrivateNetwork: true } },
-      tools: [],
-      resources: [],
-      prompts: [],
-      ...plan.items,
+  const given =
+    plan.auth && (await credentialFor(plan.auth, url, JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}')));
+  const gateway = await startGateway(
+    folder,
+    {
+      [CONNECTOR]: {
+        // The suite serves under the name `localhost`.
+        transport: { http: { url, allowPrivateNetwork: true } },
+        tools: [],
+        resources: [],
+        prompts: [],
+        ...plan.items,
+        ...(given && { credential: given.credential }),
+      },
     },
-  });
+    given?.secrets,
+  );
   try {
-    const session = await gateway.session();
+    if (plan.auth?.credential === 'mcpOauth') await driveAuthorized(gateway, plan.auth, scenario, revision);
+    else await drive(gateway, scenario, revision);
+  } finally {
+    await gateway.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The owner authorises Remit, and does so anew where the agent does not get through, as a person would who is asked to. What a scenario wants
+ * refused must be refused to the owner.
+ */
+async function driveAuthorized(
+  gateway: RunningGateway,
+  { expected }: AuthPlan,
+  scenario: string,
+  revision: Revision,
+): Promise<void> {
+  let problem: unknown;
+  for (let deed = 0; deed < MOST_DEEDS; deed++) {
+    const { isGiven, said } = await authorizeAsOwner(gateway.config, CONNECTOR);
+    if (!isGiven && expected === 'refusal') return;
+    if (!isGiven) throw new Error(`${said}${problem === undefined ? '' : `, after: ${String(problem)}`}`);
+    try {
+      await drive(gateway, scenario, revision);
+      if (expected === 'call') return;
+      throw new Error('what had to be refused was authorised, and called');
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
+}
+
+async function drive(gateway: RunningGateway, scenario: string, revision: Revision): Promise<void> {
+  const session = await gateway.session();
+  try {
     const client = new Client(
       { name: 'conformance-agent', version: '1.0.0' },
       {
@@ -53,10 +100,8 @@ async function main(): Promise<void> {
     );
     await driveAgent(client, scenario);
     await client.close();
-    await session.end();
   } finally {
-    await gateway.stop();
-    await rm(folder, { recursive: true, force: true });
+    await session.end();
   }
 }
 

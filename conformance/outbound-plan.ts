@@ -1,4 +1,5 @@
 import type { Items } from './gateway.ts';
+import { AUTH, type AuthPlan } from './outbound-auth.ts';
 import type { Revision } from './suite.ts';
 
 /** A client scenario that the gateway's upstream side is put through, and what an agent has to do so that it happens. */
@@ -10,6 +11,8 @@ export interface OutboundScenario {
    * gateway that has to leave them out, not the owner.
    */
   readonly items: Partial<Items>;
+  /** Where the server wants OAuth. */
+  readonly auth?: AuthPlan;
 }
 
 const BOTH: readonly Revision[] = ['2025-11-25', '2026-07-28'];
@@ -68,26 +71,5 @@ export const OUTBOUND: readonly OutboundScenario[] = [
       tools: ['test_mrtr_echo_state', 'test_mrtr_no_state', 'test_mrtr_unrelated', 'test_mrtr_no_result_type'],
     },
   },
-];
-
-/**
- * Why a scored client scenario is not run. All of them want the client to obtain its own token from an authorization server by way of a
- * user's browser; a connector of Remit gets its credential from a lease (vault or issuer), and never follows a server's challenge.
- */
-export function whyNotRun(scenario: string): string | undefined {
-  if (!scenario.startsWith('auth/')) return undefined;
-  return AUTH_NEEDS.find(([prefix]) => scenario.startsWith(prefix))?.[1] ?? 'needs outbound OAuth';
-}
-
-const AUTH_NEEDS: readonly (readonly [string, string])[] = [
-  ['auth/metadata-issuer-mismatch', 'needs outbound OAuth: metadata whose issuer is another one is refused'],
-  ['auth/metadata-', 'needs outbound OAuth: discovery of the authorization server (RFC 9728, RFC 8414, OIDC)'],
-  ['auth/basic-cimd', 'needs outbound OAuth: a client id metadata document'],
-  ['auth/scope-', 'needs outbound OAuth: scopes from the challenge or metadata, step-up, a limit of retries'],
-  ['auth/token-endpoint-auth-', 'needs outbound OAuth: client authentication at the token endpoint'],
-  ['auth/pre-registration', 'needs outbound OAuth: a registered client id and secret for a connector'],
-  ['auth/resource-mismatch', 'needs outbound OAuth: the resource indicator is checked (RFC 8707)'],
-  ['auth/offline-access-', 'needs outbound OAuth: refresh tokens'],
-  ['auth/authorization-server-migration', 'needs outbound OAuth: credentials kept by issuer'],
-  ['auth/iss-', 'needs outbound OAuth: the issuer in the authorization response is checked (RFC 9207)'],
+  ...AUTH,
 ];

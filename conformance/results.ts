@@ -54,13 +54,25 @@ export function scenarioOf(folder: string, role: 'server' | 'client'): string | 
  */
 export async function readResults(folder: string, role: 'server' | 'client', said: string): Promise<Results> {
   const results = new Map<string, Check[]>();
-  for (const name of (await readdir(folder)).sort()) {
+  for (const name of await foldersIn(folder)) {
     const scenario = scenarioOf(name, role);
     if (scenario === undefined) continue;
     const text = await readFile(join(folder, name, 'checks.json'), 'utf8').catch(() => undefined);
     results.set(scenario, text === undefined ? [brokenDown(scenario, said)] : parseChecks(text));
   }
   return results;
+}
+
+/** With those one below, for scenarios that have a slash in their names: `auth/metadata-default-2026-…`. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  const below = await Promise.all(
+    entries.map(async ({ name }) => {
+      const inner = await readdir(join(folder, name), { withFileTypes: true });
+      return inner.filter((entry) => entry.isDirectory()).map((entry) => `${name}/${entry.name}`);
+    }),
+  );
+  return [...entries.map(({ name }) => name), ...below.flat()].sort();
 }
 
 function brokenDown(scenario: string, said: string): Check {

@@ -8,6 +8,7 @@ import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import { viewLease } from '../leases/lease-view.ts';
 import type { Ordered, RevocationControl } from './build-revocation.ts';
+import type { ConnectorAuthorizations } from './connector-authorizations.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import type { TrailKeeper } from './keep-trail.ts';
 import { administrationOf, assertSubject, type PersonalOrder, readOrder, reportOf } from './order-revocation.ts';
@@ -24,9 +25,12 @@ export function adminOperations(parts: {
   signingKeys: SigningKeys;
   connectorTokens: ConnectorTokens;
   keeper: Pick<TrailKeeper, 'rotate'>;
+  /** Undefined where no connector's server wants OAuth. */
+  authorizations: ConnectorAuthorizations | undefined;
   status: () => Readonly<Record<string, unknown>>;
 }): Readonly<Record<string, AdminOperation>> {
-  const { workspace, recorder, leases, catalogue, revocation, signingKeys, connectorTokens, status } = parts;
+  const { workspace, recorder, leases, catalogue, revocation, signingKeys, connectorTokens, authorizations, status } =
+    parts;
   const { store, estate, system } = workspace;
   const administer = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: { ...change, by: administrator() } });
@@ -68,6 +72,14 @@ export function adminOperations(parts: {
     },
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
+    /** For its owner's browser. Scopes are separated by spaces. */
+    'authorize-connector': async ({ connector = '', scopes = '' }) =>
+      authorizable(authorizations).begin(
+        connector,
+        scopes.split(' ').filter((scope) => scope !== ''),
+      ),
+    'deauthorize-connector': async ({ connector = '' }) => authorizable(authorizations).end(connector),
+    authorizations: async () => ({ authorizations: (await authorizations?.list()) ?? [] }),
     refresh: async ({ connector = '' }) => ({ tools: (await catalogue.refresh(connectorId(connector))).length }),
     /** A change that the command line makes itself, in a store or file that it can open. */
     async record({ detail = '{}' }) {
@@ -105,4 +117,13 @@ export function adminOperations(parts: {
       return { keys: [...signingKeys.publicJwks().keys, ...connectorTokens.publicKeys()].map((key) => key.kid) };
     },
   };
+}
+
+/** @throws `ERR_NOT_FOUND` where no connector is authorised at */
+function authorizable(authorizations: ConnectorAuthorizations | undefined): ConnectorAuthorizations {
+  if (authorizations !== undefined) return authorizations;
+  throw new RemitError('ERR_NOT_FOUND', 'no connector is authorised at', {
+    where: 'connectors',
+    hint: 'Give one whose server wants OAuth `credential: { mcpOauth: {} }`, and start the gateway again.',
+  });
 }

@@ -22,6 +22,12 @@ export async function readAuditors({ config, loaded }: Pick<Workspace, 'config' 
   );
 }
 
+/** Whose keys open what is sealed, for the record of a start; nothing where there are none. */
+export function namesOf(auditors: readonly Auditor[]): { readonly auditors?: Readonly<Record<string, unknown>> } {
+  if (auditors.length === 0) return {};
+  return { auditors: Object.fromEntries(auditors.map(({ name, publicKey }) => [name, publicKey.kid])) };
+}
+
 /** An auditor's private key. @throws `ERR_AUDITOR_KEY` when it is absent, readable by others, or none */
 export async function readAuditorKey(path: string): Promise<JWK> {
   const { mode } = await stat(path).catch((cause: unknown) => {

@@ -154,7 +154,7 @@ export function inventoryRows(estate: Estate): {
       zone,
       transport: 'stdio' in config.transport ? 'stdio' : 'sse' in config.transport ? 'sse' : 'http',
       credential: config.credential?.postgres ? 'postgres' : config.credential?.static ? 'static' : 'none',
-      exception: config.credential?.static?.exception,
+      exception: config.credential?.static?.exception ?? config.credential?.mcpOauth?.sharedToken,
     })),
     grants: [...estate.templates.values()].flatMap((template) =>
       template.agents.map((agent) => ({

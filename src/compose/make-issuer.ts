@@ -7,6 +7,8 @@ import type { Secret } from '../domain/secret.ts';
 import type { Issuer } from '../seams/issuer.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import type { EstateConnector } from './estate.ts';
+import { importClientKey } from './import-client-key.ts';
+import { mcpOauthSetup } from './mcp-oauth-setup.ts';
 import { boundException } from './shared-secrets.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -14,11 +16,12 @@ type Credential = NonNullable<ConnectorConfig['credential']>;
 
 /** The issuer that a connector's credential names. Libraries that only another kind needs are not loaded. */
 export async function makeIssuer(
-  { config, vault, system }: Workspace,
+  workspace: Workspace,
   tokens: ConnectorTokens,
   connector: EstateConnector,
   credential: Credential,
 ): Promise<{ kind: CredentialKind; issuer: Issuer; lapsesAt?: number }> {
+  const { config, vault, system } = workspace;
   const { clock, random } = system;
   const secretOf = (name: string) => (): Promise<Secret> => vault.get(name);
   const optionalSecret = (name: string | undefined) => async (): Promise<Secret | undefined> =>
@@ -37,7 +40,7 @@ export async function makeIssuer(
     return { kind: 'redis', issuer: createRedisIssuer(options) };
   }
   if (credential.oauth) {
-    const { clientSecret, scopes, resources, introspected, audience, resource, ...rest } = credential.oauth;
+    const { clientSecret, clientKey, scopes, resources, introspected, audience, resource, ...rest } = credential.oauth;
     const { createOauthIssuer } = await import('../adapters/issuers/oauth-issuer.ts');
     const issuer = createOauthIssuer({
       ...rest,
@@ -46,12 +49,18 @@ export async function makeIssuer(
       scopes: { classes: scopes, resources },
       isIntrospected: introspected,
       clientSecret: clientSecret === undefined ? undefined : secretOf(clientSecret),
-      clientKey: () => tokens.clientKey(),
+      clientKey:
+        clientKey === undefined ? () => tokens.clientKey() : async () => importClientKey(await vault.get(clientKey)),
       sign: (claims, type) => tokens.sign(claims, type),
       fetch: (address, init) => fetch(address, init),
       clock,
     });
     return { kind: 'oauth', issuer };
+  }
+  if (credential.mcpOauth) {
+    const { createMcpOauthIssuer } = await import('../adapters/issuers/mcp-oauth/mcp-oauth-issuer.ts');
+    const setup = mcpOauthSetup(workspace, tokens, connector, credential.mcpOauth);
+    return { kind: 'mcpOauth', issuer: createMcpOauthIssuer(setup) };
   }
   if (credential.jwt) {
     const { scopes, audience = urlOf(connector) } = credential.jwt;

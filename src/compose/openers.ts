@@ -18,6 +18,7 @@ export async function buildOpeners(
   { estate, loaded, places, store, system }: Workspace,
   version: string,
   recordLater: (entry: RecordEntry) => void,
+  onChallenge: (connector: ConnectorId, status: number, header: string) => void,
 ): Promise<{ openers: ReadonlyMap<ConnectorId, ClosableOpener>; containment: Containment }> {
   const containment = await createContainment({
     random: system.random,
@@ -48,7 +49,10 @@ export async function buildOpeners(
   }
 
   function openerOf(connector: ConnectorId, { transport, protocol }: ConnectorConfig): ClosableOpener {
-    if ('http' in transport) return createHttpOpener({ ...transport.http, protocol, ...common });
+    if ('http' in transport) {
+      const noted = (status: number, header: string): void => onChallenge(connector, status, header);
+      return createHttpOpener({ ...transport.http, protocol, onChallenge: noted, ...common });
+    }
     if ('sse' in transport) return createSseOpener({ ...transport.sse, ...common });
     const { command, environment, workingDirectory, sandbox, allowInlineCode } = transport.stdio;
     return createStdioOpener({

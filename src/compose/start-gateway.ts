@@ -1,6 +1,5 @@
 import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
 import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
-import { readPublicKeys } from '../agent/agent-key.ts';
 import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
@@ -18,7 +17,7 @@ import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { allowedHosts, hostText } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';
-import { readAuditors } from './auditor-files.ts';
+import { namesOf, readAuditors } from './auditor-files.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildFlow } from './build-flow.ts';
@@ -26,6 +25,7 @@ import { buildRevocation } from './build-revocation.ts';
 import { buildWire } from './build-wire.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { closeInReverse } from './close-in-reverse.ts';
+import { buildConnectorAuthorizations, type ConnectorAuthorizations } from './connector-authorizations.ts';
 import { createConnectorTokens } from './connector-tokens.ts';
 import { discoverAll } from './discover.ts';
 import { inventoryRows } from './estate.ts';
@@ -39,6 +39,7 @@ import { openTrail } from './open-journal.ts';
 import { openTelemetry } from './open-telemetry.ts';
 import { buildOpeners } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
+import { readAgents } from './read-agents.ts';
 import { recover } from './recover.ts';
 import { assertNoneShared } from './shared-secrets.ts';
 import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
@@ -73,12 +74,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
   try {
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
     const policies = await readPolicies(places.policies, estate);
-    const agents = await Promise.all(
-      [...estate.agents.values()].map(async (agent) => ({
-        id: agent.id,
-        jwks: await readPublicKeys(workspace.loaded.resolvePath(agent.publicKeys)),
-      })),
-    );
+    const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
     const engine = createCedarEngine({ ...policies, log });
@@ -152,7 +148,11 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         mayFinish(reason) ? connections.retireLease(lease.id) : connections.closeLease(lease.id),
     });
 
-    const { openers, containment } = await buildOpeners(workspace, version, recordLater);
+    /** Not there yet while the port is not open: the callback is part of it. */
+    let authorizations: ConnectorAuthorizations | undefined;
+    const { openers, containment } = await buildOpeners(workspace, version, recordLater, (connector, status, header) =>
+      authorizations?.noteChallenge(connector, status, header),
+    );
     closers.push(async () => {
       await Promise.all([...openers.values()].map((opener) => opener.close()));
       await containment.close();
@@ -259,6 +259,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const url = (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '');
     const resource = `${url}/mcp`;
     await connectorTokens.open(url);
+    const parts = { workspace, tokens: connectorTokens, url, recorder, recordRefusal, leases, catalogue };
+    authorizations = await buildConnectorAuthorizations(parts);
+    closers.push(() => authorizations?.close());
 
     const { authorizationServer, signingKeys } = await buildAuthorization({
       workspace,
@@ -333,6 +336,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         signingKeys,
         connectorTokens,
         keeper,
+        authorizations,
         status: () => ({
           url,
           pid: process.pid,
@@ -355,9 +359,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         containment: containment.mode,
         agents: estate.agents.size,
         connectors: estate.connectors.size,
-        ...(auditors.length > 0 && {
-          auditors: Object.fromEntries(auditors.map(({ name, publicKey }) => [name, publicKey.kid])),
-        }),
+        ...namesOf(auditors),
       },
     });
     const { metricsPort } = await observed.serve(() => ({
@@ -376,6 +378,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       {
         mcp: served.handle,
         drain: served.drain,
+        connectorOauth: authorizations,
         authorizationServer: authorizationServer.callback,
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,

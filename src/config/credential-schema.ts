@@ -75,6 +75,11 @@ const oauthCredential = z
       .describe(
         'Name of the vault secret with its secret; left out: private_key_jwt with a key of the gateway’s key set.',
       ),
+    clientKey: secretName
+      .optional()
+      .describe(
+        'Name of the vault secret with a private key of the client’s own (PKCS#8, PEM, ES256), for private_key_jwt.',
+      ),
     grant: z
       .enum(['token_exchange', 'client_credentials'])
       .default('token_exchange')
@@ -99,6 +104,10 @@ const oauthCredential = z
         'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
       ),
   })
+  .refine(({ clientSecret, clientKey }) => clientSecret === undefined || clientKey === undefined, {
+    path: ['clientKey'],
+    error: 'a client has a secret or a key',
+  })
   .describe('A token of another authorization server per lease, narrowed to the task.');
 
 const jwtCredential = z
@@ -108,8 +117,64 @@ const jwtCredential = z
   })
   .describe('A JWT that the gateway signs for a server that can verify one.');
 
+const mcpOauthCredential = z
+  .strictObject({
+    server: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('Issuer to authorise at; left out: the first that the connector’s server names. Any other is refused.'),
+    clientId: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Remit, as it was registered there by hand; left out: it registers itself.'),
+    clientSecret: secretName.optional().describe('Name of the vault secret with the secret of clientId.'),
+    clientMetadataUrl: z
+      .url({ protocol: /^https$/ })
+      .optional()
+      .describe(
+        'Where a client id metadata document says who Remit is; left out: the gateway’s own, where publicUrl is https.',
+      ),
+    scopes: scopesByClass
+      .optional()
+      .describe(
+        'Scopes by action class: asked for, and what a lease is narrowed to. Left out: what the server asks for.',
+      ),
+    resources: z
+      .record(z.string().min(1), scopeList)
+      .optional()
+      .describe('Scopes by resource, as for oauth; needs scopes.'),
+    tokenSeconds: z
+      .int()
+      .min(1)
+      .max(86_400)
+      .default(3600)
+      .describe('Longest life of its access tokens. A lease lapses as long, where it cannot be revoked.'),
+    introspected: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
+      ),
+    sharedToken: z
+      .strictObject({ owner, reason: z.string().min(1), expires: z.iso.datetime({ offset: true }) })
+      .optional()
+      .describe('Exception for a server that gives no refresh token: one access token for all leases, until it ends.'),
+  })
+  .refine(({ clientId, clientSecret }) => clientSecret === undefined || clientId !== undefined, {
+    path: ['clientSecret'],
+    error: 'name the clientId that it belongs to',
+  })
+  .refine(({ scopes, resources }) => resources === undefined || scopes !== undefined, {
+    path: ['resources'],
+    error: 'name scopes by action class as well',
+  })
+  .describe(
+    'An access token per lease, of a server that wants OAuth, once its owner has run `remit connector authorize`.',
+  );
+
 /** Kinds of issuers; a connector's credential names one. */
-export const CREDENTIAL_KINDS = ['postgres', 'redis', 'oauth', 'jwt', 'static'] as const;
+export const CREDENTIAL_KINDS = ['postgres', 'redis', 'oauth', 'mcpOauth', 'jwt', 'static'] as const;
 export type StaticException = z.output<typeof exception>;
 export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
 
@@ -117,6 +182,7 @@ const anyCredential = z.strictObject({
   postgres: postgresCredential.optional(),
   redis: redisCredential.optional(),
   oauth: oauthCredential.optional(),
+  mcpOauth: mcpOauthCredential.optional(),
   jwt: jwtCredential.optional(),
   static: staticCredential.optional(),
   mode: z

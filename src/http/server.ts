@@ -15,6 +15,7 @@ import { authenticate } from '../gateway/stages/authenticate.ts';
 import type { Schedule } from '../seams/clock.ts';
 import { refuseCaller, respond } from './answers.ts';
 import { PATHS } from './authorization-server/metadata.ts';
+import { CONNECTOR_OAUTH_PATHS, type ConnectorOauth, serveConnectorOauth } from './connector-oauth.ts';
 import { notePrompt } from './note-prompt.ts';
 
 export interface HttpServerOptions {
@@ -40,6 +41,8 @@ export interface Routes {
   readonly drain: () => void;
   /** Everything of the authorization server: `/oauth/…` and its metadata. */
   readonly authorizationServer: Handler;
+  /** For connectors' own authorization servers; undefined where no connector has one. */
+  readonly connectorOauth?: ConnectorOauth | undefined;
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
   readonly gateway: () => Gateway;
@@ -175,6 +178,10 @@ function dispatch(
       return endTask(routes.gateway(), request, response);
     case '/task/prompt':
       return notePrompt(routes.gateway(), request, response);
+    case CONNECTOR_OAUTH_PATHS.callback:
+    case CONNECTOR_OAUTH_PATHS.document:
+      if (routes.connectorOauth === undefined) return respond(response, 404, { error: 'not_found' });
+      return serveConnectorOauth(routes.connectorOauth, request, response);
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
     default:

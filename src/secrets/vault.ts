@@ -38,6 +38,8 @@ export interface Sealed {
 export interface Vault {
   /** Stores the next version; returns its number. @throws `ERR_STORE_LOCKED` when someone else stored one meanwhile */
   put(name: string, secret: Secret, fingerprint?: string): Promise<number>;
+  /** The same for who has read a version, 0 where there was none: stores the next, if nobody else has. @throws `ERR_STORE_LOCKED` */
+  putAfter(name: string, secret: Secret, version: number): Promise<number>;
   /** Equal secrets have equal fingerprints, in all tenants of the store. */
   fingerprint(secret: Secret): Promise<string>;
   /** Newest version. @throws `ERR_SECRET_MISSING`, `ERR_VAULT_KEY_WRONG` (it does not open) */
@@ -104,18 +106,21 @@ export function createVault(options: VaultOptions): Vault {
     }
   }
 
+  async function putVersion(name: string, secret: Secret, version: number, fingerprint?: string): Promise<number> {
+    const bytes = secret.revealBytes();
+    try {
+      const sealed = await sealUnderKey(secretRecord(tenant, name, version), bytes);
+      await repository.put({ tenant, name, version, ...sealed, fingerprint, createdAt: clock() });
+      return version;
+    } finally {
+      bytes.fill(0);
+    }
+  }
+
   return {
-    async put(name, secret, fingerprint) {
-      const version = ((await repository.get(tenant, name))?.version ?? 0) + 1;
-      const bytes = secret.revealBytes();
-      try {
-        const sealed = await sealUnderKey(secretRecord(tenant, name, version), bytes);
-        await repository.put({ tenant, name, version, ...sealed, fingerprint, createdAt: clock() });
-        return version;
-      } finally {
-        bytes.fill(0);
-      }
-    },
+    put: async (name, secret, fingerprint) =>
+      putVersion(name, secret, ((await repository.get(tenant, name))?.version ?? 0) + 1, fingerprint),
+    putAfter: (name, secret, version) => putVersion(name, secret, version + 1),
     get: async (name) => (await getVersioned(name)).secret,
     getVersioned,
     async list() {

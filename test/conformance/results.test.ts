@@ -57,6 +57,12 @@ describe('results of the suite', () => {
     expect((await readResults(folder, 'server', said)).get('tools-list')).toEqual([
       { id: 'tools-list', status: 'FAILURE', message: 'Error: no answer' },
     ]);
+    const slashed = join(folder, 'auth/metadata-default-2026-11-21T04-38-22-423Z');
+    await mkdir(slashed, { recursive: true });
+    await writeFile(join(slashed, 'checks.json'), '[{"id":"token-request","status":"SUCCESS"}]');
+    expect((await readResults(folder, 'client', '')).get('auth/metadata-default')).toEqual([
+      { id: 'token-request', status: 'SUCCESS', message: '' },
+    ]);
     await writeFile(join(folder, 'server-tools-list-2026-11-21T04-38-22-423Z', 'checks.json'), '[{"id":');
     await expect(readResults(folder, 'server', said)).rejects.toThrow();
   });

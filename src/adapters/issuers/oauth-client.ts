@@ -5,12 +5,12 @@ import {
   ClientSecretBasic,
   Configuration,
   customFetch,
-  discovery,
   PrivateKeyJwt,
   type ServerMetadata,
 } from 'openid-client';
 import { RemitError } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
+import { findServer } from './mcp-oauth/find-server.ts';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
 
@@ -21,7 +21,7 @@ export interface OauthServer {
   readonly clientId: string;
   /** Asked at every request. Undefined: `private_key_jwt` with the key of `clientKey`. */
   readonly clientSecret: (() => Promise<Secret>) | undefined;
-  readonly clientKey: () => Promise<{ key: CryptoKey; kid: string }>;
+  readonly clientKey: () => Promise<{ key: CryptoKey; kid?: string }>;
   readonly fetch: Fetch;
 }
 
@@ -50,8 +50,8 @@ export function createOauthClient(options: OauthServer): OauthClient {
 
   const fetchWith =
     (signal: AbortSignal) =>
-    (address: string, init: { signal?: AbortSignal | undefined }): Promise<Response> => {
-      const both = init.signal === undefined ? signal : AbortSignal.any([init.signal, signal]);
+    (address: string, init: { signal?: AbortSignal | null | undefined }): Promise<Response> => {
+      const both = init.signal === undefined || init.signal === null ? signal : AbortSignal.any([init.signal, signal]);
       return options.fetch(address, { ...(init as RequestInit), signal: both });
     };
 
@@ -61,15 +61,7 @@ export function createOauthClient(options: OauthServer): OauthClient {
   }
 
   /** Remembered once it was read: what a server is does not change while a gateway runs. */
-  async function discover(signal: AbortSignal): Promise<ServerMetadata> {
-    const found = await discovery(url, clientId, undefined, undefined, {
-      execute: isPlain ? [allowInsecureRequests] : [],
-      algorithm: 'oidc',
-      timeout: REQUEST_SECONDS,
-      [customFetch]: fetchWith(signal),
-    });
-    return found.serverMetadata();
-  }
+  const discover = (signal: AbortSignal): Promise<ServerMetadata> => findServer(server, server, fetchWith(signal));
 
   return {
     metadata: () => known,

@@ -7,6 +7,7 @@ import { assertionClaims, type SignAssertion } from './agent-assertion.ts';
 import { describeFault, issueFault, orAbort } from './issuer-faults.ts';
 import { createOauthClient, type OauthServer } from './oauth-client.ts';
 import { type OauthScopeMap, oauthScopes } from './oauth-scope.ts';
+import { summary, withoutCause } from './oauth-summary.ts';
 import { boundOf } from './oauth-token.ts';
 
 export interface OauthIssuerOptions extends OauthServer {
@@ -145,22 +146,4 @@ export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
     },
     close: async () => {},
   };
-}
-
-/** The library's errors carry whole responses, tokens included: of them only what the server said for people is kept. */
-function summary(error: unknown): unknown {
-  if (error instanceof RemitError) return error;
-  if (error instanceof ResponseBodyError) {
-    const text = error.error_description === undefined ? '' : ` (${error.error_description})`;
-    return new Error(`${error.status} ${error.error}${text}`);
-  }
-  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-  return new Error(error instanceof Error ? `${error.message}${cause}` : 'unknown error');
-}
-
-function withoutCause({ code, message, where, hint }: RemitError): RemitError {
-  return new RemitError(code, message, {
-    ...(where !== undefined && { where }),
-    ...(hint !== undefined && { hint }),
-  });
 }

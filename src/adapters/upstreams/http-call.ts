@@ -19,6 +19,8 @@ export interface HttpCallHost extends CallHost, HttpPeer {
   readonly hasSession: boolean;
   /** The fault for a status from 300 on; notes where the status says that the session is gone. */
   refuse(status: number, session: number, isSessionGone: boolean): Error;
+  /** What a server says with a 401 or 403 about how to be let in. */
+  noteChallenge(status: number, headers: IncomingHttpHeaders): void;
   /** Takes the session id of the reply to `initialize`. */
   keepSession(headers: IncomingHttpHeaders): Error | undefined;
   /** Connects again to a stream that ended before its reply, later. Undefined where the era has no such thing. */
@@ -58,6 +60,7 @@ export class HttpCall extends PendingCall implements ExchangeSink {
 
   onHeaders(status: number, headers: () => IncomingHttpHeaders): void {
     this.status = status;
+    if (status === 401 || status === 403) this.host.noteChallenge(status, headers);
     if (this.call.method !== 'initialize' || status >= 300) return;
     const fault = this.host.keepSession(headers());
     if (fault !== undefined) this.breakOff(fault);

@@ -36,6 +36,7 @@ export interface HttpConnectionOptions {
   readonly limits: BodyLimits;
   readonly maxStreamedBytes: number;
   readonly events: UpstreamEvents | undefined;
+  readonly onChallenge: ((status: number, header: string) => void) | undefined;
   /** What the operator knows the connector by. */
   readonly where: string;
 }
@@ -102,6 +103,11 @@ export abstract class HttpConnection implements Upstream, HttpCallHost {
 
   refuse(status: number, _session: number, isGone: boolean): Error {
     return statusFault(status, isGone, this);
+  }
+
+  noteChallenge(status: number, headers: IncomingHttpHeaders): void {
+    const header = headers['www-authenticate'];
+    if (header !== undefined) this.options.onChallenge?.(status, String(header));
   }
 
   later(ms: number, task: () => void): () => void {

@@ -34,6 +34,8 @@ export interface HttpOpenerOptions {
   /** Whether the server may be at an address of a private network. */
   readonly allowPrivateNetwork?: boolean;
   readonly lookup?: Lookup;
+  /** The server answered 401 or 403 with a `WWW-Authenticate` header. */
+  readonly onChallenge?: (status: number, header: string) => void;
   /** From 0 up to 1, for jitter. */
   readonly chance?: () => number;
 }
@@ -99,6 +101,7 @@ export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
         },
         maxStreamedBytes: options.maxStreamedBytes ?? DEFAULT_MAX_STREAMED_BYTES,
         events,
+        onChallenge: options.onChallenge,
         where,
       };
     },

@@ -24,8 +24,3 @@ export function addSuspensionCommands(group: Command, kind: 'task' | 'agent' | '
       orderAndTell(output, options, { action: 'resume', subject: { kind, id }, reason: options.reason ?? '' }),
   );
 }
-
-export function addConnectorCommands(program: Command): void {
-  const group = program.command('connector').description('suspend and resume connectors');
-  addSuspensionCommands(group, 'connector', 'nothing of it is listed or called, its credentials are revoked');
-}

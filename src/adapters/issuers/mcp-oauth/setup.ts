@@ -1,0 +1,43 @@
+import type { CryptoKey } from 'jose';
+import type { RandomBytes } from '../../../domain/ids.ts';
+import type { Secret } from '../../../domain/secret.ts';
+import type { Clock, Schedule } from '../../../seams/clock.ts';
+import type { Fetch } from '../oauth-client.ts';
+import type { OauthScopeMap } from '../oauth-scope.ts';
+import type { AuthorizationStore } from './authorization.ts';
+
+/** One connector whose server wants OAuth, as configured, and what its authorization needs of the gateway. */
+export interface McpOauthSetup {
+  readonly connector: string;
+  /** Of its server. */
+  readonly url: string;
+  /** Issuer that its owner insists on; undefined: the first that the server names. */
+  readonly server: string | undefined;
+  readonly clientId: string | undefined;
+  readonly clientSecret: (() => Promise<Secret>) | undefined;
+  /** For `private_key_jwt`. */
+  readonly clientKey: () => Promise<{ key: CryptoKey; kid: string }>;
+  /** How a lease is narrowed to its task; undefined: it has what was authorised. */
+  readonly scopes: OauthScopeMap | undefined;
+  /** Longest life of the server's access tokens: seconds. */
+  readonly tokenSeconds: number;
+  readonly isIntrospected: boolean;
+  /** Until when one access token may serve all leases, where no refresh token is given: an exception of the owner's. Milliseconds since the epoch. */
+  readonly sharedTokenUntil: number | undefined;
+  readonly store: AuthorizationStore;
+  /** Guarded: what is fetched is of strangers' choosing. */
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  readonly random: RandomBytes;
+  /** Frees the connections of `fetch`. */
+  close(): Promise<void>;
+}
+
+/** What authorising takes beyond leasing. */
+export interface AuthorizerSetup extends McpOauthSetup {
+  /** Address of the document that says who Remit is; undefined where there is none that a server could fetch. */
+  readonly documentUrl: string | undefined;
+  /** Where the authorization server sends the owner's browser. */
+  readonly callback: string;
+}
