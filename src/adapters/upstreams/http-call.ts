@@ -60,7 +60,7 @@ export class HttpCall extends PendingCall implements ExchangeSink {
 
   onHeaders(status: number, headers: () => IncomingHttpHeaders): void {
     this.status = status;
-    if (status === 401 || status === 403) this.host.noteChallenge(status, headers);
+    if (status === 401 || status === 403) this.host.noteChallenge(status, headers());
     if (this.call.method !== 'initialize' || status >= 300) return;
     const fault = this.host.keepSession(headers());
     if (fault !== undefined) this.breakOff(fault);
