@@ -13,12 +13,15 @@ import type { Workspace } from './workspace.ts';
 
 export type ClosableOpener = UpstreamOpener & { close(): Promise<void> };
 
+/** A connector's server answered 401 or 403, and said how to be let in. */
+export type OnChallenge = (connector: ConnectorId, status: number, header: string) => void;
+
 /** One opener for each connector, and the containment that their processes share. */
 export async function buildOpeners(
   { estate, loaded, places, store, system }: Workspace,
   version: string,
   recordLater: (entry: RecordEntry) => void,
-  onChallenge: (connector: ConnectorId, status: number, header: string) => void,
+  onChallenge: OnChallenge,
 ): Promise<{ openers: ReadonlyMap<ConnectorId, ClosableOpener>; containment: Containment }> {
   const containment = await createContainment({
     random: system.random,

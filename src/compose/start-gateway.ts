@@ -37,7 +37,7 @@ import { buildLegacy } from './legacy.ts';
 import { createItemLister } from './list-tools.ts';
 import { openTrail } from './open-journal.ts';
 import { openTelemetry } from './open-telemetry.ts';
-import { buildOpeners } from './openers.ts';
+import { buildOpeners, type OnChallenge } from './openers.ts';
 import { readPolicies, writePolicySchema } from './policies.ts';
 import { readAgents } from './read-agents.ts';
 import { recover } from './recover.ts';
@@ -150,9 +150,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
     /** Not there yet while the port is not open: the callback is part of it. */
     let authorizations: ConnectorAuthorizations | undefined;
-    const { openers, containment } = await buildOpeners(workspace, version, recordLater, (connector, status, header) =>
-      authorizations?.noteChallenge(connector, status, header),
-    );
+    const onChallenge: OnChallenge = (...said) => authorizations?.noteChallenge(...said);
+    const { openers, containment } = await buildOpeners(workspace, version, recordLater, onChallenge);
     closers.push(async () => {
       await Promise.all([...openers.values()].map((opener) => opener.close()));
       await containment.close();
