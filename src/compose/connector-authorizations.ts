@@ -23,6 +23,8 @@ export interface AuthorizationParts {
   readonly recordRefusal: (refusal: { readonly at: string; readonly reason: string }) => void;
   readonly leases: Pick<LeaseManager, 'revokeConnector'>;
   readonly catalogue: Pick<Catalogue, 'refresh'>;
+  /** What ends with the gateway, in reverse order. */
+  readonly closers: (() => unknown)[];
 }
 
 /** What a connector's authorization comes to, for people. Times are RFC 3339. */
@@ -51,7 +53,6 @@ export interface ConnectorAuthorizations extends ConnectorOauth {
   end(connector: string): Promise<{ revoked: boolean }>;
   list(): Promise<AuthorizationView[]>;
   noteChallenge(connector: ConnectorId, status: number, header: string): void;
-  close(): Promise<void>;
 }
 
 interface Authorizable {
@@ -85,6 +86,7 @@ export async function buildConnectorAuthorizations(
     if (credential === undefined) continue;
     const setup = mcpOauthSetup(workspace, tokens, connector, credential);
     const documentUrl = credential.clientMetadataUrl ?? ownDocument;
+    parts.closers.push(() => setup.close());
     all.set(connector.id, {
       setup,
       authorizer: createAuthorizer({ ...setup, callback, documentUrl }),
@@ -207,8 +209,5 @@ export async function buildConnectorAuthorizations(
       ownDocument === undefined ? undefined : { client_id: ownDocument, ...describeClient(callback, 'none') },
     list: () => Promise.all([...all].map(([id, one]) => view(id, one))),
     noteChallenge: (connector, status, header) => all.get(connector)?.authorizer.noteChallenge(status, header),
-    async close() {
-      await Promise.all([...all.values()].map(({ setup }) => setup.close()));
-    },
   };
 }

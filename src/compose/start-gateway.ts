@@ -258,9 +258,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const url = (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '');
     const resource = `${url}/mcp`;
     await connectorTokens.open(url);
-    const parts = { workspace, tokens: connectorTokens, url, recorder, recordRefusal, leases, catalogue };
+    const parts = { workspace, tokens: connectorTokens, url, recorder, recordRefusal, leases, catalogue, closers };
     authorizations = await buildConnectorAuthorizations(parts);
-    closers.push(() => authorizations?.close());
 
     const { authorizationServer, signingKeys } = await buildAuthorization({
       workspace,
