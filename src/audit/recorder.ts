@@ -1,4 +1,5 @@
 import { RemitError } from '../domain/errors.ts';
+import type { DecisionFlow } from '../domain/flow.ts';
 import type { TaskId, TenantId } from '../domain/ids.ts';
 import type { AuditRecord, SealedContent } from '../domain/record.ts';
 import type { Clock } from '../seams/clock.ts';
@@ -11,6 +12,9 @@ export interface RecordEntry extends Omit<AuditRecord, 'seq' | 'time' | 'tenant'
   readonly detail: AuditRecord['detail'] | string;
   /** Decision inputs in the clear, JSON text: sealed before they are written, never written as they are. */
   readonly input?: string;
+  /** Of a decision whose detail is a text: what is permitted by it, and what the flow remembers of it. Said by the text as well. */
+  readonly permits?: 'call' | 'follow' | undefined;
+  readonly flow?: DecisionFlow | undefined;
 }
 
 /** Seals decision inputs under the key of their task (`ContentSealer`, found by its task). */
@@ -34,8 +38,10 @@ export function createRecorder(parts: {
   clock: Clock;
   tenant: TenantId;
   seal?: SealInput;
+  /** Told of each record as it is given to the journal, in order. */
+  follow?: (position: number, entry: RecordEntry) => void;
 }): LateRecorder {
-  const { journal, clock, tenant, seal } = parts;
+  const { journal, clock, tenant, seal, follow } = parts;
   const encode = createRecordEncoder(tenant);
   const sealInput = (entry: RecordEntry, text: string): SealedContent => {
     const { task, span, sealed } = entry;
@@ -54,14 +60,21 @@ export function createRecorder(parts: {
   return {
     record(entry) {
       try {
-        return journal.append(textOf(entry));
+        const text = textOf(entry);
+        const position = journal.size;
+        const appended = journal.append(text);
+        if (follow !== undefined && journal.size > position) follow(position, entry);
+        return appended;
       } catch (error) {
         return Promise.reject(error);
       }
     },
     recordLater(entry, onFault) {
       try {
-        journal.appendLater(textOf(entry), onFault);
+        const text = textOf(entry);
+        const position = journal.size;
+        journal.appendLater(text, onFault);
+        if (follow !== undefined && journal.size > position) follow(position, entry);
       } catch (error) {
         onFault(error);
       }

@@ -64,19 +64,54 @@ const FOLDED: ReadonlySet<string> = new Set([
 export function foldPayload(state: TrailState, position: number, payload: Buffer): void {
   const type = peekType(payload);
   // Most records are of other types: to know that costs a fraction of reading them.
-  if (type === undefined || FOLDED.has(type)) foldRecord(state, decodeRecord(position, payload));
+  if (type === undefined || FOLDED.has(type)) foldDecoded(state, decodeRecord(position, payload));
   state.upTo = position + 1;
 }
 
-function foldRecord(state: TrailState, record: AuditRecord): void {
+function foldDecoded(state: TrailState, record: AuditRecord): void {
+  foldRecord(state, record, record.type === 'decision' ? outcomeUnknown(record) : undefined);
+}
+
+/**
+ * Folds a record in that is just being given to the journal, so that a mark need not read it again. One of which its entry says too little, and
+ * all behind it, are left to be read.
+ */
+export function foldEntry(state: TrailState, position: number, entry: RecordEntry): void {
+  if (position !== state.upTo) return;
+  const { detail, type } = entry;
+  if (FOLDED.has(type)) {
+    if (typeof detail !== 'string') foldRecord(state, { ...entry, detail, seq: position }, undefined);
+    else if (type === 'decision') foldDecision(state, entry, position, entry.permits, entry.flow, undefined);
+    else if (type === 'outcome') foldRecord(state, { ...entry, detail: NO_DETAIL, seq: position }, undefined);
+    else return;
+  }
+  state.upTo = position + 1;
+}
+
+const NO_DETAIL = {};
+
+type Folded = Pick<AuditRecord, 'type' | 'task' | 'seq' | 'span' | 'detail'>;
+
+function foldDecision(
+  state: TrailState,
+  { task, span }: Pick<Folded, 'task' | 'span'>,
+  seq: number,
+  effect: unknown,
+  flow: unknown,
+  unknown: RecordEntry | undefined,
+): void {
+  if (!SETTLED.has(effect)) return;
+  state.open.set(span ?? `#${seq}`, { seq, unknown });
+  if (task !== undefined && effect === 'call') knownTask(state, task, seq).calls += 1;
+  if (task !== undefined && flow !== undefined) foldFlow(state, task, seq, flow as DecisionFlow);
+}
+
+function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | undefined): void {
   const { open, tasks } = state;
   const { type, task, seq, span, detail } = record;
   switch (type) {
     case 'decision':
-      if (!SETTLED.has(detail.effect) || detail.verdict !== 'permit') return;
-      open.set(span ?? `#${seq}`, { seq, unknown: outcomeUnknown(record) });
-      if (task !== undefined && detail.effect === 'call') knownTask(state, task, seq).calls += 1;
-      if (task !== undefined && detail.flow !== undefined) foldFlow(state, task, seq, detail.flow as DecisionFlow);
+      if (detail.verdict === 'permit') foldDecision(state, record, seq, detail.effect, detail.flow, unknown);
       return;
     case 'outcome':
       if (span !== undefined) open.delete(span);

@@ -2,6 +2,7 @@ import { ed25519Signer, newSignerKey } from '../adapters/journal/ed25519-signer.
 import { openFileJournal } from '../adapters/journal/open-file-journal.ts';
 import { type ReadTrail, readTrail } from '../audit/read-trail.ts';
 import { createRecorder, type RecordEntry, type Recorder, type SealInput } from '../audit/recorder.ts';
+import { foldEntry, type TrailState } from '../audit/trail-state.ts';
 import { isRemitError, messageOf } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 import type { Journal, SegmentedJournal } from '../seams/journal.ts';
@@ -17,6 +18,8 @@ export interface OpenJournal {
   readonly recordLater: (entry: RecordEntry) => void;
   /** Resolves when the journal has failed: nothing can be recorded any more, so nothing may be served. */
   readonly failed: Promise<string>;
+  /** From now on what is recorded is folded into this state. */
+  readonly follow: (state: TrailState) => void;
 }
 
 export interface OpenMore {
@@ -36,7 +39,9 @@ export interface OpenTrail extends OpenJournal {
 export async function openTrail(...of: Parameters<typeof openJournal>): Promise<OpenTrail> {
   const opened = await openJournal(...of);
   try {
-    return { ...opened, trail: await readTrail(opened.journal) };
+    const trail = await readTrail(opened.journal);
+    opened.follow(trail.state);
+    return { ...opened, trail };
   } catch (error) {
     await opened.journal.close();
     throw error;
@@ -75,11 +80,15 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
     // The last checkpoint is made by the close.
     close: () => files.close().finally(() => published.close()),
   };
+  let followed: TrailState | undefined;
   const recorder = createRecorder({
     journal: more.measured?.(journal) ?? journal,
     clock: system.clock,
     tenant: estate.tenant,
     seal,
+    follow: (position, entry) => {
+      if (followed !== undefined) foldEntry(followed, position, entry);
+    },
   });
   let fail: (why: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {
@@ -94,6 +103,9 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
     journal,
     recorder,
     failed,
+    follow(state) {
+      followed = state;
+    },
     recordLater: (entry) => recorder.recordLater(entry, stop),
   };
 

@@ -82,6 +82,8 @@ export function recordIntent(
     tool: item.ref,
     detail: `{${decisionText(decision, operation)},${purposeText}${flow}${isRetry ? RESUMES : ''}${saidByClient(gateway, identity, request)}}`,
     input: argumentsText,
+    permits: decision.verdict === 'permit' ? operation.effect : undefined,
+    flow: decision.flow,
   });
 }
 
