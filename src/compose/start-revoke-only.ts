@@ -7,6 +7,19 @@ import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import type { RunningGateway } from './start-gateway.ts';
 import type { Workspace } from './workspace.ts';
 
+/** Operations that need the trail. */
+const REFUSED = [
+  'end-task',
+  'revoke-lease',
+  'revoke',
+  'refresh',
+  'record',
+  'record-content-read',
+  'rotate-keys',
+  'reload-vault-keys',
+  'rotate-journal',
+];
+
 type Issuers = Awaited<ReturnType<typeof buildIssuers>>;
 
 /**
@@ -55,9 +68,9 @@ export async function startRevokeOnly(parts: {
   });
   const admin = await serveAdminSocket(places.socket, {
     status,
-    ...Object.fromEntries(
-      ['end-task', 'revoke-lease', 'refresh', 'record', 'rotate-keys', 'rotate-journal'].map((name) => [name, refuse]),
-    ),
+    // Leases can be looked at; none is used.
+    'lease-uses': async () => ({ uses: {} }),
+    ...Object.fromEntries(REFUSED.map((name) => [name, refuse])),
   });
   closers.push(() => admin.close());
   const nothing = { tools: 0, undescribed: 0, problems: [], failed: new Promise<string>(() => {}) };
