@@ -1,4 +1,4 @@
-import type { DecisionFlow } from './flow.ts';
+import type { DecisionFlow, FlowLabels, Origin } from './flow.ts';
 import type { ApprovalId, ConnectorId, ToolRef } from './ids.ts';
 import type { Principal } from './principal.ts';
 import type { StepUp } from './step-up.ts';
@@ -25,6 +25,10 @@ export interface AccessRequest {
     readonly environment: string;
     /** Empty for `discover`. */
     readonly arguments: PolicyArguments;
+    /** What a task and its children have read: asked for where a policy of the call looks at it. */
+    readonly labelsOf: (task: Task) => FlowLabels;
+    /** The least good origin of each critical argument that the call has. */
+    readonly provenance: Readonly<Record<string, Origin>>;
   };
 }
 

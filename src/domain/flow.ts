@@ -90,7 +90,9 @@ export function joinRemembered(known: RememberedFlow | undefined, said: Remember
 
 /** Where one critical value of a call comes from. Never the value: that is sealed with the arguments. */
 export interface ValueProvenance {
-  /** `recipients[0]` */
+  /** Name of the critical argument. */
+  readonly name: string;
+  /** Where in it: `recipients[0]`. */
   readonly argument: string;
   readonly origin: Origin;
   readonly needed: Origin;

@@ -42,10 +42,14 @@ export interface FlowFacts {
 export interface Flow {
   /** Whether the call has to wait for a person. Changes nothing. A fault holds: it never throws. */
   judge(question: FlowQuestion): { readonly hold: Hold | undefined; readonly facts: FlowFacts };
+  /** What judging goes by: for policies, which are asked first. A fault gives the worst, and never throws. */
+  factsOf(question: FlowQuestion): FlowFacts;
   /** Joins what the call will bring, at worst, before it is forwarded. @returns what its intent has to say */
   admit(question: FlowQuestion, provenance: readonly ValueProvenance[]): DecisionFlow;
   /** Takes in what a call brought. @param span of the call */
   learn(task: Task, item: GovernedTool, args: JsonObject, span: string, result: JsonObject): void;
+  /** What a task and its children have read. Makes nothing. */
+  labelsOf(task: Pick<Task, 'id' | 'parent'>): FlowLabels;
   /** The words that a task's calls follow from, as the host of its agent gave them. */
   notePrompt(task: Task, text: string): void;
   restore(task: Pick<Task, 'id' | 'parent'>, remembered: RememberedFlow): void;
@@ -109,6 +113,14 @@ export function createFlow(parts: FlowParts): Flow {
         return { hold: FAULT, facts: NOTHING_KNOWN };
       }
     },
+    factsOf(question) {
+      try {
+        const { family, provenance: found } = callOf(question);
+        return { labels: family.labels, provenance: found, outward: family.outward };
+      } catch {
+        return NOTHING_KNOWN;
+      }
+    },
     admit({ task, item, args }, found) {
       const { family, top } = families.of(task);
       const { profile } = item;
@@ -148,6 +160,7 @@ export function createFlow(parts: FlowParts): Flow {
         fields: byValue,
       });
     },
+    labelsOf: (task) => families.find(task)?.labels ?? NO_LABELS,
     notePrompt: (task, text) => addPrompt(families.of(task).family, text),
     restore(task, { labels, outward }) {
       const { family } = families.of(task);
@@ -172,6 +185,7 @@ function provenanceOf(
   const destinations = template === undefined ? flow.destinations : [...flow.destinations, ...template.destinations];
   return flow.critical.flatMap(({ name, kind, from }) =>
     scalarsOf(Object.hasOwn(args, name) ? args[name] : undefined, name).map(({ path, text }) => ({
+      name,
       argument: path,
       needed: from,
       ...findOrigin(family, { destinations }, text, kind),

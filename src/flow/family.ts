@@ -93,6 +93,11 @@ export class Families {
     return { top, family };
   }
 
+  /** The same, where there is one. */
+  find(task: { readonly id: TaskId; readonly parent: TaskId | undefined }): Family | undefined {
+    return this.#families.size === 0 ? undefined : this.#families.get(this.#topOf(task));
+  }
+
   /** Of a task that has ended. A child's end takes nothing from its family. */
   forget(task: TaskId): void {
     if (this.#tops.get(task) === task || !this.#tops.has(task)) this.#families.delete(task);

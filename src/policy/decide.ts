@@ -1,5 +1,6 @@
 import type { AccessRequest, Decision, Gate, PolicyArguments } from '../domain/decision.ts';
 import { messageOf } from '../domain/errors.ts';
+import type { FlowLabels, Origin } from '../domain/flow.ts';
 import { type Principal, userKey } from '../domain/principal.ts';
 import { stepUpOf } from '../domain/step-up.ts';
 import type { Task, TaskTemplate } from '../domain/task.ts';
@@ -31,6 +32,8 @@ export interface CallRequest extends DiscoveryRequest {
   readonly args: unknown;
   /** Calls that the task's own budget has left before this one; `not counted` for what takes none of it. */
   readonly callsLeft: number | 'not counted';
+  /** Of an item with a profile of flow: the least good origin of each critical argument. */
+  readonly provenance?: Readonly<Record<string, Origin>>;
 }
 
 /**
@@ -49,6 +52,8 @@ export interface DeciderOptions {
   readonly engine: () => PolicyEngine;
   /** Environment of this gateway, as policies see it. */
   readonly environment: string;
+  /** What a task and its children have read. */
+  readonly labelsOf: (task: Task) => FlowLabels;
   readonly clock: Clock;
   readonly log?: Log;
 }
@@ -73,6 +78,7 @@ const FAULT = denial(
   'Try again; if it stays so, tell the operator.',
 );
 const NO_VERSION = 'none';
+const NO_PROVENANCE: Readonly<Record<string, Origin>> = {};
 
 function decide(
   options: DeciderOptions,
@@ -85,7 +91,7 @@ function decide(
     policyVersion = engine.version;
     const gates = passGates(options, request, action);
     if ('denied' in gates) return { ...gates.denied, policyVersion };
-    const asked = askAll(engine, options.environment, request, action, gates);
+    const asked = askAll(engine, options, request, action, gates);
     if (!isPromise(asked)) return asked;
     return asked.then(
       // Asking took time: the task may have expired meanwhile.
@@ -176,13 +182,13 @@ function makeLinks({ user, agent, actors }: Principal): readonly Link[] {
 /** Asks the engine for every link, in turn, until one is denied. Stays synchronous while the engine is. */
 function askAll(
   engine: PolicyEngine,
-  environment: string,
-  { principal, task, tool }: DiscoveryRequest,
+  { environment, labelsOf }: DeciderOptions,
+  { principal, task, tool, provenance = NO_PROVENANCE }: DiscoveryRequest & Partial<CallRequest>,
   action: AccessRequest['action'],
   { profile, values }: { profile: ToolProfile; values: PolicyArguments },
 ): Decision | Promise<Decision> {
   const resource = { connector: tool.connector, tool: tool.ref, profile };
-  const context = { principal, task, environment, arguments: values };
+  const context = { principal, task, environment, arguments: values, labelsOf, provenance };
   const { version } = engine;
   const links = linksOf(principal);
   const permits: PolicyAnswer[] = [];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import { connectorId, templateId } from '../../src/domain/ids.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
@@ -90,11 +91,11 @@ function withGates(verdict: 'permit' | 'deny', tools: FakeOptions['tools'], boun
         .map((item) => ({ connector: CONNECTOR, raw: TEMPLATE_RAW, item })),
     }),
     template: () => template,
-    decider: createDecider({ engine: () => engine, environment: 'test', clock: () => NOW }),
+    decider: createDecider({ engine: () => engine, environment: 'test', labelsOf: () => NO_LABELS, clock: () => NOW }),
   });
 }
 
-const touched = ({ events }: FakeGateway): string[] => events.filter((event) => !event.startsWith('record:'));
+const touched = ({ events }: FakeGateway): string[] => events.filter((event) => !/^(record|deviated):/.test(event));
 
 describe('fault 37: one table of methods, and every one of them governed', () => {
   it.each(CASES)(

@@ -26,6 +26,7 @@ export function askWholeCedar(
     zone: it.zone,
   });
   const { principal, task, environment } = context;
+  const labels = context.labelsOf(task);
   const entities = [
     ...inventory.agents.map((agent) => ({ uid: uid('Agent', agent.id), attrs: attributes(agent), parents: [] })),
     ...inventory.connectors.flatMap((connector) => [
@@ -37,6 +38,7 @@ export function askWholeCedar(
           actionClass: profile.actionClass,
           dataClasses: [...profile.dataClasses],
           reversible: profile.reversible,
+          sink: profile.flow?.sink ?? 'none',
         },
         parents: [uid('Connector', connector.id)],
       })),
@@ -54,7 +56,11 @@ export function askWholeCedar(
       task: { id, template, purpose, startedAt, expiresAt },
       environment,
       ...(principal.user && { user: { issuer: principal.user.issuer, subject: principal.user.subject } }),
-      ...(action === 'call' && { args: context.arguments as Record<string, string> }),
+      ...(action === 'call' && {
+        args: context.arguments as Record<string, string>,
+        labels: { trust: labels.trust, dataClasses: [...labels.dataClasses], zones: [...labels.zones] },
+        provenance: { ...context.provenance },
+      }),
     },
     entities,
     preparsedSchemaName: NAME,

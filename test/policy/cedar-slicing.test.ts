@@ -5,6 +5,7 @@ import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
 import { buildSchema } from '../../src/adapters/policy/cedar-schema.ts';
 import { type LoadedPolicy, loadPolicies } from '../../src/adapters/policy/load-policies.ts';
 import type { AccessRequest } from '../../src/domain/decision.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, type ToolRef, taskId, templateId } from '../../src/domain/ids.ts';
 import { askWholeCedar, prepareWholeCedar } from './cedar-oracle.ts';
 import { INVENTORY, PAY, QUERY, READ_FILE, samplePrincipal, sampleRequest, sampleTask } from './samples.ts';
@@ -165,6 +166,8 @@ const request: fc.Arbitrary<AccessRequest> = fc
             task: { ...task, expiresAt: task.startedAt + lasting },
             environment,
             arguments: values,
+            labelsOf: () => NO_LABELS,
+            provenance: {},
           },
         });
       }),

@@ -47,6 +47,12 @@ const leaf = fc.oneof(
     'context.args.amount',
     'context.args.dry',
     'context.environment',
+    'context.labels.trust',
+    'context.labels.dataClasses',
+    'context.labels.nothing',
+    'context.provenance.path',
+    'context.provenance.sql',
+    'resource.sink',
     'context.task.purpose',
     'context.task.template',
     'context.task.expiresAt',
@@ -82,6 +88,11 @@ const has = fc.constantFrom(
   'context has task.purpose',
   'context.task has nothing',
   'context has environment',
+  'context has labels',
+  'context has labels.trust',
+  'context.labels has nothing',
+  'context has provenance.path',
+  'context.provenance has path',
   'context has nothing.more',
   'principal has zone',
   'resource has owner',
@@ -127,7 +138,7 @@ const { expression } = fc.letrec<{ expression: string; condition: string }>((tie
       arbitrary: fc
         .tuple(
           fc.oneof(
-            fc.constantFrom('context.args.tags', 'resource.dataClasses'),
+            fc.constantFrom('context.args.tags', 'resource.dataClasses', 'context.labels.zones'),
             fc.array(leaf, { maxLength: 3 }).map((all) => `[${all.join()}]`),
           ),
           fc.constantFrom('contains', 'containsAll', 'containsAny'),
@@ -206,8 +217,14 @@ const request: fc.Arbitrary<AccessRequest> = fc
         user: fc.constantFrom(undefined, 'alice'),
         environment: fc.constantFrom('prod', 'ab'),
         purpose: text,
+        labels: fc.record({
+          trust: fc.constantFrom('trusted' as const, 'untrusted' as const),
+          dataClasses: fc.subarray(['a', 'b']),
+          zones: fc.subarray(['a', 'b']),
+        }),
+        provenance: fc.constantFrom({}, { path: 'user' as const }, { sql: 'text' as const }),
       })
-      .map(({ subject, args, user, environment, purpose }) => {
+      .map(({ subject, args, user, environment, purpose, labels, provenance }) => {
         const person = user === undefined ? undefined : { issuer: 'idp', subject: user, groups: [] };
         return sampleRequest(ref, {
           subject,
@@ -217,6 +234,8 @@ const request: fc.Arbitrary<AccessRequest> = fc
             task: sampleTask({ template: templateId('orders'), purpose, user: person }),
             environment,
             arguments: args,
+            labelsOf: () => labels,
+            provenance,
           },
         });
       }),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { AccessRequest } from '../../src/domain/decision.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, taskId, templateId, tenantId } from '../../src/domain/ids.ts';
 import { type CallRequest, createDecider, type DeciderOptions } from '../../src/policy/decide.ts';
 import type { PolicyAnswer, PolicyEngine } from '../../src/seams/policy-engine.ts';
@@ -21,7 +22,13 @@ const deny: PolicyAnswer = { verdict: 'deny', policies: ['f'], reason: 'No.', ne
 const fake = (evaluate: PolicyEngine['evaluate']): PolicyEngine => ({ version: 'sha256:v', evaluate });
 
 function decider(evaluate: PolicyEngine['evaluate'] = () => permit, more: Partial<DeciderOptions> = {}) {
-  return createDecider({ engine: () => fake(evaluate), environment: 'prod', clock: () => NOW, ...more });
+  return createDecider({
+    engine: () => fake(evaluate),
+    environment: 'prod',
+    labelsOf: () => NO_LABELS,
+    clock: () => NOW,
+    ...more,
+  });
 }
 
 function call(more: Partial<CallRequest> = {}): CallRequest {
@@ -311,6 +318,7 @@ describe('an engine that answers later', () => {
     let version = 'sha256:old';
     const decide = createDecider({
       environment: 'prod',
+      labelsOf: () => NO_LABELS,
       clock: () => NOW,
       engine: () => {
         const own = version;

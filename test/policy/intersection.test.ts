@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
 import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, toolRef } from '../../src/domain/ids.ts';
 import type { ActionClass, GovernedTool } from '../../src/domain/tool.ts';
 import { createDecider } from '../../src/policy/decide.ts';
@@ -145,7 +146,12 @@ function implementation(w: World): string {
     args: w.args,
     callsLeft: w.callsLeft,
   };
-  const decider = createDecider({ engine: () => engine, environment: 'prod', clock: () => w.now });
+  const decider = createDecider({
+    engine: () => engine,
+    environment: 'prod',
+    labelsOf: () => NO_LABELS,
+    clock: () => w.now,
+  });
   const decision = w.action === 'call' ? decider.decideCall(request) : decider.decideDiscovery(request);
   engine.release();
   if ('then' in decision) throw new Error('the decision is not synchronous');

@@ -6,6 +6,7 @@ import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
 import { buildEstate, type Estate, inventoryRows } from '../../src/compose/estate.ts';
 import { readPolicies, writePolicySchema } from '../../src/compose/policies.ts';
 import { parseConfig } from '../../src/config/load-config.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { GovernedTool } from '../../src/domain/tool.ts';
 import { createCatalogue } from '../../src/inventory/catalogue.ts';
@@ -75,7 +76,12 @@ async function makeWorld() {
   for (const connector of estate.connectors.keys()) await catalogue.refresh(connector);
   const log = { debug() {}, info() {}, warn() {}, error() {} };
   const engine = createCedarEngine({ ...(await readPolicies(folder, estate)), log });
-  const decider = createDecider({ engine: () => engine, environment: 'dev', clock: () => NOW });
+  const decider = createDecider({
+    engine: () => engine,
+    environment: 'dev',
+    labelsOf: () => NO_LABELS,
+    clock: () => NOW,
+  });
   const template = [...estate.templates.values()][0];
   const task = sampleTask({ bounds: { actionClasses: ['read'], tools: ['docs/*'], resources: [], calls: 10 } });
   const ask = async (tool: GovernedTool | undefined, args: JsonObject, bounds = task.bounds) => {

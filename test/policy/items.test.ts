@@ -3,6 +3,7 @@ import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
 import { buildSchema } from '../../src/adapters/policy/cedar-schema.ts';
 import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
 import type { PolicyInventory } from '../../src/adapters/policy/policy-inventory.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, connectorId } from '../../src/domain/ids.ts';
 import { coversTool } from '../../src/domain/task.ts';
 import { itemName, itemRef } from '../../src/domain/tool.ts';
@@ -34,7 +35,14 @@ function evaluate(text: string, ref: ReturnType<typeof itemRef>, args: Record<st
     subject: { kind: 'agent', id: 'orders-bot', groups: [] },
     action: 'call',
     resource: { connector: DOCS, tool: ref, profile: ref.includes('prompt:') ? prompt : resource },
-    context: { principal: samplePrincipal(), task: sampleTask(), environment: 'prod', arguments: args },
+    context: {
+      principal: samplePrincipal(),
+      task: sampleTask(),
+      environment: 'prod',
+      arguments: args,
+      labelsOf: () => NO_LABELS,
+      provenance: {},
+    },
   }).verdict;
 }
 

@@ -1,5 +1,6 @@
 import type { PolicyInventory } from '../../src/adapters/policy/policy-inventory.ts';
 import type { AccessRequest, PolicyArguments } from '../../src/domain/decision.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import {
   agentId,
   connectorId,
@@ -161,6 +162,8 @@ export function sampleRequest(ref: ToolRef, more: Partial<AccessRequest> = {}): 
       task: sampleTask(),
       environment: 'prod',
       arguments: SAMPLE_ARGUMENTS[ref] ?? {},
+      labelsOf: () => NO_LABELS,
+      provenance: {},
     },
     ...more,
   };

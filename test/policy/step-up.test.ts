@@ -7,6 +7,7 @@ import {
 } from '../../src/adapters/policy/cedar-engine.ts';
 import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
 import { readStepUp } from '../../src/adapters/policy/read-step-up.ts';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId } from '../../src/domain/ids.ts';
 import { createDecider } from '../../src/policy/decide.ts';
 import type { PolicyAnswer } from '../../src/seams/policy-engine.ts';
@@ -148,7 +149,12 @@ function decideFor(links: readonly (keyof typeof answers)[]) {
   const chain = { user: ALICE, actors: rest.map((_, index) => agentId(`actor${index}`)) };
   let at = 0;
   const engine = { version: 'v', evaluate: () => answers[links[at++] as keyof typeof answers] as PolicyAnswer };
-  return createDecider({ engine: () => engine, environment: 'prod', clock: () => NOW }).decideCall({
+  return createDecider({
+    engine: () => engine,
+    environment: 'prod',
+    labelsOf: () => NO_LABELS,
+    clock: () => NOW,
+  }).decideCall({
     principal: samplePrincipal(chain),
     task: sampleTask({ user: ALICE }),
     template: sampleTemplate(),
@@ -172,7 +178,12 @@ test('D3 D6 over the links of a chain a denial wins, then a hold, whatever their
 
 test('D1 a hold without terms, of whatever engine, is a denial', () => {
   const engine = { version: 'v', evaluate: (): PolicyAnswer => ({ ...held, terms: [] }) };
-  const decision = createDecider({ engine: () => engine, environment: 'prod', clock: () => NOW }).decideCall({
+  const decision = createDecider({
+    engine: () => engine,
+    environment: 'prod',
+    labelsOf: () => NO_LABELS,
+    clock: () => NOW,
+  }).decideCall({
     principal: samplePrincipal(),
     task: sampleTask(),
     template: sampleTemplate(),

@@ -324,11 +324,12 @@ function readAnswer(
 /** Whether a request describes the tool as the policies knew it; the object itself usually is the same one. */
 function agrees({ tool, agreed }: ToolEntries, profile: ToolProfile): boolean {
   if (profile === tool.profile || agreed.has(profile)) return true;
-  const facts = ({ actionClass, dataClasses, criticalArguments, reversible }: ToolProfile) =>
+  const facts = ({ actionClass, dataClasses, criticalArguments, reversible, flow }: ToolProfile) =>
     JSON.stringify([
       actionClass,
       dataClasses,
       reversible,
+      flow,
       criticalArguments.map(({ name, type, required }) => [name, type, required]),
     ]);
   if (facts(profile) !== facts(tool.profile)) return false;

@@ -18,7 +18,7 @@ export function buildContext(request: AccessRequest, tree: ContextTree): Context
   return context as Context;
 }
 
-const CONTEXT_FIELDS = ['task', 'environment', 'user', 'args'];
+const CONTEXT_FIELDS = ['task', 'environment', 'user', 'args', 'labels', 'provenance'];
 const WHOLE: ContextTree = { whole: true, fields: new Map() };
 
 /** One field of the context as the schema has it; undefined for one that the request has not. */
@@ -36,6 +36,13 @@ function contextField({ action, context }: AccessRequest, name: string): unknown
     }
     case 'args':
       return action === 'call' ? context.arguments : undefined;
+    case 'labels': {
+      if (action !== 'call') return undefined;
+      const { trust, dataClasses, zones } = context.labelsOf(context.task);
+      return { trust, dataClasses, zones };
+    }
+    case 'provenance':
+      return action === 'call' ? context.provenance : undefined;
     default:
       return undefined;
   }

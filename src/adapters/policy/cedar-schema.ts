@@ -1,4 +1,5 @@
 import { RemitError } from '../../domain/errors.ts';
+import { TRUSTS } from '../../domain/flow.ts';
 import { ACTION_CLASSES, type ArgumentType, type ToolProfile } from '../../domain/tool.ts';
 import { CALL, cedarString, DISCOVER, isReservedName, NAMESPACE } from './cedar-names.ts';
 import { indexInventory, type PolicyInventory, type PolicyTool } from './policy-inventory.ts';
@@ -27,14 +28,18 @@ const ENTITIES = `  // A group of users, named issuer#group: groups of two ident
     connector: Connector,
     actionClass: String,
     dataClasses: Set<String>,
-    reversible: Bool
+    reversible: Bool,
+    sink: String
   };
 
   // Times are milliseconds since the epoch. A task says what was declared, never what time it is now.
   type Task = { id: String, template: String, purpose: String, startedAt: Long, expiresAt: Long };
 
   // Present when the agent acts for a user.
-  type Caller = { issuer: String, subject: String };`;
+  type Caller = { issuer: String, subject: String };
+
+  // What the task and its children have read before this call. trust: ${TRUSTS.map(cedarString).join(', ')}.
+  type Labels = { trust: String, dataClasses: Set<String>, zones: Set<String> };`;
 
 /**
  * Cedar schema of an estate, as people read it: what policies are validated against. The same inventory gives the same
@@ -65,7 +70,7 @@ ${ENTITIES}
 
   // Action classes. A policy names one with "in"; it must hold for tools with any arguments, also for ones that are
   // described later.
-${ACTION_CLASSES.map((name) => callAction(name, CALL, '{}')).join('\n')}
+${ACTION_CLASSES.map((name) => callAction(name, CALL, '{}', '{}')).join('\n')}
 ${tools.map(toolAction).join('')}}
 `;
 }
@@ -78,16 +83,33 @@ function toolAction({ ref, profile }: PolicyTool): string {
   ];
   return `
   // ${facts.join(', ')}
-${callAction(ref, profile.actionClass, argumentsRecord(ref, profile))}
+${callAction(ref, profile.actionClass, argumentsRecord(ref, profile), provenanceRecord(ref, profile))}
 `;
 }
 
-function callAction(name: string, group: string, args: string): string {
+function callAction(name: string, group: string, args: string, provenance: string): string {
   return `  action ${cedarString(name)} in [${cedarString(group)}] appliesTo {
     principal: [User, Agent],
     resource: [Tool],
-    context: { task: Task, user?: Caller, environment: String, args: ${args} }
+    context: { task: Task, user?: Caller, environment: String, labels: Labels, args: ${args}, provenance: ${provenance} }
   };`;
+}
+
+/** Where critical values come from: an `Origin`, for whichever of them the call has. */
+function provenanceRecord(ref: string, { flow }: ToolProfile): string {
+  const fields = (flow?.critical ?? []).map(({ name }) => {
+    if (isReservedName(name)) {
+      throw new RemitError(
+        'ERR_POLICY_INVALID',
+        `critical argument ${JSON.stringify(name)} of ${ref} has a name that Cedar reserves`,
+        {
+          hint: 'A tool with such an argument cannot be described: leave it undescribed.',
+        },
+      );
+    }
+    return `${cedarString(name)}?: String`;
+  });
+  return fields.length === 0 ? '{}' : `{ ${fields.join(', ')} }`;
 }
 
 function argumentsRecord(ref: string, profile: ToolProfile): string {

@@ -3,7 +3,7 @@ import type { LoadedPolicies } from './load-policies.ts';
 import { indexInventory } from './policy-inventory.ts';
 
 /**
- * Version of all that decides: schema, policies and the attributes of agents and connectors that policies read.
+ * Version of all that decides: schema, policies, the attributes of agents and connectors that policies read, and what profiles say of flow.
  * The same inputs give the same version after a restart and on every node.
  */
 export function versionOf({ schema, policies, inventory }: LoadedPolicies): string {
@@ -13,7 +13,10 @@ export function versionOf({ schema, policies, inventory }: LoadedPolicies): stri
     policies.map(({ id, text }) => [id, text]),
     [...agents.values()].map(({ id, owner, environment, zone }) => [id, owner, environment, zone]),
     [...connectors.values()].map(({ id, owner, environment, zone }) => [id, owner, environment, zone]),
-    [...tools.values()].map(({ ref, profile }) => [ref, profile.actionClass, profile.dataClasses, profile.reversible]),
+    [...tools.values()].map(({ ref, profile: { actionClass, dataClasses, reversible, flow } }) => [
+      ...[ref, actionClass, dataClasses, reversible],
+      ...(flow === undefined ? [] : [flow]),
+    ]),
   ]);
   return `sha256:${createHash('sha256').update(content).digest('hex')}`;
 }

@@ -1,10 +1,12 @@
 import type { AccessRequest } from '../../domain/decision.ts';
+import type { FlowLabels } from '../../domain/flow.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Code, Run, Value } from './code.ts';
 
 type TaskField = 'id' | 'template' | 'purpose' | 'startedAt' | 'expiresAt';
 
 const TASK_FIELDS: ReadonlySet<string> = new Set<TaskField>(['id', 'template', 'purpose', 'startedAt', 'expiresAt']);
+const LABEL_FIELDS: ReadonlySet<string> = new Set<keyof FlowLabels>(['trust', 'dataClasses', 'zones']);
 const USER_FIELDS: ReadonlySet<string> = new Set(['issuer', 'subject']);
 
 /** Reads one leaf of the context, as the schema has it; undefined for a path that is none. A leaf that is not there is for Cedar to judge. */
@@ -16,6 +18,10 @@ export function compileContextRead(path: readonly string[], isCall: boolean): Ru
     return ({ context }) => readLeaf(context.task[name as keyof Task & TaskField]);
   if (field === 'user' && USER_FIELDS.has(name))
     return ({ context }) => readLeaf(context.principal.user?.[name as 'issuer' | 'subject']);
+  if (field === 'labels' && isCall && LABEL_FIELDS.has(name))
+    return ({ context }) => readLeaf(context.labelsOf(context.task)[name as keyof FlowLabels]);
+  if (field === 'provenance' && isCall)
+    return ({ context }) => (Object.hasOwn(context.provenance, name) ? readLeaf(context.provenance[name]) : undefined);
   if (field === 'args' && isCall)
     return ({ context }) => (Object.hasOwn(context.arguments, name) ? readLeaf(context.arguments[name]) : undefined);
   return undefined;
@@ -49,6 +55,13 @@ export function compileContextHas(
       if (!isCall) return isWhole ? { constant: false } : undefined;
       if (name === undefined) return { constant: true };
       return { run: ({ context }: AccessRequest) => Object.hasOwn(context.arguments, name) };
+    case 'labels':
+      if (!isCall) return isWhole ? { constant: false } : undefined;
+      return { constant: name === undefined || LABEL_FIELDS.has(name) };
+    case 'provenance':
+      if (!isCall) return isWhole ? { constant: false } : undefined;
+      if (name === undefined) return { constant: true };
+      return { run: ({ context }: AccessRequest) => Object.hasOwn(context.provenance, name) };
     default:
       return isWhole ? { constant: false } : undefined;
   }

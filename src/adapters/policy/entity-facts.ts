@@ -28,9 +28,10 @@ export function factsOf(estate: Estate, { type, id }: TypeAndId): EntityFacts | 
     case 'Tool': {
       const tool = estate.tools.get(id);
       if (tool === undefined) return undefined;
-      const { actionClass, dataClasses, reversible } = tool.profile;
+      const { actionClass, dataClasses, reversible, flow } = tool.profile;
+      const sink = flow?.sink ?? 'none';
       const connector = uid('Connector', tool.connector);
-      return { attributes: { connector, actionClass, dataClasses, reversible }, parents: [connector] };
+      return { attributes: { connector, actionClass, dataClasses, reversible, sink }, parents: [connector] };
     }
     case 'Action': {
       const actionClass = estate.tools.get(id)?.profile.actionClass;

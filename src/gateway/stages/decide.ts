@@ -1,14 +1,16 @@
 import type { Decision } from '../../domain/decision.ts';
+import { originsOf } from '../../flow/origins-of.ts';
 import { checkBudget } from '../../policy/task-gate.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
-import { admitFlow, judgeFlow } from './flow.ts';
+import { admitFlow, factsOf, judgeFlow } from './flow.ts';
 
 /** Asks for the decision on one operation. Whatever goes wrong on the way is a denial (guarantee D1). Synchronous where the engine is. */
 export function decide(gateway: Gateway, caller: Caller, operation: Operation): Decision | Promise<Decision> {
   const { principal, task } = caller;
   const isCounted = operation.effect === 'call';
+  const flow = operation.item.profile?.flow === undefined ? undefined : factsOf(gateway, caller, operation);
   const decision = gateway.decider.decideCall({
     principal,
     task,
@@ -16,8 +18,9 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
     tool: operation.item,
     args: operation.args,
     callsLeft: isCounted ? gateway.tasks.callsLeft(task.id) : 'not counted',
+    ...(flow && { provenance: originsOf(flow.provenance) }),
   });
-  if (operation.item.profile?.flow !== undefined) {
+  if (flow !== undefined) {
     return decision instanceof Promise
       ? decision.then((late) => settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, late)))
       : settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, decision));

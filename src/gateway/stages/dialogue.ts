@@ -2,12 +2,14 @@ import { RPC } from '../../domain/era.ts';
 import type { ConnectorId, ToolRef } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { withoutHiddenWithin } from '../../domain/visible-text.ts';
+import { originsOf } from '../../flow/origins-of.ts';
 import type { ClientAnswer, ErrorReply, ServerMessages } from '../../seams/upstream.ts';
 import type { BridgedTo, CheckedRound } from '../bridge/send.ts';
 import type { ClientRequest } from '../client-request.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
+import { factsOf } from './flow.ts';
 import { type AdmittedQuestion, type Asking, admitQuestion } from './questions.ts';
 import { type Needle, withholdWithin } from './withhold-secrets.ts';
 
@@ -111,6 +113,7 @@ export class Dialogue implements ServerMessages, BridgedTo, Asking {
     const { principal } = this.caller;
     const task = tasks.get(this.caller.task.id);
     if (task === undefined) return { verdict: 'deny', policies: ['remit:task-ended'], reason: 'the task has ended' };
+    const facts = this.#operation.item.profile?.flow && factsOf(this.#gateway, this.caller, this.#operation);
     return decider.decideCall({
       principal,
       task,
@@ -118,6 +121,7 @@ export class Dialogue implements ServerMessages, BridgedTo, Asking {
       tool: this.#operation.item,
       args: this.#operation.args,
       callsLeft: 'not counted',
+      ...(facts && { provenance: originsOf(facts.provenance) }),
     });
   }
 

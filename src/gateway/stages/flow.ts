@@ -2,7 +2,7 @@ import type { Decision } from '../../domain/decision.ts';
 import type { DecisionFlow, FlowLabels, ValueProvenance } from '../../domain/flow.ts';
 import { isAsGood } from '../../domain/flow.ts';
 import { DEFAULT_TERMS, joinStepUps, type Provenance, stepUpOf } from '../../domain/step-up.ts';
-import type { FlowQuestion } from '../../flow/create-flow.ts';
+import type { FlowFacts, FlowQuestion } from '../../flow/create-flow.ts';
 import { describeOrigin } from '../../flow/describe-origin.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
@@ -34,6 +34,11 @@ export function judgeFlow(gateway: Gateway, caller: Caller, operation: Operation
     stepUp: also?.stepUp === undefined ? own : joinStepUps(also.stepUp, own),
     flow: facts,
   };
+}
+
+/** What is known of a call before anybody decides on it. */
+export function factsOf(gateway: Gateway, caller: Caller, operation: Operation): FlowFacts {
+  return gateway.flow.factsOf(questionOf(gateway, caller, operation));
 }
 
 /** Joins what a permitted call will bring, at worst, into what its task has read: its intent says it, and it is not forwarded before. */
