@@ -66,7 +66,7 @@ export interface RunningGateway {
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. Only this folder knows implementations. */
 export async function startGateway(workspace: Workspace, version: string): Promise<RunningGateway> {
   const { config, estate, places, system, store, vault } = workspace;
-  const { tenant } = estate;
+  const { tenant, environment } = estate;
   const { clock, random, schedule, log } = system;
   const closers: (() => Promise<unknown> | unknown)[] = [];
   const closeAll = (): Promise<void> => closeInReverse(closers, log);
@@ -297,13 +297,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       catalogue,
       flow,
       deviated: (task, what) => revocation.deviations.deviated(task, what),
-      decider: createDecider({
-        engine: () => engine,
-        environment: estate.environment,
-        labelsOf: flow.labelsOf,
-        clock,
-        log,
-      }),
+      decider: createDecider({ engine: () => engine, environment, labelsOf: flow.labelsOf, clock, log }),
       recorder,
       recordLater,
       recordRefusal,
