@@ -160,7 +160,8 @@ async function findFacts(records: AsyncIterable<AuditRecord>, subject: StorySubj
   return { first, who, starting, leases, listing, prompt, token };
 }
 
-function isAbout(record: AuditRecord, subject: StorySubject): boolean {
+/** Whether it is a record of the subject itself. */
+export function isAbout(record: AuditRecord, subject: StorySubject): boolean {
   switch (subject.kind) {
     case 'call':
       return record.span === subject.span;

@@ -13,6 +13,8 @@ import type { Workspace } from './workspace.ts';
 /** Read-only access to a journal, gateway running or not. */
 export interface JournalAccess {
   readonly read: (from: number) => Payloads;
+  /** Positions at which reading can begin at no cost, oldest first. */
+  readonly starts: () => Promise<readonly number[]>;
   verify(options: { key: string | undefined; anchorFile: string | undefined }): Promise<VerifiedTrail>;
   /**
    * Opens the decision inputs of a record.
@@ -26,6 +28,7 @@ export function createJournalAccess(folder: string): JournalAccess {
   const reader = createJournalReader(folder);
   return {
     read: (from) => reader.read(from),
+    starts: () => reader.starts(),
     verify: (options) => verifyTrail(folder, options),
     async openContent({ store, vault, estate }, { sealed, task, span }, auditorKey) {
       if (sealed === undefined || task === undefined || span === undefined)

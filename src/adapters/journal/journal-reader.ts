@@ -24,6 +24,8 @@ export interface JournalReader {
    * @throws `ERR_JOURNAL_DAMAGED`, `ERR_NOT_FOUND` (no journal there), `ERR_JOURNAL_FAILED` (unreadable)
    */
   read(from: number): AsyncGenerator<PositionedPayload, void>;
+  /** Positions of the first payloads of segments that are there, oldest first: reading from one of them passes nothing over. */
+  starts(): Promise<number[]>;
 }
 
 interface Reached extends FrameCursor {
@@ -41,6 +43,7 @@ export function createJournalReader(folder: string): JournalReader {
           reached = cursor;
         },
       }),
+    starts: async () => (await segmentsFrom(folder, 0)).flatMap(({ header }) => header?.first ?? []),
   };
 }
 
@@ -56,7 +59,7 @@ export async function* readPayloads(
   options: { reached?: Reached | undefined; reach?: (cursor: Reached) => void; until?: number },
 ): AsyncGenerator<PositionedPayload, void> {
   const { reached, reach, until = Number.POSITIVE_INFINITY } = options;
-  const segments = await segmentsFrom(folder, reached?.number, from);
+  const segments = await segmentsFrom(folder, from);
   for (const [index, segment] of segments.entries()) {
     const { number, path, header } = segment;
     const first = header?.first ?? 0;
@@ -81,7 +84,7 @@ export async function* readPayloads(
   }
 }
 
-async function segmentsFrom(folder: string, number: number | undefined, from: number): Promise<Segment[]> {
+async function segmentsFrom(folder: string, from: number): Promise<Segment[]> {
   const { begun, next } = await listSegments(folder).catch((error) => {
     throw asFault(folder, error);
   });
@@ -89,7 +92,6 @@ async function segmentsFrom(folder: string, number: number | undefined, from: nu
     throw readFault(folder, Object.assign(new Error('there is no segment in it'), { code: 'ENOENT' }));
   }
   const kept = begun.filter((segment) => segment.hasFrames);
-  if (number !== undefined) return kept.filter((segment) => segment.number >= number);
   const index = kept.findLastIndex(({ header }) => header !== undefined && header.first <= from);
   return kept.slice(Math.max(0, index));
 }

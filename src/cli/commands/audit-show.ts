@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { findStoryStart } from '../../audit/read-backwards.ts';
 import { readRecords } from '../../audit/read-records.ts';
 import { subjectOf, tellStory } from '../../audit/tell-story.ts';
 import { readAuditorKey } from '../../compose/auditor-files.ts';
@@ -30,7 +31,8 @@ export function addShowCommand(group: Command): void {
         });
       }
       const access = createJournalAccess(placesOf(await loadConfig(options.config)).journal);
-      const story = await tellStory(() => readRecords(access.read(0)), subject);
+      const from = await findStoryStart(access, subject);
+      const story = from === undefined ? undefined : await tellStory(() => readRecords(access.read(from)), subject);
       if (story === undefined) {
         throw new RemitError('ERR_NOT_FOUND', `no record is about ${subject.kind} ${id}`, {
           hint: '`remit audit tail` shows what there is.',

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { followRecords, readRecords } from '../../audit/read-records.ts';
+import { readNewest } from '../../audit/read-backwards.ts';
+import { followRecords } from '../../audit/read-records.ts';
 import { createJournalAccess } from '../../compose/journal-access.ts';
 import { createSystem } from '../../compose/system.ts';
 import { placesOf } from '../../compose/workspace.ts';
@@ -32,14 +33,8 @@ export function addTailCommand(group: Command): void {
       const print = (record: AuditRecord): void => {
         process.stdout.write(`${output.isJson ? jsonText(record) : recordLine(record)}\n`);
       };
-      const newest: AuditRecord[] = [];
-      let next = 0;
-      for await (const record of readRecords(journal.read(0), filter)) {
-        newest.push(record);
-        next = record.seq + 1;
-        if (newest.length > wanted) newest.shift();
-      }
-      newest.forEach(print);
+      const { records, next } = await readNewest(journal, wanted, filter);
+      records.forEach(print);
       if (!options.follow) return;
       const stop = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
