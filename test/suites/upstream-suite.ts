@@ -189,6 +189,23 @@ export function upstreamSuite(
       expect(await resultOf(call(upstream, 'announce'))).toEqual({});
     });
 
+    it('hands plain progress on as it is written, to the call whose token it names (fault 32)', async () => {
+      const upstream = await open();
+      const [mine, other] = [client(), client()];
+      const plain: [string, string][] = [];
+      const takes = (who: string) => ({ plainProgress: (members: string) => void plain.push([who, members]) });
+      await Promise.all([
+        call(upstream, 'announce', {}, { client: { ...mine, ...takes('mine') }, progressToken: 'p-7' }),
+        call(upstream, 'announce', {}, { client: { ...other, ...takes('other') }, progressToken: 'p-8' }),
+      ]);
+      const members = '"progress":2,"total":3';
+      expect(plain.sort()).toEqual([
+        ['mine', members],
+        ['other', members],
+      ]);
+      expect([...mine.told, ...other.told].map((told) => told.method)).not.toContain('notifications/progress');
+    });
+
     if (isLegacy)
       it('asks the client what the server asks, and gives the server the answer', async () => {
         const upstream = await open();

@@ -5,7 +5,6 @@ import { type HttpPeer, isPassing, isRefusal, isSessionGone, transportFault } fr
 import { cancellationText, readMessage } from './json-rpc.ts';
 import { LargeResultReader } from './large-result.ts';
 import { type CallHost, PendingCall } from './pending-call.ts';
-import { PlainProgress } from './plain-progress.ts';
 import { MOST_RESUMES } from './reconnect.ts';
 import { unreachable } from './upstream-faults.ts';
 
@@ -45,7 +44,6 @@ export class HttpCall extends PendingCall implements ExchangeSink {
   status = 0;
   declare protected readonly host: HttpCallHost;
   #large: LargeResultReader | undefined;
-  #progress: PlainProgress | undefined;
   #cancelLater: (() => void) | undefined;
   #lastEventId: string | undefined;
   #retryMs: number | undefined;
@@ -108,23 +106,11 @@ export class HttpCall extends PendingCall implements ExchangeSink {
   }
 
   takeEvent(event: Buffer): boolean {
-    if (this.isSettled || this.#progress === undefined) return false;
-    const members = this.#progress.readEvent(event);
-    if (members !== undefined) this.call.client?.plainProgress?.(members);
-    return members !== undefined;
+    return !this.isSettled && this.hearPlainEvent(event);
   }
 
   onMessage(data: string): void {
-    if (this.isSettled) return;
-    const { client, progressToken } = this.call;
-    if (client?.plainProgress !== undefined && progressToken !== undefined) {
-      this.#progress ??= new PlainProgress(progressToken);
-      const members = this.#progress.read(data);
-      if (members !== undefined) {
-        client.plainProgress(members);
-        return;
-      }
-    }
+    if (this.isSettled || this.hearPlain(data)) return;
     this.hear(readMessage(data));
     if (!this.isSettled || this.exchange.isAborted) return;
     this.#cancelLater = this.host.later(LINGER_MS, () =>

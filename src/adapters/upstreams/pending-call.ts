@@ -3,6 +3,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { ClientAnswer, UpstreamCall, UpstreamEvents, UpstreamReply } from '../../seams/upstream.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { answerText, type Incoming, nextRequestId, ownAnswer } from './json-rpc.ts';
+import { PlainProgress, plainTokenOf } from './plain-progress.ts';
 import { calledOff, protocolFault, timedOut, unsent } from './upstream-faults.ts';
 
 /** Requests of the server that are answered within one call. */
@@ -39,6 +40,7 @@ export abstract class PendingCall implements Timed {
   #asked = 0;
   /** Questions of the server that the client has not answered yet. */
   #open: Set<string | number> | undefined;
+  #progress: PlainProgress | undefined;
 
   constructor(host: CallHost, call: UpstreamCall) {
     this.host = host;
@@ -90,6 +92,23 @@ export abstract class PendingCall implements Timed {
       case 'garbage':
         this.breakOff(this.protocol('The connector sent an event that is not JSON-RPC'));
     }
+  }
+
+  /** @returns whether a message was progress of this call that is written plainly, and is done with */
+  hearPlain(text: string): boolean {
+    const { client, progressToken } = this.call;
+    if (this.#isOver || progressToken === undefined || client?.plainProgress === undefined) return false;
+    this.#progress ??= new PlainProgress(progressToken);
+    const members = this.#progress.read(text);
+    if (members !== undefined) client.plainProgress(members);
+    return members !== undefined;
+  }
+
+  /** The same for the bytes of a whole event, once a message was heard so. */
+  protected hearPlainEvent(event: Buffer): boolean {
+    const members = this.#isOver ? undefined : this.#progress?.readEvent(event);
+    if (members !== undefined) this.call.client?.plainProgress?.(members);
+    return members !== undefined;
   }
 
   hearNotification(method: string, params: JsonObject): void {
@@ -187,4 +206,12 @@ export abstract class PendingCall implements Timed {
     if (this.#open.size === 0) this.host.deadlines.resume(this);
     return true;
   }
+}
+
+/** Gives progress that is written plainly to the call whose token it names, where nothing else says which is meant. @returns whether it was such */
+export function hearPlainly(calls: Iterable<PendingCall>, text: string): boolean {
+  const token = plainTokenOf(text);
+  if (token === undefined) return false;
+  for (const pending of calls) if (pending.call.progressToken === token) return pending.hearPlain(text);
+  return false;
 }

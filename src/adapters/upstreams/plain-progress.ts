@@ -13,6 +13,18 @@ const MOST_FRAMED = 3;
 /** One event with one line of data, as the SDKs write it and as the least that will do (HTML Standard §9.2.6). */
 const EVENT = /^((?:event: message\n)?data: )(.*)\n\n$/;
 
+const NAMED = '"progressToken":"';
+/** Longer lines are no plain progress, and need no search. */
+const LONGEST = 1_024;
+
+/** The token that a line names if it is plain progress: only a guess, for `PlainProgress` to confirm. */
+export function plainTokenOf(line: string): string | undefined {
+  const at = line.length > LONGEST ? -1 : line.indexOf(NAMED);
+  if (at === -1) return undefined;
+  const end = line.indexOf('"', at + NAMED.length);
+  return end === -1 ? undefined : line.slice(at + NAMED.length, end);
+}
+
 /** What stands before and after the members. */
 interface Around {
   readonly head: Buffer;

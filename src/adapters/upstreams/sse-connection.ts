@@ -8,7 +8,7 @@ import { statusFault, transportFault } from './http-faults.ts';
 import { streamHeaders } from './http-headers.ts';
 import { cancellationText, type Incoming, notificationText, paramsText, readMessage, requestText } from './json-rpc.ts';
 import type { Introduction } from './legacy-http-connection.ts';
-import { PendingCall } from './pending-call.ts';
+import { hearPlainly, PendingCall } from './pending-call.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { protocolFault, timedOut, unreachable } from './upstream-faults.ts';
 
@@ -131,7 +131,7 @@ export class SseConnection extends HttpConnection implements ExchangeSink {
   }
 
   onMessage(data: string): void {
-    this.#hear(readMessage(data));
+    if (!hearPlainly(this.#pending.values(), data)) this.#hear(readMessage(data));
   }
 
   onBody(status: number): void {

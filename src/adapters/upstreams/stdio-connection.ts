@@ -14,6 +14,7 @@ import {
   paramsText,
   requestText,
 } from './json-rpc.ts';
+import { hearPlainly } from './pending-call.ts';
 import { StdioCall, type StdioCallHost } from './stdio-call.ts';
 import { StdioListening } from './stdio-listening.ts';
 import { StdioPipe } from './stdio-pipe.ts';
@@ -73,6 +74,7 @@ export class StdioConnection implements Upstream, StdioCallHost {
       schedule,
       maxLineBytes,
       where,
+      takeLine: (line) => hearPlainly(this.#calls.values(), line),
       onMessage: (message) => this.#hear(message),
       onFault: (fault) => this.#onFault(fault),
     });

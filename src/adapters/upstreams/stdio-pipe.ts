@@ -16,6 +16,8 @@ export interface StdioPipeOptions {
   readonly maxLineBytes: number;
   /** What the operator knows the connector by. */
   readonly where: string;
+  /** Sees each line first. @returns whether it is done with */
+  readonly takeLine: (line: string) => boolean;
   readonly onMessage: (message: Exclude<Incoming, { kind: 'garbage' }>) => void;
   /** Called once; nothing is heard afterwards. */
   readonly onFault: (fault: Error) => void;
@@ -112,7 +114,7 @@ export class StdioPipe {
   }
 
   #hear(line: string): void {
-    if (line.trim() === '') return;
+    if (this.#options.takeLine(line) || line.trim() === '') return;
     const message = readMessage(line);
     if (message.kind === 'garbage') this.#tolerate(line);
     else this.#options.onMessage(message);
