@@ -3,6 +3,7 @@ import { readCorpus } from './corpus.ts';
 import { startFakeRecordedTools } from './fake-recorded-tools.ts';
 import { openReplayGateway } from './gateway.ts';
 import { type Played, playTrace } from './play.ts';
+import { proposedDeclaration, proposeProfiles } from './propose.ts';
 import { configOf, ROWS, type Row, readDeclarations, readProfiles } from './rows.ts';
 import { missed, percent, type Score, score } from './score.ts';
 
@@ -13,6 +14,8 @@ import { missed, percent, type Score, score } from './score.ts';
  *   --corpus DIR         traces and tool definitions; else REMIT_REPLAY_CORPUS, else ../shared/corpus
  *   --profiles FILE      profiles of the tools; replay/profiles.yaml
  *   --declarations FILE  templates of the suites, and what tasks declare; replay/declarations.yaml
+ *   --propose            no files: profiles as `remit tool describe` proposes them, unread. So is a suite that the files leave out
+ *   --format NAME        json or yaml: how proposed profiles say that results are written; yaml
  *   --suite NAME         one suite alone
  *   --row NAME           template, declared or off alone
  *   --verbose            every call that was held, denied, or should have been
@@ -22,6 +25,8 @@ const { values: options } = parseArgs({
     corpus: { type: 'string' },
     profiles: { type: 'string', default: 'replay/profiles.yaml' },
     declarations: { type: 'string', default: 'replay/declarations.yaml' },
+    propose: { type: 'boolean', default: false },
+    format: { type: 'string', default: 'yaml' },
     suite: { type: 'string' },
     row: { type: 'string' },
     verbose: { type: 'boolean', default: false },
@@ -32,18 +37,28 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function main(): Promise<boolean> {
   const corpus = await readCorpus(options.corpus ?? process.env.REMIT_REPLAY_CORPUS ?? '../shared/corpus');
-  const profiles = await readProfiles(options.profiles);
-  const declarations = await readDeclarations(options.declarations);
+  const described = options.propose ? {} : await readProfiles(options.profiles);
+  const declared = options.propose ? {} : await readDeclarations(options.declarations);
   const found = [...new Set(corpus.traces.map(({ suite }) => suite))];
   const suites = found.filter((suite) => options.suite === undefined || suite === options.suite);
-  const unknown = suites.filter((suite) => profiles[suite] === undefined);
   if (suites.length === 0) throw new Error(`there is no suite ${options.suite}: ${found.join(', ')}`);
-  if (unknown.length > 0) throw new Error(`${options.profiles} describes no tools of ${unknown.join(', ')}`);
+
+  const profiles = Object.fromEntries(
+    suites.map((suite) => [
+      suite,
+      described[suite] ??
+        proposeProfiles(suite, corpus.tools[suite] ?? [], options.format === 'json' ? 'json' : 'yaml'),
+    ]),
+  );
+  const declarations = Object.fromEntries(suites.map((suite) => [suite, declared[suite] ?? proposedDeclaration]));
+  for (const suite of suites) {
+    if (described[suite] === undefined) say(`${suite}: nobody has described it; profiles are proposals, unread`);
+  }
 
   const opened = await Promise.all(
     suites.map(async (suite) => ({ suite, tools: await startFakeRecordedTools(corpus.tools[suite] ?? []) })),
   );
-  let declared: Score | undefined;
+  let figures: Score | undefined;
   try {
     for (const { row, title } of ROWS.filter((one) => options.row === undefined || one.row === options.row)) {
       const gateway = await openReplayGateway(
@@ -69,16 +84,16 @@ async function main(): Promise<boolean> {
       const total = score(all, profiles);
       say(line(`${title}: all`, total));
       if (options.verbose) explain(row, total);
-      if (row === 'declared') declared = total;
+      if (row === 'declared') figures = total;
     }
   } finally {
     await Promise.all(opened.map(({ tools }) => tools.close()));
   }
-  if (declared === undefined) return true;
-  const short = missed(declared);
+  if (figures === undefined) return true;
+  const short = missed(figures);
   say(
-    `replay: ASR ${percent(declared.attackSuccessRate)}, autonomous utility ${percent(declared.autonomousUtility)}, ` +
-      `${declared.approvalsPerTask.toFixed(2)} approvals per benign task, utility with approvals ${percent(declared.utilityWithApprovals)}` +
+    `replay: ASR ${percent(figures.attackSuccessRate)}, autonomous utility ${percent(figures.autonomousUtility)}, ` +
+      `${figures.approvalsPerTask.toFixed(2)} approvals per benign task, utility with approvals ${percent(figures.utilityWithApprovals)}` +
       (short.length === 0 ? '' : ` — missed: ${short.join('; ')}`),
   );
   return short.length === 0;

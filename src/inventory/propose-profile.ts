@@ -1,6 +1,8 @@
 import { isJsonObject } from '../domain/json.ts';
 import type { ActionClass, ArgumentType, ToolDefinition } from '../domain/tool.ts';
 import { CURATED_PROFILES } from './curated-profiles.ts';
+import { VERBS } from './flow-words.ts';
+import { type ProposedFlow, proposeFlow } from './propose-flow.ts';
 
 /** A profile proposed for a person to approve; never in force by itself. */
 export interface ProposedProfile {
@@ -10,13 +12,15 @@ export interface ProposedProfile {
   readonly fingerprint: string;
   /** Where the class comes from, for the reader: `curated`, `name`, `default`. */
   readonly basis: 'curated' | 'name' | 'default';
+  /** What it is in the flow of data; none of a prompt. */
+  readonly flow?: ProposedFlow;
 }
 
 /** Words in a tool's name that tell its class, strictest first: the first that matches wins. */
 const NAME_WORDS: readonly (readonly [ActionClass, RegExp])[] = [
   ['secret', /(^|_)(secrets?|credentials?|passwords?|tokens?|keys?)(_|$)/],
   ['privilege', /(^|_)(grant|revoke|permissions?|roles?|invite|members?|policy|chmod|chown|sudo)(_|$)/],
-  ['financial', /(^|_)(pay|payments?|refunds?|invoices?|transfer|charge|payouts?|transactions?)(_|$)/],
+  ['financial', /(^|_)(money|funds|pay|payments?|refunds?|invoices?|transfer|charge|payouts?|transactions?)(_|$)/],
   ['export', /(^|_)(export|send|share|publish|upload|email|forward|post)(_|$)/],
   [
     'code',
@@ -33,6 +37,29 @@ const NAME_WORDS: readonly (readonly [ActionClass, RegExp])[] = [
   ],
 ];
 
+/** A name that begins with a word for reading and has none for changing: what it reads says nothing of what it does. */
+const isPlainRead = (words: string): boolean =>
+  /^(get|list|search|find|read|show|view|query|describe|count|check|lookup|fetch)_/.test(words) &&
+  !words
+    .split('_')
+    .slice(1)
+    .some((word) => Object.hasOwn(VERBS, word) && !NOUNS.has(word));
+
+/** Verbs that are as often what something is called. */
+const NOUNS: ReadonlySet<string> = new Set([
+  'email',
+  'post',
+  'comment',
+  'order',
+  'book',
+  'schedule',
+  'run',
+  'set',
+  'move',
+  'transfer',
+  'refund',
+]);
+
 /** Proposes a profile from the curated table, the name and the input schema. Annotations are not asked: they are the server's own word. */
 export function proposeProfile(definition: ToolDefinition): ProposedProfile {
   const words = definition.name
@@ -42,14 +69,18 @@ export function proposeProfile(definition: ToolDefinition): ProposedProfile {
   const curated = CURATED_PROFILES.find(
     (entry) => entry.tool === definition.name && entry.arguments.every((name) => name in propertiesOf(definition)),
   );
-  const byName = NAME_WORDS.find(([, pattern]) => pattern.test(words));
+  const byName =
+    NAME_WORDS.find(([name, pattern]) => pattern.test(words) && (name === 'secret' || !isPlainRead(words))) ??
+    (isPlainRead(words) ? (['read'] as const) : undefined);
+  // Nothing known means the worst that is still common: a person will look at it.
+  const actionClass = curated?.class ?? byName?.[0] ?? 'write';
   return {
-    // Nothing known means the worst that is still common: a person will look at it.
-    class: curated?.class ?? byName?.[0] ?? 'write',
+    class: actionClass,
     arguments: proposeArguments(definition),
     reversible: curated?.reversible ?? false,
     fingerprint: definition.fingerprint,
     basis: curated ? 'curated' : byName ? 'name' : 'default',
+    flow: proposeFlow(definition, actionClass),
   };
 }
 

@@ -170,6 +170,7 @@ function proposalText(proposals: readonly Proposal[]): string {
       `  class: ${proposal.class}`,
       `  arguments: { ${args.join(', ')} }`,
       `  reversible: ${proposal.reversible}`,
+      ...Object.entries(proposal.flow ?? {}).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`),
       `  fingerprint: ${proposal.fingerprint}`,
     );
   }
@@ -187,6 +188,7 @@ async function approve(workspace: Workspace, proposals: readonly Proposal[], by:
         class: proposal.class,
         ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),
         ...(proposal.reversible && { reversible: true }),
+        ...proposal.flow,
         approvedBy: by,
         fingerprint: proposal.fingerprint,
       }),
