@@ -149,7 +149,7 @@ ${connectors.join('')}templates:
     tools: [${cases.map((server) => `${server.id}/${isLegacy(server) ? server.call.tool : '*'}`).join(', ')}]
     resources: ${JSON.stringify(cases.flatMap(({ resources = [] }) => resources))}
     calls: 1000
-`,
+${sharedSecret(cases)}`,
   );
   await mkdir(join(folder, 'policies'));
   await writeFile(
@@ -163,6 +163,15 @@ ${connectors.join('')}templates:
       await runRemit(['secret', 'put', name, '--config', config], value);
   }
   return config;
+}
+
+/** Two servers open one database, as its one administrator: a secret that is used twice needs an owner who says so. */
+function sharedSecret(cases: readonly ServerCase[]): string {
+  const of = cases.filter(({ credential }) => credential?.includes('shop_admin') === true).map(({ id }) => id);
+  if (of.length < 2) return '';
+  return `sharedSecrets:
+  - { secrets: [shop_admin], connectors: [${of.join(', ')}], owner: ${OWNER}, reason: one database, expires: "2099-01-01T00:00:00Z" }
+`;
 }
 
 main().catch((error: unknown) => {
