@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Dispatcher, util } from 'undici';
 import { SseReader } from './sse-reader.ts';
@@ -137,7 +138,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     else if (this.#large !== undefined) {
       this.#large.end();
       this.sink.onLargeEnd?.();
-    } else this.sink.onBody(this.#status, this.#whole().toString('utf8'));
+    } else this.sink.onBody(this.#status, textOf(this.#whole()));
   }
 
   onError(error: Error): void {
@@ -197,6 +198,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.abort(protocolFault(`The reply exceeds ${this.#limits.maxReplyBytes} bytes`, { where: this.#where }));
   }
 }
+
+const textOf = (bytes: Buffer): string => (isAscii(bytes) ? bytes.toString('latin1') : bytes.toString('utf8'));
 
 /** Value of a header field; what is given more than once is joined, as RFC 9110 §5.3 has it. @param name in lower case */
 function fieldOf(headers: readonly Buffer[], name: string): string | undefined {

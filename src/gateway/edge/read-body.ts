@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 
 export type Body = { readonly text: string } | { readonly problem: string; readonly status: 400 | 413 };
@@ -35,6 +35,7 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Body>
 
 function decode(bytes: Buffer | undefined): Body {
   if (bytes === undefined) return { text: '' };
+  if (isAscii(bytes)) return { text: bytes.toString('latin1') };
   // A replaced character would make the decision's bytes other than the sender's.
   if (!isUtf8(bytes)) return { problem: 'the body is not valid UTF-8', status: 400 };
   return { text: bytes.toString('utf8') };

@@ -8,11 +8,13 @@ import { errorAnswer, type HttpAnswer } from './render.ts';
 export function sendAnswer(response: ServerResponse, answer: HttpAnswer): void {
   if (response.destroyed || response.headersSent) return;
   const { status, body, headers } = answer;
-  const head: (string | number)[] = ['Content-Length', Buffer.byteLength(body), 'Cache-Control', 'no-store'];
+  const length = Buffer.byteLength(body);
+  const head: (string | number)[] = ['Content-Length', length, 'Cache-Control', 'no-store'];
   if (body !== '') head.push('Content-Type', 'application/json');
   if (headers !== undefined) for (const name of Object.keys(headers)) head.push(name, headers[name] as string);
   response.writeHead(status, head);
-  response.end(body);
+  // As many bytes as characters: all ASCII, which need not be encoded.
+  response.end(body, length === body.length ? 'latin1' : 'utf8');
 }
 
 /** A fault anywhere is a refusal (guarantees D1, A3): the caller learns that it was not served, the log why. */
