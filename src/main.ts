@@ -3,7 +3,7 @@ import { holdYoungHeap } from './cli/young-heap.ts';
 
 // Before all that the commands load.
 holdYoungHeap();
-const { runCli } = await import('./cli/program.ts');
+const { runCli } = await import('./cli/run-cli.ts');
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;

@@ -1,23 +1,5 @@
-import { Command, CommanderError } from 'commander';
+import type { Command } from 'commander';
 import { RemitError } from '../domain/errors.ts';
-import { addAgentCommands } from './commands/agent.ts';
-import { addAuditCommands } from './commands/audit.ts';
-import { addAuditorCommands } from './commands/auditor.ts';
-import { addConnectCommands } from './commands/connect.ts';
-import { addConnectorCommands } from './commands/connector.ts';
-import { addDoctorCommand } from './commands/doctor.ts';
-import { addFindingsCommand } from './commands/findings.ts';
-import { addHookCommands } from './commands/hook.ts';
-import { addInitCommand } from './commands/init.ts';
-import { addKeysCommands } from './commands/keys.ts';
-import { addKillCommand } from './commands/kill.ts';
-import { addLeaseCommands } from './commands/lease.ts';
-import { addPolicyCommands } from './commands/policy.ts';
-import { addSecretCommands } from './commands/secret.ts';
-import { addTaskCommands } from './commands/task.ts';
-import { addToolCommands } from './commands/tool.ts';
-import { addUpCommand } from './commands/up.ts';
-import { addWhoCanCommand } from './commands/who-can.ts';
 import { createOutput, type Output, reportError } from './output.ts';
 
 /** Options that every command has. */
@@ -50,44 +32,6 @@ export function command<T extends Common>(
         clearInterval(untilDone);
       }
     });
-}
-
-export async function runCli(argv: readonly string[], version: string): Promise<void> {
-  const program = new Command('remit')
-    .description('Identity and access governance for MCP: the task is the unit of authority.')
-    .version(version)
-    .showHelpAfterError('Run the command with --help to see what it takes.')
-    .exitOverride();
-  addInitCommand(program);
-  addUpCommand(program, version);
-  addConnectCommands(program);
-  addHookCommands(program);
-  addAgentCommands(program);
-  addTaskCommands(program);
-  addLeaseCommands(program);
-  addConnectorCommands(program);
-  addKillCommand(program);
-  addToolCommands(program);
-  addSecretCommands(program);
-  addPolicyCommands(program);
-  addKeysCommands(program);
-  addWhoCanCommand(program);
-  addAuditCommands(program, version);
-  addAuditorCommands(program);
-  addFindingsCommand(program);
-  addDoctorCommand(program);
-  for (const child of allCommands(program)) child.exitOverride();
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // Commander has printed what was wrong; help and version are no errors.
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  }
-}
-
-function allCommands(command: Command): Command[] {
-  return command.commands.flatMap((child) => [child, ...allCommands(child)]);
 }
 
 /** Standard input as text, for what must not be typed on a command line. @throws `ERR_USAGE` at a terminal */
