@@ -1,12 +1,14 @@
 /**
  * FAKE: stands for an MCP server that wants OAuth, and for its authorization server, on two loopback ports. The protocol is real enough to be
  * used wrongly: metadata, registration, authorization code with PKCE, rotated refresh tokens of which each works once, revocation. Nobody signs
- * in: whoever opens the address has said yes. Behind the 401 there is no MCP server: `admit` says who would be let in. What it does wrongly, a
+ * in: whoever opens the address has said yes. Behind the 401 are the tools that a test names, made with the official SDK. What it does wrongly, a
  * test says. Never a part of the product.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { toNodeHandler } from '@modelcontextprotocol/node';
+import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';
 
 type Json = Record<string, unknown>;
 
@@ -36,6 +38,8 @@ export interface FakeOauthServer {
   readonly tokenRequests: (Record<string, string> & { authorization?: string })[];
   readonly registrations: Json[];
   readonly misdeeds: OauthMisdeeds;
+  /** Tokens that calls came with, in order. */
+  readonly calls: { readonly tool: string; readonly token: string }[];
   /** Opens an address as a browser does, up to the callback: what the gateway would be asked. */
   open(address: string): Promise<URLSearchParams>;
   admits(token: string): boolean;
@@ -50,9 +54,15 @@ export interface FakeOauthServer {
 const TOKEN_SECONDS = 60;
 
 export async function startFakeOauthServer(
-  options: { refresh?: boolean; revoke?: boolean } = {},
+  options: {
+    refresh?: boolean;
+    revoke?: boolean;
+    /** Scope that each tool wants. */
+    tools?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<FakeOauthServer> {
-  const { refresh = true, revoke = true } = options;
+  const { refresh = true, revoke = true, tools = {} } = options;
+  const calls: { tool: string; token: string }[] = [];
   const asked: string[] = [];
   const tokenRequests: FakeOauthServer['tokenRequests'] = [];
   const registrations: Json[] = [];
@@ -69,8 +79,20 @@ export async function startFakeOauthServer(
   const origin = await listen(resource);
   const url = `${origin}/mcp`;
 
-  async function admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    await bodyOf(request);
+  const serve = toNodeHandler(
+    createMcpHandler(() => {
+      const mcp = new McpServer({ name: 'notes', version: '1.0.0' });
+      for (const name of Object.keys(tools)) {
+        mcp.registerTool(name, { description: `Does ${name}.` }, () => ({
+          content: [{ type: 'text', text: `${name}: done` }],
+        }));
+      }
+      return mcp;
+    }),
+  );
+
+  async function admit(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+    const body = await bodyOf(request);
     asked.push(`${request.method} ${request.url}`);
     if (request.url === '/.well-known/oauth-protected-resource/mcp') {
       const document = {
@@ -82,8 +104,20 @@ export async function startFakeOauthServer(
     }
     if (request.url !== '/mcp') return json(response, 404, {});
     const metadata = `${origin}/.well-known/oauth-protected-resource/mcp`;
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const held = live(token)?.scope.split(' ');
+    if (held !== undefined) {
+      const message = body === '' ? undefined : (JSON.parse(body) as { method?: string; params?: { name?: string } });
+      const tool = message?.method === 'tools/call' ? message.params?.name : undefined;
+      if (tool !== undefined && !held.includes(tools[tool] ?? '')) {
+        response.setHeader('WWW-Authenticate', `Bearer error="insufficient_scope", scope="${tools[tool]}"`);
+        return json(response, 403, { error: 'insufficient_scope' });
+      }
+      if (tool !== undefined) calls.push({ tool, token });
+      return serve(request as never, response, message);
+    }
     response.setHeader('WWW-Authenticate', misdeeds.challenge ?? `Bearer resource_metadata="${metadata}"`);
-    json(response, 401, { error: 'invalid_token' });
+    return json(response, 401, { error: 'invalid_token' });
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
@@ -207,6 +241,7 @@ export async function startFakeOauthServer(
     tokenRequests,
     registrations,
     misdeeds,
+    calls,
     async open(address) {
       const response = await fetch(address, { redirect: 'manual' });
       return new URL(response.headers.get('location') ?? '').searchParams;

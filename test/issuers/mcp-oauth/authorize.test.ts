@@ -265,6 +265,15 @@ describe('authorising Remit at a connector', () => {
       expect(await scopeOf()).toBe('notes.read offline_access');
     });
 
+    it('that are missing where leases are narrowed never by authorising: the narrowing is what lacks them', async () => {
+      const scopes = { classes: { read: ['notes.read'] }, resources: undefined };
+      const authorizer = createAuthorizer(world.setup({ scopes }));
+      authorizer.noteChallenge(403, 'Bearer error="insufficient_scope", scope="notes.write"');
+      await expect(authorizer.begin([], 'dana')).rejects.toMatchObject(refusal('was not narrowed to'));
+      expect(world.server.asked).toEqual([]);
+      expect((await authorizer.begin(['notes.read'], 'dana')).scopes).toEqual(['notes.read']);
+    });
+
     it('that were missing, with those that it has; and ends the loop where it has them', async () => {
       const authorizer = createAuthorizer(world.setup());
       const deed = async () => {

@@ -92,6 +92,14 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
     const metadata = await findServer(chooseIssuer(issuers), url, fetch);
     assertAuthorizes(metadata);
     const configured = setup.scopes === undefined ? [] : Object.values(setup.scopes.classes).flat();
+    if (setup.scopes !== undefined && wanted.length === 0 && missing !== undefined) {
+      // Leases are narrowed by class: what one lacked was not asked for, whatever was authorised.
+      throw refused(
+        `it wants the scopes ${missing.join(' ')}, which the lease of that call was not narrowed to`,
+        `connectors.${setup.connector}.credential.mcpOauth.scopes`,
+        'Name them for the class of the tool, start the gateway again, and authorise then.',
+      );
+    }
     const scopes = chooseScopes(
       {
         wanted: wanted.length > 0 ? wanted : configured,
