@@ -5,7 +5,7 @@ import { Secret } from '../domain/secret.ts';
 import type { Vault } from '../secrets/vault.ts';
 
 /** No secret of a person's can be called so, and `remit secret ls` does not show it. */
-const nameOf = (connector: ConnectorId): string => `remit-authorization:${connector}`;
+export const authorizationName = (connector: ConnectorId): string => `remit-authorization:${connector}`;
 
 /** Members that are secrets, within what is sealed as one. */
 interface Sealed extends Omit<Authorization, 'identity' | 'refreshToken' | 'sharedToken'> {
@@ -18,7 +18,7 @@ interface Sealed extends Omit<Authorization, 'identity' | 'refreshToken' | 'shar
 export function createAuthorizationStore(vault: Vault, connector: ConnectorId): AuthorizationStore {
   return {
     async read() {
-      const row = await vault.getVersioned(nameOf(connector)).catch((error: unknown) => {
+      const row = await vault.getVersioned(authorizationName(connector)).catch((error: unknown) => {
         if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
         throw error;
       });
@@ -30,12 +30,12 @@ export function createAuthorizationStore(vault: Vault, connector: ConnectorId): 
     async write(authorization, after) {
       const secret = new Secret(JSON.stringify(sealAll(authorization)));
       try {
-        return await vault.putAfter(nameOf(connector), secret, after);
+        return await vault.putAfter(authorizationName(connector), secret, after);
       } finally {
         secret.wipe();
       }
     },
-    remove: () => vault.remove(nameOf(connector)),
+    remove: () => vault.remove(authorizationName(connector)),
   };
 }
 

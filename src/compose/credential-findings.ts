@@ -27,5 +27,14 @@ export function credentialFindings({ credential }: ConnectorConfig): readonly Cr
       hint: 'Run `remit reap --every 60` beside the gateway, on another host where the store can be reached from there.',
     });
   }
+  if (credential.mcpOauth?.sharedToken !== undefined) {
+    const { owner, reason, expires } = credential.mcpOauth.sharedToken;
+    findings.push({
+      kind: 'shared_token',
+      severity: 'medium',
+      what: `all its leases may be one access token, that none of them revokes, under an exception of ${owner} until ${expires}: ${reason}`,
+      hint: 'Ask who runs the server for refresh tokens, and take sharedToken out then.',
+    });
+  }
   return findings;
 }

@@ -6,6 +6,7 @@ import { SECRET_NAME } from '../config/schema-parts.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { probe } from '../secrets/key-ring.ts';
 import type { SecretEntry } from '../secrets/vault.ts';
+import { authorizationName } from './authorization-store.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { credentialFindings } from './credential-findings.ts';
 import { estateFindings } from './estate-findings.ts';
@@ -134,6 +135,15 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
   for (const { id, config } of estate.connectors.values()) {
     for (const { what, hint } of credentialFindings(config))
       checks.push({ name: `connector ${id}`, state: 'warn', what, hint });
+  }
+  for (const { id, config } of estate.connectors.values()) {
+    if (config.credential?.mcpOauth === undefined) continue;
+    await check(`connector ${id}`, async () => {
+      const entry = (await vault.list()).find(({ name }) => name === authorizationName(id));
+      if (entry !== undefined) return { what: 'its owner has authorised Remit; see `remit connector authorizations`' };
+      const hint = `Its owner does, once: \`remit connector authorize ${id}\`.`;
+      return { state: 'warn', what: 'nobody has authorised Remit at its server: it cannot be called', hint };
+    });
   }
   for (const { id, config } of estate.connectors.values()) {
     const credential = config.credential?.static;

@@ -42,6 +42,16 @@ describe('vault', () => {
     ]);
   });
 
+  it('stores the next version for who has read the newest one, and for nobody else', async () => {
+    expect(await vault().putAfter('token', new Secret('one'), 0)).toBe(1);
+    await expect(vault().putAfter('token', new Secret('two'), 0)).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED' });
+    const raced = await Promise.allSettled(
+      ['two', 'three'].map((text) => vault().putAfter('token', new Secret(text), 1)),
+    );
+    expect(raced.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect((await vault().getVersioned('token')).version).toBe(2);
+  });
+
   it('keeps no secret in the clear at rest', async () => {
     await vault().put('db', new Secret(CANARY));
     expect(repository.rows[0]?.envelope.includes(CANARY)).toBe(false);

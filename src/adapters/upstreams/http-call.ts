@@ -58,8 +58,11 @@ export class HttpCall extends PendingCall implements ExchangeSink {
 
   onHeaders(status: number, headers: () => IncomingHttpHeaders): void {
     this.status = status;
-    if (status === 401 || status === 403) this.host.noteChallenge(status, headers());
-    if (this.call.method !== 'initialize' || status >= 300) return;
+    if (status >= 300) {
+      if (status === 401 || status === 403) this.host.noteChallenge(status, headers());
+      return;
+    }
+    if (this.call.method !== 'initialize') return;
     const fault = this.host.keepSession(headers());
     if (fault !== undefined) this.breakOff(fault);
   }

@@ -86,11 +86,6 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
   let missing: readonly string[] | undefined;
 
   async function begin(wanted: readonly string[], by: string): Promise<PendingAuthorization> {
-    const known = (await store.read())?.authorization;
-    const challenge = await probe(url, fetch);
-    const { resource, issuers, scopes: ofResource } = await findResource(url, challenge, fetch);
-    const metadata = await findServer(chooseIssuer(issuers), url, fetch);
-    assertAuthorizes(metadata);
     const configured = setup.scopes === undefined ? [] : Object.values(setup.scopes.classes).flat();
     if (setup.scopes !== undefined && wanted.length === 0 && missing !== undefined) {
       // Leases are narrowed by class: what one lacked was not asked for, whatever was authorised.
@@ -100,6 +95,11 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
         'Name them for the class of the tool, start the gateway again, and authorise then.',
       );
     }
+    const known = (await store.read())?.authorization;
+    const challenge = await probe(url, fetch);
+    const { resource, issuers, scopes: ofResource } = await findResource(url, challenge, fetch);
+    const metadata = await findServer(chooseIssuer(issuers), url, fetch);
+    assertAuthorizes(metadata);
     const scopes = chooseScopes(
       {
         wanted: wanted.length > 0 ? wanted : configured,
