@@ -13,10 +13,11 @@ export interface OutboundRun {
 export async function runOutbound(suite: Suite, revision: Revision, say: (line: string) => void): Promise<OutboundRun> {
   const required = (await suite.requirements(revision)).client;
   const command = `${process.execPath} ${resolve('dist/conformance/outbound-client.js')}`;
-  const planned = OUTBOUND.filter(({ revisions }) => revisions.includes(revision)).map(({ scenario }) => scenario);
+  const planned = OUTBOUND.filter(({ revisions }) => revisions.includes(revision));
   const scores: Score[] = [];
-  for (const scenario of planned) {
-    const { results, problem } = await runClientScenario(suite, command, scenario, revision);
+  for (const { scenario, auth } of planned) {
+    const isExtension = auth?.credential === 'client_credentials';
+    const { results, problem } = await runClientScenario(suite, command, scenario, revision, isExtension);
     const checks = scoreAlone(results, [scenario]);
     // The suite sees only what reaches its server. That the agent got its answer is ours to ask.
     const agent = problem === undefined ? [] : [{ scenario, check: 'agent', reason: problem }];
@@ -33,7 +34,7 @@ export async function runOutbound(suite: Suite, revision: Revision, say: (line: 
       misses: scores.flatMap(({ misses }) => misses),
     },
     notRun: required
-      .filter((scenario) => !planned.includes(scenario))
+      .filter((scenario) => !planned.some((one) => one.scenario === scenario))
       .map((scenario) => ({ scenario, revision, reason: 'no plan for it' })),
   };
 }

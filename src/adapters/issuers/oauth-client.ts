@@ -2,7 +2,6 @@ import type { CryptoKey } from 'jose';
 import {
   allowInsecureRequests,
   type ClientAuth,
-  ClientSecretBasic,
   Configuration,
   customFetch,
   PrivateKeyJwt,
@@ -10,6 +9,7 @@ import {
 } from 'openid-client';
 import { RemitError } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
+import { clientSecretBasic } from './client-secret-basic.ts';
 import { findServer } from './mcp-oauth/find-server.ts';
 
 export type Fetch = (address: string, init: RequestInit) => Promise<Response>;
@@ -56,7 +56,7 @@ export function createOauthClient(options: OauthServer): OauthClient {
     };
 
   async function authentication(): Promise<ClientAuth> {
-    if (clientSecret !== undefined) return ClientSecretBasic((await clientSecret()).reveal());
+    if (clientSecret !== undefined) return clientSecretBasic(await clientSecret());
     return PrivateKeyJwt(await clientKey());
   }
 

@@ -1,7 +1,6 @@
 import {
   allowInsecureRequests,
   type ClientAuth,
-  ClientSecretBasic,
   ClientSecretPost,
   Configuration,
   customFetch,
@@ -10,6 +9,7 @@ import {
   type ServerMetadata,
 } from 'openid-client';
 import { RemitError } from '../../../domain/errors.ts';
+import { clientSecretBasic } from '../client-secret-basic.ts';
 import type { OauthIdentity } from './authorization.ts';
 import type { McpOauthSetup } from './setup.ts';
 
@@ -47,5 +47,5 @@ async function authenticationOf(
       },
     );
   }
-  return method === 'client_secret_post' ? ClientSecretPost(known.reveal()) : ClientSecretBasic(known.reveal());
+  return method === 'client_secret_post' ? ClientSecretPost(known.reveal()) : clientSecretBasic(known);
 }
