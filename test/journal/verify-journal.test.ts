@@ -47,6 +47,7 @@ describe('verifyJournal', () => {
       incompleteBytes: 0,
       segments: 1,
       removedSegments: 0,
+      firstRecord: 0,
     };
     expect(await verifyJournal(folder)).toEqual(expected);
     const verifierKey = sound['verifier.key'].toString();

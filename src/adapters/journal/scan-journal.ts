@@ -3,6 +3,7 @@ import { readCheckpoints, type TreeHead } from './checkpoint-file.ts';
 import { BLOCK, CHECKPOINT_FILE, leavesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
 import { endOf, FrameDamage, readFault, readFrames } from './frame-reader.ts';
 import { MerkleTree, type TreeHash } from './merkle-tree.ts';
+import { readNewestNotes } from './newest-notes.ts';
 import { listSegments, openFrames, readIfThere, readLeaves, type Segment } from './segments.ts';
 import type { Verifier } from './signed-note.ts';
 
@@ -55,12 +56,16 @@ export async function scanJournal(
   const checkpointPath = join(folder, CHECKPOINT_FILE);
   // The key's file is written last: once it is there, the others were.
   const isComplete = (await readIfThere(join(folder, VERIFIER_FILE))) !== undefined;
-  const notes = await readIfThere(checkpointPath);
+  const isQuick = options.fromLastSegment === true;
+  const notes = isQuick
+    ? await readNewestNotes(checkpointPath, verifier.name, await firstOfLast(folder))
+    : await readAllNotes(checkpointPath);
   if (notes === undefined && isComplete) return missing(checkpointPath);
-  const text = notes?.toString('latin1') ?? '';
-  const read = readCheckpoints(text, verifier, options.fromLastSegment === true);
+  const { text, offset } = notes ?? { text: '', offset: 0 };
+  const read = readCheckpoints(text, verifier, isQuick);
   if ('damage' in read) {
-    return { kind: 'checkpoint', where: { file: checkpointPath, offset: read.damage.offset }, what: read.damage.what };
+    const where = { file: checkpointPath, offset: offset + read.damage.offset };
+    return { kind: 'checkpoint', where, what: read.damage.what };
   }
   if (isComplete && read.checkpoints.length === 0) {
     return { kind: 'checkpoint', where: { file: checkpointPath, offset: 0 }, what: 'there is no checkpoint at all' };
@@ -71,9 +76,23 @@ export async function scanJournal(
     ...log,
     head: read.checkpoints.at(-1),
     checkpoints: read.checkpoints.length,
-    checkpointsLength: read.length,
-    checkpointsFileLength: text.length,
+    checkpointsLength: offset + read.length,
+    checkpointsFileLength: offset + text.length,
   };
+}
+
+async function readAllNotes(path: string): Promise<{ text: string; offset: number } | undefined> {
+  const bytes = await readIfThere(path);
+  return bytes === undefined ? undefined : { text: bytes.toString('latin1'), offset: 0 };
+}
+
+/**
+ * Position of the first record of the newest segment but one: a crash may have come before a head confirmed where the newest begins. 0 where it
+ * cannot be told, and everything has to be read.
+ */
+async function firstOfLast(folder: string): Promise<number> {
+  const { begun } = await listSegments(folder).catch(() => ({ begun: [] as readonly Segment[] }));
+  return (begun.at(-2)?.header ?? begun.at(-1)?.header)?.first ?? 0;
 }
 
 type LogScan = Pick<SoundJournal, 'tree' | 'segments' | 'logLength' | 'dirtyEnd' | 'leaves'>;
