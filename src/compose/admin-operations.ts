@@ -1,3 +1,4 @@
+import type { Approvals } from '../approvals/approvals.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
 import { connectorId, leaseId, taskId, traceId } from '../domain/ids.ts';
@@ -7,6 +8,7 @@ import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import { viewLease } from '../leases/lease-view.ts';
+import { approvalOperations } from './approval-operations.ts';
 import type { Ordered, RevocationControl } from './build-revocation.ts';
 import type { ConnectorAuthorizations } from './connector-authorizations.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
@@ -20,6 +22,7 @@ export function adminOperations(parts: {
   workspace: Workspace;
   recorder: Recorder;
   leases: LeaseManager;
+  approvals: Approvals;
   catalogue: Catalogue;
   revocation: RevocationControl;
   signingKeys: SigningKeys;
@@ -70,6 +73,7 @@ export function adminOperations(parts: {
       await administer(administrationOf(order));
       return reportOf(await orderNow(order), true);
     },
+    ...approvalOperations(workspace, parts.approvals),
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
     /** For its owner's browser. Scopes are separated by spaces. */

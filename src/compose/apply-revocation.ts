@@ -1,3 +1,4 @@
+import type { Approvals } from '../approvals/approvals.ts';
 import type { RecordEntry } from '../audit/recorder.ts';
 import { isRemitError } from '../domain/errors.ts';
 import { type ConnectorId, connectorId, leaseId, type TaskId } from '../domain/ids.ts';
@@ -35,7 +36,7 @@ const KINDS = ['tools', 'prompts', 'resources'] as const;
 /**
  * What a row of the revocation log means in this gateway (guarantee V2). Tasks take their own along: tokens, sessions, streams, parked calls,
  * connections and leases, wherever `start-gateway` listens to their ends and suspensions. Lists are never served from anything but the
- * catalogue. Approvals that wait will be ended here, beside the tasks that they wait for (D5).
+ * catalogue. Approvals go with their tasks too, and with their connector here; whatever this gateway has read by then, a use of one asks the log (D5).
  */
 export function createApplier(parts: {
   workspace: Workspace;
@@ -44,9 +45,10 @@ export function createApplier(parts: {
   leases: LeaseManager;
   catalogue: Catalogue;
   wire: Wire;
+  approvals: Pick<Approvals, 'endConnector'>;
   recordLater: (entry: RecordEntry) => void;
 }): Applier {
-  const { workspace, standing, tasks, leases, catalogue, wire, recordLater } = parts;
+  const { workspace, standing, tasks, leases, catalogue, wire, approvals, recordLater } = parts;
   const { estate, store } = workspace;
   const connectors = new Set<ConnectorId>();
   const effects = new Map<number, Promise<Effects>>();
@@ -71,7 +73,8 @@ export function createApplier(parts: {
       return [];
     }
     const closing = wire.connections.closeConnector(id);
-    const [revoked] = await Promise.all([leases.revokeConnector(id, causeOf(row)), closing]);
+    const ending = approvals.endConnector(id, `its connector was ${causeOf(row)}`);
+    const [revoked] = await Promise.all([leases.revokeConnector(id, causeOf(row)), closing, ending]);
     return revoked;
   }
 

@@ -59,6 +59,7 @@ export function buildEndpoint(parts: {
       modern.closeStreams();
     },
     drain() {
+      gateway.approvals.release();
       legacy.drain();
       modern.drain();
     },

@@ -1,3 +1,4 @@
+import type { Approvals } from '../approvals/approvals.ts';
 import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { ConnectorId, TaskId } from '../domain/ids.ts';
@@ -51,6 +52,7 @@ export function buildRevocation(parts: {
   leases: LeaseManager;
   catalogue: Catalogue;
   wire: Wire;
+  approvals: Pick<Approvals, 'endConnector'>;
   recorder: Recorder;
   recordLater: (entry: RecordEntry) => void;
   /** Version of the policies in force, for refusals. */

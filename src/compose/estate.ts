@@ -30,6 +30,8 @@ export interface Estate {
   >;
   readonly connectors: ReadonlyMap<ConnectorId, EstateConnector>;
   readonly templates: ReadonlyMap<TemplateId, TaskTemplate>;
+  /** Approvers by the names that policies use. */
+  readonly approverGroups: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface EstateConnector {
@@ -85,6 +87,7 @@ export function buildEstate(config: Config): Estate {
         },
       ]),
     ),
+    approverGroups: new Map(Object.entries(config.approvals.groups)),
     templates: new Map(
       Object.entries(config.templates).map(([id, template]) => [
         templateId(id),

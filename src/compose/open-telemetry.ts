@@ -3,7 +3,7 @@ import { RemitError } from '../domain/errors.ts';
 import { serveMetrics } from '../http/metrics-server.ts';
 import { definitionFindings } from '../inventory/definition-findings.ts';
 import type { Journal } from '../seams/journal.ts';
-import type { Readings, Telemetry } from '../seams/telemetry.ts';
+import type { Metrics, Readings, Telemetry } from '../seams/telemetry.ts';
 import { createTelemetry } from '../telemetry/create-telemetry.ts';
 import { timeAppends } from '../telemetry/time-appends.ts';
 import { credentialFindings } from './credential-findings.ts';
@@ -24,6 +24,8 @@ export interface OpenTelemetry {
   readonly telemetry: Telemetry | undefined;
   /** The journal, measured where metrics are on. */
   readonly measured: (journal: Journal) => Journal;
+  /** Undefined: nobody counts. */
+  readonly approval: Metrics['approval'] | undefined;
   /** From when on metrics can be read. */
   serve(live: () => LiveReadings): Promise<{ readonly metricsPort: number | undefined }>;
   close(): Promise<void>;
@@ -83,6 +85,7 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
     telemetry: createTelemetry({ spans, metrics, log }),
     measured: (journal) =>
       metrics === undefined ? journal : timeAppends(journal, () => performance.now() / 1_000, metrics.appended),
+    approval: metrics?.approval,
     async serve(readings) {
       live = readings;
       if (metrics === undefined || wanted === undefined) return { metricsPort: undefined };

@@ -26,7 +26,21 @@ export async function readPolicies(folder: string, estate: Estate): Promise<Load
       text: await readFile(join(folder, name), 'utf8'),
     })),
   );
-  return loadPolicies(files, policyInventory(estate));
+  const loaded = loadPolicies(files, policyInventory(estate));
+  assertApprovers(loaded, estate);
+  return loaded;
+}
+
+/** A group that does not exist would hold calls that nobody can ever approve. */
+function assertApprovers({ policies }: LoadedPolicies, { approverGroups }: Estate): void {
+  for (const { stepUp, file, line, id } of policies) {
+    const unknown = stepUp?.groups.find((name) => !approverGroups.has(name));
+    if (unknown === undefined) continue;
+    throw new RemitError('ERR_POLICY_INVALID', `${id}: @step_up names ${unknown}, which is no group of approvers`, {
+      where: `${file}:${line}`,
+      hint: `Add it to approvals.groups in remit.yaml. Known: ${[...approverGroups.keys()].join(', ') || 'none'}.`,
+    });
+  }
 }
 
 /** Writes the Cedar schema of the estate beside the policies; gives its path. */

@@ -4,11 +4,12 @@ import { parseDocument } from 'yaml';
 import { parseConfig, vaultKeyId } from '../config/load-config.ts';
 import type { VaultKeyConfig } from '../config/schema.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
-import type { LeaseId, TaskId } from '../domain/ids.ts';
+import type { ApprovalId, LeaseId, TaskId } from '../domain/ids.ts';
 import type { SealedRow } from '../seams/store.ts';
 import { STORE_WIDE } from '../secrets/fingerprints.ts';
 import { probe } from '../secrets/key-ring.ts';
 import { rewrapAll } from '../secrets/rotate-keys.ts';
+import { approvalRecord } from './approval-parts.ts';
 import { leaseHandleRecord } from './lease-parts.ts';
 import { STATE_KEY } from './state-key.ts';
 import { taskKeyRecord } from './task-keys.ts';
@@ -76,6 +77,7 @@ export async function rotateKek(
 /** Name under which the vault sealed a row that is not a secret of its own. */
 function recordNameOf({ kind, id }: SealedRow): string {
   if (kind === 'task_key') return id === STATE_KEY ? STATE_KEY : taskKeyRecord(id as TaskId);
+  if (kind === 'approval') return approvalRecord(id as ApprovalId);
   return kind === 'signing_key' ? `signing-key:${id}` : leaseHandleRecord(id as LeaseId);
 }
 

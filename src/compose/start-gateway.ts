@@ -17,8 +17,10 @@ import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { allowedHosts, hostText } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';
-import { namesOf, readAuditors } from './auditor-files.ts';
+import { recordStart } from './announce.ts';
+import { readAuditors } from './auditor-files.ts';
 import { buildAuthorization } from './authorization.ts';
+import { buildApprovals } from './build-approvals.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildFlow } from './build-flow.ts';
 import { buildRevocation } from './build-revocation.ts';
@@ -201,6 +203,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       telemetry,
       deviations: () => revocation.deviations,
     });
+    const told = { workspace, recorder, recordLater };
+    const approvals = await buildApprovals({ ...told, standing, tasks, observed, url: () => url });
+    closers.push(() => approvals.close());
     const legacy = buildLegacy(estate, clock);
     tasks.onEnd(async (task) => legacy?.forgetTask(task.id));
     const flow = buildFlow(estate, tasks);
@@ -233,6 +238,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       wire,
       recorder,
       recordLater,
+      approvals,
       policyVersion: () => engine.version,
       closeStreams: () => endpoint?.closeStreams(),
     });
@@ -296,6 +302,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       template: (id) => estate.templates.get(id),
       catalogue,
       flow,
+      approvals,
       deviated: (task, what) => revocation.deviations.deviated(task, what),
       decider: createDecider({ engine: () => engine, environment, labelsOf: flow.labelsOf, clock, log }),
       recorder,
@@ -329,6 +336,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         workspace,
         recorder,
         leases,
+        approvals,
         catalogue,
         revocation,
         signingKeys,
@@ -348,18 +356,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     );
     closers.push(() => admin.close());
 
-    await recorder.record({
-      type: 'gateway_started',
-      detail: {
-        version,
-        url,
-        policyVersion: engine.version,
-        containment: containment.mode,
-        agents: estate.agents.size,
-        connectors: estate.connectors.size,
-        ...namesOf(auditors),
-      },
-    });
+    const about = { version, url, policyVersion: engine.version, containment: containment.mode };
+    await recordStart(recorder, workspace, auditors, about);
     const { metricsPort } = await observed.serve(() => ({
       journalRecords: journal.size,
       tasks: tasks.active().length,

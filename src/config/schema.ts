@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
+import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { profileFlowShape, templateFlowSchema } from './flow-schema.ts';
 import { keyName, owner, secretName, variableName } from './schema-parts.ts';
@@ -295,6 +296,7 @@ export const configSchema = z.strictObject({
     )
     .default({})
     .describe('Who alone may read sealed content. Left out: whoever has the vault key.'),
+  approvals: approvalSchema.prefault({}).describe('Who approves calls that policies hold.'),
   telemetry: telemetrySchema.prefault({}).describe('What is told to operators’ systems; nothing unless configured.'),
   journal: z
     .strictObject({

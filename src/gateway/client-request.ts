@@ -13,6 +13,8 @@ export interface Question {
   readonly params: JsonObject;
   /** Decides anew, and records it, before the call goes on with the client's answer: the task may have changed meanwhile (D5). */
   readonly confirm: () => Promise<boolean>;
+  /** Cancelled when the answer is wanted no more; the question is taken back then. */
+  readonly over?: Cancellation;
 }
 
 /** The way back to the client while its request is under way. One implementation an era. */
@@ -23,6 +25,8 @@ export interface ClientSide {
   notify(method: string, params: JsonObject): void;
   /** Progress under the client's token; `members` as in `ServerMessages`. Optional: `notify` otherwise. */
   plainProgress?(members: string): void;
+  /** Whether progress reaches it while it waits. Left out: it does not. */
+  hearsProgress?(): boolean;
   /** Never rejects: what goes wrong is an error answer. */
   ask(question: Question): Promise<ClientAnswer>;
 }

@@ -1,3 +1,4 @@
+import type { HeldCalls } from '../approvals/approvals.ts';
 import type { Prompts } from '../audit/prompts.ts';
 import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../domain/ids.ts';
@@ -48,6 +49,8 @@ export interface Gateway {
   readonly flow: Flow;
   /** A task did what it was not declared for. @throws when that cannot be put on record */
   readonly deviated: (task: TaskId, what: string) => Promise<unknown>;
+  /** Calls that wait for people; nothing here takes a verdict (guarantee A6). */
+  readonly approvals: HeldCalls;
   readonly recorder: Recorder;
   /** Records what need not be durable before the next step: use of a credential, an outcome. A failing log stops the gateway. */
   readonly recordLater: (entry: RecordEntry) => void;

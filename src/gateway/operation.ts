@@ -1,3 +1,4 @@
+import type { Decision } from '../domain/decision.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { GovernedTool } from '../domain/tool.ts';
 import type { Upstream, UpstreamReply } from '../seams/upstream.ts';
@@ -25,6 +26,8 @@ export interface Operation {
   readonly span: string;
   /** Done with the connection instead of sending the request; the reply is the client's as it is. */
   readonly act?: ((upstream: Upstream) => Promise<UpstreamReply>) | undefined;
+  /** The hold that people lifted for this call. */
+  readonly lifted?: Decision;
   /** The reply, where there is nothing to ask of the connector. */
   readonly reply?: UpstreamReply | undefined;
 }

@@ -1,4 +1,5 @@
-import { isRefused, refuse } from '../domain/refusal.ts';
+import type { Decision } from '../domain/decision.ts';
+import { isRefused, type Refused, refuse } from '../domain/refusal.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
 import type { LargeResult } from '../seams/upstream.ts';
 import type { MethodAnswer } from './client-request.ts';
@@ -8,6 +9,7 @@ import type { Caller } from './stages/authenticate.ts';
 import { decide } from './stages/decide.ts';
 import { noteDeviation } from './stages/deviation.ts';
 import { forward } from './stages/forward.ts';
+import { hold } from './stages/hold.ts';
 import { type Leased, lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
@@ -18,12 +20,13 @@ import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-
  * One governed operation, top to bottom, whatever its method. The caller is authenticated (the edge does it for every message) and the item is
  * resolved (the method does it):
  *
- *   authenticate → resolve → decide → record intent → lease → forward → withhold secrets → observe → record outcome
+ *   authenticate → resolve → decide → record intent → (hold) → lease → forward → withhold secrets → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.
  */
-export async function governCall(gateway: Gateway, caller: Caller, operation: Operation): Promise<MethodAnswer> {
+export async function governCall(gateway: Gateway, caller: Caller, asked: Operation): Promise<MethodAnswer> {
+  let operation = asked;
   const { agent } = caller.principal;
   if (!gateway.enter(agent)) return refuseBusy(gateway, caller, operation);
   let isStreaming = false;
@@ -35,8 +38,10 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
     await recordIntent(gateway, caller, operation, decision);
     if (decision.verdict !== 'permit') {
       if (decision.gate === 'task') await noteDeviation(gateway, caller, operation, decision);
-      tellDenial(gateway, caller, operation.request, operation, decision);
-      return { reply: { refusal: { kind: 'denied', decision } } };
+      if (decision.verdict !== 'step_up') return refuseCall(gateway, caller, operation, decision);
+      const lifted = await hold(gateway, caller, operation, decision);
+      if (isRefused(lifted)) return refuseCall(gateway, caller, operation, decision, lifted);
+      operation = lifted.operation;
     }
 
     const startedAt = gateway.clock();
@@ -70,6 +75,17 @@ export async function governCall(gateway: Gateway, caller: Caller, operation: Op
       held?.endCall?.();
     }
   }
+}
+
+function refuseCall(
+  gateway: Gateway,
+  caller: Caller,
+  operation: Operation,
+  decision: Decision,
+  reply: Refused = { refusal: { kind: 'denied', decision } },
+): MethodAnswer {
+  tellDenial(gateway, caller, operation.request, operation, decision);
+  return { reply };
 }
 
 const NO_LEASE: Leased = { held: undefined };

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '../domain/json.ts';
 
 /**
  * Fingerprint of a whole tool definition: name, description, schemas, annotations and every nested text. Canonical JSON
@@ -6,16 +7,4 @@ import { createHash } from 'node:crypto';
  */
 export function fingerprint(definition: unknown): string {
   return `sha256:${createHash('sha256').update(canonicalJson(definition)).digest('hex')}`;
-}
-
-function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
-  if (value !== null && typeof value === 'object') {
-    const members = Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-      .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);
-    return `{${members.join(',')}}`;
-  }
-  return JSON.stringify(value);
 }

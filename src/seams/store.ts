@@ -1,4 +1,5 @@
-import type { AgentId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
+import type { Approval, ApprovalState, Verdict } from '../domain/approval.ts';
+import type { AgentId, ApprovalId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
 import type { Revocation, RevocationEntry } from '../domain/revocation.ts';
 import type { Task, TaskEndReason } from '../domain/task.ts';
@@ -20,6 +21,7 @@ export interface Repositories {
   readonly leases: LeaseRepository;
   readonly leaseClaims: LeaseClaims;
   readonly revocations: RevocationRepository;
+  readonly approvals: ApprovalRepository;
   readonly secrets: SecretRepository;
   readonly sealedRows: SealedRowRepository;
   readonly taskKeys: TaskKeyRepository;
@@ -56,6 +58,48 @@ export interface RevocationRepository {
   read(tenant: TenantId, after: number, limit: number): Promise<{ head: number; rows: Revocation[] }>;
   /** As of one moment: the last position, and for each subject that is still held back (`Standing`) the row that does it. */
   standing(tenant: TenantId): Promise<{ head: number; rows: Revocation[] }>;
+}
+
+/** What of an approval a verdict changes. */
+export type Conclusion = Pick<Approval, 'state' | 'scope' | 'usesLeft'>;
+
+/** Approvals and verdicts. Each change is one step: whoever races, one wins (guarantee D5). */
+export interface ApprovalRepository {
+  /** Opens it, unless one of the same `callKey` is open and in time: that one then. @param content the arguments, sealed */
+  open(approval: Approval, content: SealedHandle): Promise<Approval>;
+  get(tenant: TenantId, id: ApprovalId): Promise<Approval | undefined>;
+  /** Newest first. */
+  list(
+    tenant: TenantId,
+    filter: { readonly states?: readonly ApprovalState[]; readonly task?: TaskId },
+    limit: number,
+  ): Promise<Approval[]>;
+  /** What has been asked about a call and still holds at `at`: open or denied ones of it, and approved ones of its item. */
+  about(tenant: TenantId, keys: Pick<Approval, 'callKey' | 'toolKey'>, at: number): Promise<Approval[]>;
+  /** The sealed arguments; undefined once it is over. */
+  content(tenant: TenantId, id: ApprovalId): Promise<SealedHandle | undefined>;
+  verdicts(tenant: TenantId, id: ApprovalId): Promise<Verdict[]>;
+  /**
+   * Adds a verdict to a pending approval that is in time, and makes true what follows from all of them; one after the other.
+   * @param conclude given all verdicts, what becomes of it; undefined: more are needed
+   * @returns it as it stands then; undefined when it was pending no more, or that person has said a word already
+   */
+  decide(
+    tenant: TenantId,
+    verdict: Verdict,
+    conclude: (approval: Approval, all: readonly Verdict[]) => Conclusion | undefined,
+  ): Promise<Approval | undefined>;
+  /**
+   * Takes one use of an approved one. False when there is none to take: it is used up, over or out of time, its task is not active, or the
+   * revocation log has a later row that stops its task, agent, connector or everything.
+   */
+  use(tenant: TenantId, id: ApprovalId, at: number): Promise<boolean>;
+  /** Ends open ones, of a task, of a connector, or those whose time is over. @returns them, as they were */
+  end(
+    tenant: TenantId,
+    which: { readonly task: TaskId } | { readonly connector: ConnectorId } | { readonly expiredAt: number },
+    as: { readonly state: 'expired' | 'ended'; readonly reason: string; readonly at: number },
+  ): Promise<Approval[]>;
 }
 
 export type LeaseChange = Partial<
@@ -155,8 +199,8 @@ export interface SecretRepository {
 
 /** An envelope in the store, whoever keeps it there. */
 export interface SealedRow {
-  readonly kind: 'secret' | 'task_key' | 'signing_key' | 'lease_handle';
-  /** Name of the secret, id of the task, `kid`, id of the lease. */
+  readonly kind: 'secret' | 'task_key' | 'signing_key' | 'lease_handle' | 'approval';
+  /** Name of the secret, id of the task, `kid`, id of the lease, id of the approval. */
   readonly id: string;
   readonly tenant: TenantId;
   /** Of a secret; 1 for all others. */

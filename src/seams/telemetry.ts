@@ -77,6 +77,8 @@ export interface Readings {
 /** Counts, for a system that comes and asks. */
 export interface Metrics {
   call(observed: ObservedCall): void;
+  /** An approval was asked for, decided, used or ended; `seconds` that it took people to decide (M7). */
+  approval(event: 'requested' | 'approved' | 'denied' | 'used' | 'expired' | 'ended', seconds?: number): void;
   /** One append to the journal took so long, in seconds. */
   appended(seconds: number): void;
   /** The text that the asking system reads, and its media type. */

@@ -6,7 +6,18 @@ import { describe, expect, it } from 'vitest';
  * Imports point down (docs/design/layers.md). A layer may import those listed for it, and itself. Adapters import their seams and
  * domain only; `compose` alone knows them.
  */
-const FEATURES = ['tasks', 'policy', 'leases', 'revocation', 'audit', 'inventory', 'secrets', 'telemetry', 'flow'];
+const FEATURES = [
+  'tasks',
+  'policy',
+  'leases',
+  'approvals',
+  'revocation',
+  'audit',
+  'inventory',
+  'secrets',
+  'telemetry',
+  'flow',
+];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: [],
   seams: ['domain'],
@@ -14,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tasks: ['seams', 'domain'],
   policy: ['seams', 'domain'],
   leases: ['seams', 'domain'],
+  approvals: ['seams', 'domain'],
   revocation: ['seams', 'domain'],
   audit: ['seams', 'domain'],
   inventory: ['seams', 'domain'],
@@ -140,7 +152,7 @@ describe('layers', () => {
 });
 
 describe('guarantees', () => {
-  it.each(['D1', 'D2', 'D3', 'D4', 'L1', 'L2', 'L3', 'L6', 'A1', 'A2', 'A5', 'I1'])(
+  it.each(['D1', 'D2', 'D3', 'D4', 'L1', 'L2', 'L3', 'L6', 'A1', 'A2', 'A5', 'A6', 'D5', 'I1'])(
     '%s is named by a test',
     (guarantee) => {
       const folder = resolve(import.meta.dirname, '..');

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { Store } from '../../src/seams/store.ts';
+import { testApprovals } from '../store/approval-cases.ts';
 import { testInventory } from '../store/inventory-cases.ts';
 import { testKeys } from '../store/key-cases.ts';
 import { testLeases } from '../store/lease-cases.ts';
@@ -35,6 +36,7 @@ export function storeSuite(name: string, open: () => Promise<StoreFixture>): voi
     describe('tasks', () => testTasks(current));
     describe('leases', () => testLeases(current));
     describe('revocations', () => testRevocations(current));
+    describe('approvals', () => testApprovals(current));
     describe('secrets and keys', () => testKeys(current));
     describe('authorization server', () => testOAuth(current));
     describe('inventory', () => testInventory(current));

@@ -202,6 +202,7 @@ export interface FakeOptions {
   readonly decider?: Gateway['decider'];
   readonly template?: Gateway['template'];
   readonly legacy?: Gateway['legacy'];
+  readonly approvals?: Gateway['approvals'];
 }
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
@@ -212,6 +213,16 @@ const NO_ROUNDS: Rounds = {
   endTask() {},
   closeAll() {},
   size: 0,
+};
+
+/** Nobody may ask people anything. */
+const NO_APPROVALS: Gateway['approvals'] = {
+  find: async () => undefined,
+  request: async () => 'too_many',
+  use: async () => false,
+  wait: async () => 'stopping',
+  urlOf: (id) => `http://127.0.0.1:7420/approvals/${id}`,
+  release() {},
 };
 
 export function makeGateway(options: FakeOptions = {}): FakeGateway {
@@ -289,6 +300,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const gateway: Gateway = {
     tenant: TENANT,
     legacy: options.legacy,
+    approvals: options.approvals ?? NO_APPROVALS,
     authenticator: {
       authenticate: (authorization) => {
         const task = tasks.get((authorization ?? '').replace('Bearer ', '') as TaskId);

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
 import type { Repositories, Store } from '../../seams/store.ts';
+import { makeApprovalRepository } from './approval-repository.ts';
 import { type Diagnosis, toFault } from './faults.ts';
 import { makeInventoryRepository } from './inventory-repository.ts';
 import { makeLeaseClaims } from './lease-claims.ts';
@@ -154,6 +155,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     leases: makeLeaseRepository(queries),
     leaseClaims: makeLeaseClaims(queries, dialect),
     revocations: makeRevocationRepository(queries, atomically),
+    approvals: makeApprovalRepository(queries, atomically),
     secrets: makeSecretRepository(queries),
     sealedRows: makeSealedRowRepository(queries),
     taskKeys: makeTaskKeyRepository(queries),

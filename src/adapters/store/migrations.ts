@@ -18,6 +18,7 @@ const MIGRATIONS: readonly Migration[] = [
   addLeaseClaims,
   addSigningKeyPurpose,
   addFingerprints,
+  createApprovals,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
@@ -297,4 +298,49 @@ async function addFingerprints(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('secrets').addColumn('fingerprint', 'text').execute();
   await db.schema.createIndex('secrets_by_fingerprint').on('secrets').column('fingerprint').execute();
   await db.schema.createIndex('task_keys_by_key').on('task_keys').columns(['tenant', 'key_id']).execute();
+}
+
+/** Held calls, and what people said of them. One open approval a call: whoever repeats it asks nothing new. */
+async function createApprovals(db: Kysely<unknown>, { bytes }: Dialect): Promise<void> {
+  const texts = ['task', 'trace', 'span', 'agent', 'actors', 'workload', 'connector', 'tool', 'method', 'call_key'];
+  const more = ['tool_key', 'policies', 'reason', 'policy_version', 'step_up', 'state', 'scope'];
+  const numbers = ['uses_left', 'log_position', 'requested_at', 'expires_at'];
+  let table = db.schema
+    .createTable('approvals')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('user_key', 'text');
+  for (const name of [...texts, ...more]) table = table.addColumn(name, 'text', (column) => column.notNull());
+  for (const name of numbers) table = table.addColumn(name, 'bigint', (column) => column.notNull());
+  await table
+    .addColumn('decided_at', 'bigint')
+    .addColumn('ended_at', 'bigint')
+    .addColumn('end_reason', 'text')
+    .addColumn('key_id', 'text')
+    .addColumn('envelope', sql.raw(bytes))
+    .addPrimaryKeyConstraint('approvals_key', ['tenant', 'id'])
+    .execute();
+  await sql`create unique index approvals_one_open on approvals (tenant, call_key) where state in ('pending', 'approved')`.execute(
+    db,
+  );
+  await db.schema
+    .createIndex('approvals_by_tool')
+    .on('approvals')
+    .columns(['tenant', 'tool_key', 'expires_at'])
+    .execute();
+  await db.schema.createIndex('approvals_by_task').on('approvals').columns(['tenant', 'task']).execute();
+  await db.schema.createIndex('approvals_by_time').on('approvals').columns(['tenant', 'requested_at']).execute();
+  await db.schema
+    .createTable('approval_verdicts')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('approval', 'text', (column) => column.notNull())
+    .addColumn('approver', 'text', (column) => column.notNull())
+    .addColumn('via', 'text', (column) => column.notNull())
+    .addColumn('verdict', 'text', (column) => column.notNull())
+    .addColumn('uses', 'bigint', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('terms', 'text', (column) => column.notNull())
+    .addColumn('at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('approval_verdicts_key', ['tenant', 'approval', 'approver'])
+    .execute();
 }

@@ -9,6 +9,8 @@ export interface Schema {
   leases: LeaseTable;
   revocations: RevocationTable;
   revocation_heads: RevocationHeadTable;
+  approvals: ApprovalTable;
+  approval_verdicts: ApprovalVerdictTable;
   secrets: SecretTable;
   task_keys: TaskKeyTable;
   signing_keys: SigningKeyTable;
@@ -64,6 +66,50 @@ export interface RevocationTable {
 export interface RevocationHeadTable {
   tenant: string;
   position: number;
+}
+
+export interface ApprovalTable {
+  tenant: string;
+  id: string;
+  task: string;
+  trace: string;
+  span: string;
+  user_key: string | null;
+  agent: string;
+  actors: string;
+  workload: string;
+  connector: string;
+  tool: string;
+  method: string;
+  call_key: string;
+  tool_key: string;
+  policies: string;
+  reason: string;
+  policy_version: string;
+  step_up: string;
+  state: string;
+  scope: string;
+  uses_left: number;
+  log_position: number;
+  requested_at: number;
+  expires_at: number;
+  decided_at: number | null;
+  ended_at: number | null;
+  end_reason: string | null;
+  key_id: string | null;
+  envelope: Buffer | null;
+}
+
+export interface ApprovalVerdictTable {
+  tenant: string;
+  approval: string;
+  approver: string;
+  via: string;
+  verdict: string;
+  uses: number;
+  reason: string;
+  terms: string;
+  at: number;
 }
 
 export interface LeaseTable {

@@ -56,11 +56,24 @@ export function makeSealedRowRepository(queries: Queries): SealedRowRepository {
     );
   };
 
+  const approvals: Some = async (tenants, keyIds, limit) => {
+    const rows = await queries
+      .selectFrom('approvals')
+      .select(['tenant', 'id', 'key_id', 'envelope'])
+      .where('tenant', 'in', tenants)
+      .where('key_id', 'in', keyIds)
+      .limit(limit)
+      .execute();
+    return rows.flatMap(({ tenant, id, key_id, envelope }) =>
+      key_id === null || envelope === null ? [] : [toRow('approval', tenant, id, key_id, envelope)],
+    );
+  };
+
   return {
     async under(tenants, keyIds, limit) {
       const found: SealedRow[] = [];
       if (tenants.length === 0 || keyIds.length === 0) return found;
-      for (const some of [secrets, signingKeys, leaseHandles, taskKeys]) {
+      for (const some of [secrets, signingKeys, leaseHandles, approvals, taskKeys]) {
         if (found.length < limit) found.push(...(await some(tenants, keyIds, limit - found.length)));
       }
       return found;
@@ -85,12 +98,19 @@ export function makeSealedRowRepository(queries: Queries): SealedRowRepository {
               .where('envelope', '=', was)
           : kind === 'signing_key'
             ? queries.updateTable('signing_keys').set(change).where('kid', '=', id).where('envelope', '=', was)
-            : queries
-                .updateTable('leases')
-                .set({ handle_key_id: keyId, handle_envelope: envelope })
-                .where('tenant', '=', tenant)
-                .where('id', '=', id)
-                .where('handle_envelope', '=', was)
+            : kind === 'approval'
+              ? queries
+                  .updateTable('approvals')
+                  .set(change)
+                  .where('tenant', '=', tenant)
+                  .where('id', '=', id)
+                  .where('envelope', '=', was)
+              : queries
+                  .updateTable('leases')
+                  .set({ handle_key_id: keyId, handle_envelope: envelope })
+                  .where('tenant', '=', tenant)
+                  .where('id', '=', id)
+                  .where('handle_envelope', '=', was)
       ).executeTakeFirst();
       return numUpdatedRows === 1n;
     },
@@ -103,7 +123,7 @@ export function makeSealedRowRepository(queries: Queries): SealedRowRepository {
         }
       };
       if (tenants.length === 0) return counts;
-      for (const table of ['secrets', 'task_keys'] as const) {
+      for (const table of ['secrets', 'task_keys', 'approvals'] as const) {
         add(
           await queries
             .selectFrom(table)

@@ -41,6 +41,18 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     buckets: APPEND_SECONDS,
     registers,
   });
+  const approvals = new Counter({
+    name: 'remit_approvals_total',
+    help: 'Approvals by what became of them; requested is how often people were asked.',
+    labelNames: ['event'],
+    registers,
+  });
+  const decided = new Histogram({
+    name: 'remit_approval_decision_seconds',
+    help: 'From the request of an approval to its verdict.',
+    buckets: [5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600],
+    registers,
+  });
   const gauge = (name: string, help: string, label?: string) =>
     new Gauge({ name, help, registers, ...(label !== undefined && { labelNames: [label] }) });
   const single = {
@@ -81,6 +93,10 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
       if (status === undefined) return;
       outcomes.labels(connector, status).inc();
       duration.labels(connector).observe(Math.max(0, endedAt - startedAt) / 1_000);
+    },
+    approval(event, seconds) {
+      approvals.labels(event).inc();
+      if (seconds !== undefined) decided.observe(seconds);
     },
     appended: (seconds) => append.observe(seconds),
     async render() {

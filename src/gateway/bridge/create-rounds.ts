@@ -135,6 +135,7 @@ function unaskable(client: ClientSide): ClientSide {
   return {
     canAnswer: () => false,
     notify: (method, params) => client.notify(method, params),
+    hearsProgress: () => client.hearsProgress?.() === true,
     ask: async () => ({
       error: { code: RPC.invalidRequest, message: 'the client cannot be asked about this request' },
     }),

@@ -123,6 +123,10 @@ export class ParkedCall implements ClientSide {
     } else if (method !== 'notifications/message' || logLevel !== undefined) client.notify(method, params);
   }
 
+  hearsProgress(): boolean {
+    return this.#waiting?.request.client.hearsProgress?.() === true;
+  }
+
   ask(question: Question): Promise<ClientAnswer> {
     if (this.#isOver) return refused('the call is over');
     if (this.#asked.size >= MAX_QUESTIONS) return refused('too many questions are open');

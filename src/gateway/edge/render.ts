@@ -113,6 +113,15 @@ function denialText({ verdict, policies, reason, nextStep }: Decision): string {
   return `${verdict === 'step_up' ? 'Held' : 'Denied'} by Remit: ${reason}${by}\nNext step: ${nextStep}`;
 }
 
-function denialData({ verdict, gate, policies, reason, nextStep, policyVersion, flow }: Decision): object {
-  return { verdict, gate, policies, reason, nextStep, policyVersion, ...(flow && { flow }) };
+function denialData({ verdict, gate, policies, reason, nextStep, policyVersion, flow, approval }: Decision): object {
+  return {
+    verdict,
+    gate,
+    policies,
+    reason,
+    nextStep,
+    policyVersion,
+    ...(flow && { flow }),
+    ...(approval && { approval }),
+  };
 }

@@ -10,6 +10,7 @@ import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
 import { factsOf } from './flow.ts';
+import { isWithinHold } from './hold.ts';
 import { type AdmittedQuestion, type Asking, admitQuestion } from './questions.ts';
 import { type Needle, withholdWithin } from './withhold-secrets.ts';
 
@@ -113,16 +114,19 @@ export class Dialogue implements ServerMessages, BridgedTo, Asking {
     const { principal } = this.caller;
     const task = tasks.get(this.caller.task.id);
     if (task === undefined) return { verdict: 'deny', policies: ['remit:task-ended'], reason: 'the task has ended' };
-    const facts = this.#operation.item.profile?.flow && factsOf(this.#gateway, this.caller, this.#operation);
-    return decider.decideCall({
+    const { item, args, lifted } = this.#operation;
+    const facts = item.profile?.flow && factsOf(this.#gateway, this.caller, this.#operation);
+    const decided = await decider.decideCall({
       principal,
       task,
       template: template(task.template),
-      tool: this.#operation.item,
-      args: this.#operation.args,
+      tool: item,
+      args,
       callsLeft: 'not counted',
       ...(facts && { provenance: originsOf(facts.provenance) }),
     });
+    // A call that people have let go on is under way: its questions need no approval of their own.
+    return lifted !== undefined && isWithinHold(lifted, decided) ? { ...decided, verdict: 'permit' } : decided;
   }
 
   async #admit(method: string, params: JsonObject): Promise<AdmittedQuestion | ErrorReply> {

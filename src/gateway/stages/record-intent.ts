@@ -54,8 +54,11 @@ type Named = Pick<Operation, 'effect' | 'method'>;
 function decisionText(decision: Decision, { effect, method }: Named): string {
   const found = decisionTexts.get(decision);
   if (found !== undefined && found.operation.effect === effect && found.operation.method === method) return found.text;
-  const { verdict, gate, policies, reason, policyVersion } = decision;
-  const text = JSON.stringify({ effect, method, verdict, gate, policies, reason, policyVersion }).slice(1, -1);
+  const { verdict, gate, policies, reason, policyVersion, approval } = decision;
+  const text = JSON.stringify({ effect, method, verdict, gate, policies, reason, policyVersion, approval }).slice(
+    1,
+    -1,
+  );
   decisionTexts.set(decision, { operation: { effect, method }, text });
   return text;
 }

@@ -79,7 +79,12 @@ export class LegacyRequest implements ClientRequest, ClientSide {
         withdraw: (requestId, reason) => this.#reply.notify('notifications/cancelled', { requestId, reason }),
       },
       this.cancellation,
+      question.over,
     );
+  }
+
+  hearsProgress(): boolean {
+    return this.progressToken !== undefined && this.#reply.acceptsStream;
   }
 }
 

@@ -36,7 +36,7 @@ export class Questions {
   }
 
   /** Never rejects: what goes wrong is an error answer. */
-  ask(asking: Asking, cancellation: Cancellation | undefined): Promise<ClientAnswer> {
+  ask(asking: Asking, cancellation: Cancellation | undefined, over?: Cancellation): Promise<ClientAnswer> {
     if (this.#open.size >= this.#limits.most) return Promise.resolve(unanswered('too many questions are open'));
     this.#last += 1;
     const id = this.#last;
@@ -45,6 +45,7 @@ export class Questions {
         if (!this.#open.delete(id)) return;
         cancelTimer();
         cancellation?.offCancel(giveUp);
+        over?.offCancel(giveUp);
         resolve(answer);
       };
       const giveUp = (reason: string): void => {
@@ -55,7 +56,10 @@ export class Questions {
       this.#open.set(id, settle);
       const cancelTimer = this.#schedule(this.#limits.timeoutMs, () => giveUp('the client did not answer in time'));
       if (!asking.send(id)) settle(unanswered('the client cannot be reached'));
-      else cancellation?.onCancel(giveUp);
+      else {
+        cancellation?.onCancel(giveUp);
+        over?.onCancel(giveUp);
+      }
     });
   }
 

@@ -68,6 +68,10 @@ export class ModernRequest implements ClientRequest, ClientSide {
     if (this.progressToken !== undefined) this.#reply?.progress(this.progressToken, members);
   }
 
+  hearsProgress(): boolean {
+    return this.progressToken !== undefined && this.#reply?.acceptsStream === true;
+  }
+
   /** A modern client is asked by the answer to its request (`bridge/rounds`), never on the stream. */
   async ask(question: Question): Promise<ClientAnswer> {
     return { error: { code: RPC.methodNotFound, message: `the client cannot be asked ${question.method} here` } };
