@@ -35,7 +35,7 @@ export const SEND = tool(
   { source: untrusted, sink: 'external', critical: { to: 'address', cc: 'address' }, asked: ['send', 'mail'] },
   { actionClass: 'export' },
 );
-export const POST = tool('post', { source: untrusted, sink: 'external' }, { actionClass: 'export' });
+export const POST = tool('post', { source: untrusted, sink: 'external', asked: ['post'] }, { actionClass: 'export' });
 export const FETCH = tool('fetch', { source: untrusted, sink: 'fetch', critical: { url: 'url' } });
 export const NOTE = tool(
   'note',
