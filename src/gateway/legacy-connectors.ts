@@ -13,7 +13,7 @@ export interface LegacyConnectors {
   /** Takes the operation's place in the pace of its connector and of its task there; or says what denies it. */
   admit(task: TaskId, operation: LegacyOperation): Denial | undefined;
   /**
-   * What the records of a use and of an outcome say besides, as the text of a JSON member: whose exception, which secret, where it goes, what
+   * What the record of a use says besides, as the text of a JSON member: whose exception, which secret, where it goes, what
    * for, which arguments (names, never values), how many calls in this minute. Undefined for a connector of another kind.
    */
   detailText(task: TaskId, operation: LegacyOperation): string | undefined;

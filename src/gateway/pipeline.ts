@@ -10,7 +10,7 @@ import { decide } from './stages/decide.ts';
 import { noteDeviation } from './stages/deviation.ts';
 import { forward } from './stages/forward.ts';
 import { hold } from './stages/hold.ts';
-import { type Leased, lease } from './stages/lease.ts';
+import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
 import { tellDenial, tellOutcome } from './stages/tell.ts';
@@ -31,7 +31,6 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
   if (!gateway.enter(agent)) return refuseBusy(gateway, caller, operation);
   let isStreaming = false;
   let held: HeldLease | undefined;
-  let fuller: string | undefined;
   try {
     const deciding = decide(gateway, caller, operation);
     const decision = deciding instanceof Promise ? await deciding : deciding;
@@ -47,8 +46,8 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     const startedAt = gateway.clock();
     const leasing = operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE;
     const leased = leasing instanceof Promise ? await leasing : leasing;
-    if (!isRefused(leased)) ({ held, fuller } = leased);
-    const used: Leased = { held, fuller };
+    if (!isRefused(leased)) held = leased.held;
+    const used = held;
     const needles = needlesOf(held);
     const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
     if ('resultChunks' in came) {
@@ -88,7 +87,7 @@ function refuseCall(
   return { reply };
 }
 
-const NO_LEASE: Leased = { held: undefined };
+const NO_LEASE = { held: undefined };
 
 /** What came back is kept for where later values come from. Of a result too large to hold nothing is: it vouches for nothing. */
 function learn(gateway: Gateway, { task }: Caller, operation: Operation, reply: MethodAnswer['reply']): void {
@@ -100,7 +99,7 @@ function pass(
   gateway: Gateway,
   caller: Caller,
   operation: Operation,
-  used: Leased,
+  held: HeldLease | undefined,
   needles: readonly Needle[],
   { resultChunks }: LargeResult,
   startedAt: number,
@@ -112,8 +111,8 @@ function pass(
     if (isOver) return;
     isOver = true;
     gateway.leave(caller.principal.agent);
-    used.held?.endCall?.();
-    record(gateway, caller, operation, used, observer.outcome(gateway.clock() - startedAt));
+    held?.endCall?.();
+    record(gateway, caller, operation, held, observer.outcome(gateway.clock() - startedAt));
   };
   async function* guarded(): AsyncGenerator<Buffer> {
     try {
@@ -137,7 +136,7 @@ function record(
   gateway: Gateway,
   caller: Caller,
   operation: Operation,
-  { held, fuller = gateway.legacy?.detailText(caller.task.id, operation) }: Leased,
+  held: HeldLease | undefined,
   detail: Outcome,
 ): void {
   const { span, item } = operation;
@@ -149,7 +148,7 @@ function record(
     connector: item.connector,
     tool: item.ref,
     ...(held && { lease: held.lease.id }),
-    detail: fuller === undefined ? detail : `${JSON.stringify(detail).slice(0, -1)},${fuller}}`,
+    detail,
   });
 }
 

@@ -9,8 +9,6 @@ import { identityOf } from './record-intent.ts';
 /** The credential for the call; undefined where the connector needs none. The agent never sees it (guarantee L6). */
 export interface Leased {
   readonly held: HeldLease | undefined;
-  /** What the records of a call with a long-lived credential say besides; `LegacyConnectors.detailText`. */
-  readonly fuller?: string | undefined;
 }
 
 const NONE: Leased = { held: undefined };
@@ -50,7 +48,7 @@ function used(gateway: Gateway, caller: Caller, operation: Needed, held: HeldLea
     lease: held.lease.id,
     detail: fuller === undefined ? useText(held) : `${useText(held).slice(0, -1)},${fuller}}`,
   });
-  return { held, fuller };
+  return { held };
 }
 
 const useTexts = new WeakMap<HeldLease, string>();
