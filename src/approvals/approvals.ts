@@ -5,6 +5,7 @@ import type { ApprovalId, ConnectorId, TaskId } from '../domain/ids.ts';
 import { type Desk, type DeskParts, identityOfApproval } from './desk-parts.ts';
 import { giveVerdict, type Said } from './give-verdict.ts';
 import type { HeldCall } from './held-call.ts';
+import { isApproverOf } from './may-approve.ts';
 import { findApproval, requestApproval } from './request-approval.ts';
 import { createWaiting, type Waited } from './waiting.ts';
 
@@ -26,6 +27,8 @@ export interface HeldCalls {
 export interface Approvals extends HeldCalls {
   /** @throws `ERR_NOT_FOUND`, `ERR_APPROVAL_REFUSED` */
   give(id: ApprovalId, approver: Approver, said: Said): Promise<Approval>;
+  /** Whether a person may look at it and say anything of it. */
+  mayJudge(approver: Approver, approval: Approval): boolean;
   /** The arguments of a call that waits, JSON text; undefined once it is over. */
   argumentsOf(id: ApprovalId): Promise<string | undefined>;
   /** Calls of the task that wait go no further, at once. */
@@ -71,6 +74,7 @@ export function createApprovals(parts: DeskParts): Approvals {
     },
     wait: waiting.wait,
     give: (id, approver, said) => giveVerdict(desk, id, approver, said),
+    mayJudge: (approver, approval) => isApproverOf(parts.directory, approver, approval),
     async argumentsOf(id) {
       const sealed = await repository.content(tenant, id);
       return sealed === undefined ? undefined : parts.content.open(id, sealed);

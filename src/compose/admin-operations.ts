@@ -1,4 +1,3 @@
-import type { Approvals } from '../approvals/approvals.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
 import { connectorId, leaseId, taskId, traceId } from '../domain/ids.ts';
@@ -9,6 +8,7 @@ import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import { viewLease } from '../leases/lease-view.ts';
 import { approvalOperations } from './approval-operations.ts';
+import type { BuiltApprovals } from './build-approvals.ts';
 import type { Ordered, RevocationControl } from './build-revocation.ts';
 import type { ConnectorAuthorizations } from './connector-authorizations.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
@@ -22,7 +22,7 @@ export function adminOperations(parts: {
   workspace: Workspace;
   recorder: Recorder;
   leases: LeaseManager;
-  approvals: Approvals;
+  approvals: BuiltApprovals;
   catalogue: Catalogue;
   revocation: RevocationControl;
   signingKeys: SigningKeys;

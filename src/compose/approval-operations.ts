@@ -51,16 +51,20 @@ function profileOf(
 /** Approvals over the administration socket: who may open it speaks as the account that runs the gateway. */
 export function approvalOperations(
   workspace: Workspace,
-  approvals: Approvals,
+  approvals: Approvals & { newLink(): string },
 ): Readonly<Record<string, AdminOperation>> {
   const { store, estate, config } = workspace;
 
-  async function give(id: string, said: Said): Promise<unknown> {
+  function assertTaken(): void {
     if (!config.approvals.commandLine)
       throw new RemitError('ERR_APPROVAL_REFUSED', 'verdicts are taken on the page alone', {
         where: 'approvals.commandLine',
-        hint: '`remit approval link` shows a link that signs in.',
+        hint: 'The terminal that runs `remit up` shows links that sign in; or configure approvals.signIn.',
       });
+  }
+
+  async function give(id: string, said: Said): Promise<unknown> {
+    assertTaken();
     await approvals.give(approvalId(id), operator(), said);
     return showApproval(workspace, approvals, approvalId(id));
   }
@@ -92,6 +96,10 @@ export function approvalOperations(
     approval: ({ id = '' }) => showApproval(workspace, approvals, approvalId(id)),
     approve({ id = '', uses = '0', reason = '' }) {
       return give(id, { verdict: 'approve', uses: Number(uses), reason });
+    },
+    'approval-link'() {
+      assertTaken();
+      return { url: approvals.newLink() };
     },
     deny: ({ id = '', reason = '' }) => give(id, { verdict: 'deny', reason }),
   };

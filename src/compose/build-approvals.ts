@@ -1,9 +1,14 @@
 import { hkdfSync } from 'node:crypto';
+import { createTerminalNotifier } from '../adapters/notifiers/terminal-notifier.ts';
 import { type Approvals, createApprovals } from '../approvals/approvals.ts';
 import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import { messageOf } from '../domain/errors.ts';
+import type { ApprovalId } from '../domain/ids.ts';
 import type { Standing } from '../domain/revocation.ts';
+import { createApprovalPages } from '../http/approvals/approval-pages.ts';
+import { createApproverSessions } from '../http/approvals/approver-sessions.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import { operator, showApproval } from './approval-operations.ts';
 import { createApprovalContent } from './approval-parts.ts';
 import type { OpenTelemetry } from './open-telemetry.ts';
 import { repeat } from './repeat.ts';
@@ -11,8 +16,17 @@ import { loadOrCreateStateKey } from './state-key.ts';
 import type { Workspace } from './workspace.ts';
 
 const SWEEP_MS = 15_000;
+const MOST_LISTED = 500;
 
 /** Approvals over the store, the trail and the vault; what is open of a task goes with it (guarantee V2). */
+export interface BuiltApprovals extends Approvals {
+  /** Serves `/approvals`. */
+  readonly pages: ReturnType<typeof createApprovalPages>;
+  /** A link that signs in once, as the account that runs the gateway. */
+  newLink(next?: ApprovalId): string;
+  close(): void;
+}
+
 export async function buildApprovals(parts: {
   workspace: Workspace;
   standing: Standing;
@@ -22,11 +36,14 @@ export async function buildApprovals(parts: {
   observed: Pick<OpenTelemetry, 'approval'>;
   /** The gateway's own URL, once it is served. */
   url: () => string;
-}): Promise<Approvals & { close(): void }> {
+}): Promise<BuiltApprovals> {
   const { workspace, standing, tasks, recorder, recordLater, observed, url } = parts;
   const { config, estate, store, vault, system } = workspace;
   const { clock, random, schedule, log } = system;
   const { tenant } = estate;
+  const sessions = createApproverSessions({ clock, random });
+  const newLink = (next?: ApprovalId): string =>
+    `${url()}/approvals/sign-in/${sessions.newCode(operator('link'))}${next === undefined ? '' : `?next=/approvals/${next}`}`;
   const stateKey = await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock });
   const approvals = createApprovals({
     tenant,
@@ -39,13 +56,24 @@ export async function buildApprovals(parts: {
     ownerOf: (agent) => estate.agents.get(agent)?.owner,
     logPosition: () => standing.position,
     urlOf: (id) => `${url()}/approvals/${id}`,
-    notifiers: [],
+    notifiers: system.terminal === undefined ? [] : [createTerminalNotifier(system.terminal, (id) => newLink(id))],
     count: observed.approval ?? (() => {}),
     perTask: config.approvals.perTask,
     clock,
     schedule,
     random,
     log,
+  });
+
+  const pages = createApprovalPages({
+    sessions,
+    signIn: undefined,
+    url,
+    listOpen: () => store.approvals.list(tenant, { states: ['pending', 'approved'] }, MOST_LISTED),
+    show: (id) => showApproval(workspace, approvals, id),
+    find: (id) => store.approvals.get(tenant, id),
+    mayJudge: approvals.mayJudge,
+    give: approvals.give,
   });
 
   const endTask = (task: Parameters<Approvals['endTask']>[0], reason: string): Promise<void> =>
@@ -61,6 +89,8 @@ export async function buildApprovals(parts: {
   const stop = repeat(schedule, SWEEP_MS, () => approvals.sweep());
   return {
     ...approvals,
+    pages,
+    newLink,
     close() {
       stop();
       approvals.release();

@@ -374,6 +374,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       {
         mcp: served.handle,
         drain: served.drain,
+        approvals: approvals.pages,
         connectorOauth: authorizations,
         authorizationServer: authorizationServer.callback,
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),

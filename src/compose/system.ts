@@ -13,6 +13,8 @@ export interface System {
   readonly schedule: Schedule;
   readonly log: Log;
   readonly environment: (name: string) => string | undefined;
+  /** A line for the person at the terminal that runs this process; undefined where nobody sits at one. Never a log. */
+  readonly terminal?: (line: string) => void;
 }
 
 /** Random bytes drawn ahead: a call needs 20 of them, and one system call for each would cost more than using them. */

@@ -46,6 +46,8 @@ export interface Routes {
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
   readonly gateway: () => Gateway;
+  /** Approvers' pages: `/approvals`, and below. */
+  readonly approvals: Handler;
 }
 
 export interface HttpServer {
@@ -173,6 +175,7 @@ function dispatch(
   const path = pathOf(request.url ?? '/');
   if (path === '/mcp' || path.startsWith('/mcp/')) return routes.mcp(request, response);
   if (PROTECTED_RESOURCE.test(path)) return respond(response, 200, routes.protectedResource());
+  if (path === '/approvals' || path.startsWith('/approvals/')) return routes.approvals(request, response);
   switch (path) {
     case '/task/end':
       return endTask(routes.gateway(), request, response);

@@ -237,6 +237,7 @@ export async function startLegacy(options: LegacyOptions = {}): Promise<FakeLega
   server.serve(
     {
       mcp: createMcpEndpoint({ gateway, challenge, maxBodyBytes: 1_000_000, legacy: edge, modern }),
+      approvals: (_, response) => void response.writeHead(404).end(),
       drain: () => edge.drain(),
       authorizationServer: (_, response) => sendAnswer(response, { status: 404, body: '{}' }),
       protectedResource: () => ({ resource: `http://127.0.0.1:${port}/mcp` }),

@@ -61,6 +61,17 @@ export function addApprovalCommands(program: Command): void {
     },
   );
 
+  command<Common>(
+    group,
+    'link',
+    'a link that signs a browser in, once, within ten minutes, as the account that runs the gateway',
+    (c) => c,
+    async (output, options) => {
+      const link = await ask<{ url: string }>(options, 'approval-link', {});
+      output.result(link, () => link.url);
+    },
+  );
+
   command<Common & { forTask: boolean; limit?: string; reason?: string }>(
     program,
     'approve <approval>',

@@ -18,7 +18,11 @@ export function addUpCommand(program: Command, version: string): void {
           .default('info'),
       ),
     async (output, options) => {
-      const system = createSystem({ log: output.isJson ? 'json' : 'pretty', level: options.logLevel });
+      const isAtTerminal = process.stderr.isTTY === true && !output.isJson;
+      const system = {
+        ...createSystem({ log: output.isJson ? 'json' : 'pretty', level: options.logLevel }),
+        ...(isAtTerminal && { terminal: (line: string) => output.note(line) }),
+      };
       const workspace = await openWorkspace(options.config, system);
       const stopped = waitForSignal();
       let gateway: Awaited<ReturnType<typeof startGateway>>;
