@@ -65,11 +65,14 @@ export async function recover(parts: {
 
 /** Tasks of the store that a mark leaves out although they have records before it: it, or the store, is not as it was. */
 async function findForgotten({
+  workspace,
   journal,
   tasks,
   trail: { state, mark },
-}: Pick<Parameters<typeof recover>[0], 'journal' | 'tasks' | 'trail'>): Promise<ReadonlySet<TaskId>> {
-  const strangers = new Set(tasks.live().flatMap(({ id }) => (state.tasks.has(id) ? [] : [id])));
+}: Pick<Parameters<typeof recover>[0], 'workspace' | 'journal' | 'tasks' | 'trail'>): Promise<ReadonlySet<TaskId>> {
+  // Those of no registered agent, the gateway's own among them, end anyway.
+  const live = tasks.live().filter(({ agent }) => workspace.estate.agents.has(agent));
+  const strangers = new Set(live.flatMap(({ id }) => (state.tasks.has(id) ? [] : [id])));
   const isAllRead = mark === undefined;
   return isAllRead || strangers.size === 0 ? new Set() : await findTaskRecords(journal.read(0), mark, strangers);
 }

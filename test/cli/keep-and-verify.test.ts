@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import type { Removal } from '../../src/audit/find-removals.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { BIN, endAll, type Home, makeHome, runJson, runToFail, startUp, type Up } from './remit.ts';
+import { BIN, endAll, type Home, makeHome, run, runJson, runToFail, startUp, type Up } from './remit.ts';
 
 /** The page's own commands, as they stand there, in a folder with a gateway that runs. */
 
@@ -84,5 +85,45 @@ describe('docs/how-to/keep-and-verify-the-trail.md', () => {
       type: 'administration',
       detail: { action: 'journal_rotate', by: expect.any(String) },
     });
+  });
+});
+
+describe('a gateway that keeps a bounded trail', () => {
+  it('A4 removes old segments, on record; goes on from its mark after a stop and after kill −9; and the rest verifies', async () => {
+    const bounded = await makeHome();
+    const { config } = bounded;
+    // A segment that is written to has room for a mebibyte: everything else is too much.
+    await writeFile(config, 'journal: { keepMiB: 1 }\n', { flag: 'a' });
+    const logs = async (): Promise<string[]> =>
+      (await readdir(join(bounded.folder, '.remit', 'journal'))).filter((name) => name.endsWith('.log')).sort();
+    const rotate = (): Promise<unknown> => runJson(['audit', 'rotate', '--config', config]);
+    const start = ['task', 'start', '--agent', 'my-agent', '--template', 'read-files', '--config', config];
+    let up = await startUp(config);
+    const { task } = await runJson<{ task: string }>(start);
+    await rotate();
+    // A task that goes on needs its records.
+    expect((await logs())[0]).toBe('00000000.log');
+    await runJson(['task', 'end', task, '--config', config]);
+    await rotate();
+    expect((await logs())[0]).not.toBe('00000000.log');
+    const verify = ['audit', 'verify', '--config', config];
+    const verified = await runJson<{ firstRecord: number; removals: Removal[] }>(verify);
+    const [removal] = verified.removals;
+    expect(removal).toMatchObject({ first: 0, end: verified.firstRecord, keep: { MiB: 1 }, configuration: config });
+    expect((await run(verify)).stdout).toContain(
+      `records 0 to ${verified.firstRecord - 1}, written ${removal?.since} to ${removal?.until}, at ${removal?.time}: record ${removal?.record}; to be kept were 1 MiB (${config}, run by ${userInfo().username})`,
+    );
+    const { task: going } = await runJson<{ task: string }>(start);
+    up.child.kill('SIGKILL');
+    await up.exited;
+    up = await startUp(config);
+    const tasks = await runJson<{ id: string; state: string }[]>(['task', 'ls', '--config', config]);
+    expect(tasks.find(({ id }) => id === going)?.state).toBe('active');
+    expect(await up.stop()).toBe(0);
+    expect(await runJson(verify)).toMatchObject({ ok: true, firstRecord: verified.firstRecord });
+    // What is removed by hand is damage, at a start too.
+    await rm(join(bounded.folder, '.remit', 'journal', (await logs())[0] as string));
+    expect(await runToFail(verify)).toMatchObject({ code: 'ERR_JOURNAL_DAMAGED' });
+    expect(await (await startUp(config, 'revoke_only')).stop()).toBe(0);
   });
 });
