@@ -98,7 +98,7 @@ export async function buildConnectorAuthorizations(
   const record = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: change });
 
-  /** What was leased before has the rights of before, and what the server has may be another. @returns what to tell the owner */
+  /** What was leased meanwhile has the rights of before, and what the server has may be another. @returns what to tell the owner */
   async function takeUp(connector: ConnectorId): Promise<string> {
     await leases.revokeConnector(connector, 'authorised anew');
     return await catalogue.refresh(connector).then(
@@ -142,6 +142,8 @@ export async function buildConnectorAuthorizations(
       await record({ action: 'connector_authorization_answered', ...common, issuer: pending.metadata.issuer });
       const facts = await authorizer.complete(pending, query, async (given) => {
         await record({ action: 'connector_authorized', ...common, ...given });
+        // While it is still known who Remit was when they were made.
+        await leases.revokeConnector(connector, 'authorised anew');
       });
       const scopes = facts.scopes.length > 0 ? ` with ${facts.scopes.join(' ')}` : '';
       const news = await takeUp(connector);
@@ -198,7 +200,10 @@ export async function buildConnectorAuthorizations(
       }
     },
     async end(id) {
-      const { setup } = find(id);
+      const one = find(id);
+      const { setup } = one;
+      // An owner who is on the way back from a browser would undo it.
+      one.pending = undefined;
       await record({ action: 'connector_deauthorize', connector: id, by: administrator() });
       const ended = await endAuthorization(setup, () => leases.revokeConnector(connectorId(id), 'authorization ended'));
       if (ended !== undefined) return ended;

@@ -96,6 +96,7 @@ describe('authorizations of connectors', () => {
       'connector_authorize after 0, nothing kept',
       'connector_authorization_answered after 5, nothing kept',
       'connector_authorized after 6, nothing kept',
+      'leases revoked, nothing kept',
       'leases revoked, kept',
       'listed',
     ]);
@@ -172,6 +173,15 @@ describe('authorizations of connectors', () => {
     expect(await all.end('notes')).toEqual({ revoked: true });
     expect(rows.rows).toEqual([]);
     expect(steps.filter((step) => step.startsWith('leases'))).toEqual(['leases revoked, kept', 'leases revoked, kept']);
+  });
+
+  it('is not there again by an answer that was on its way', async () => {
+    const all = await build();
+    await all.answer(await answerOf(await all.begin('notes', [])));
+    const late = await answerOf(await all.begin('notes', []));
+    await all.end('notes');
+    expect((await all.answer(late)).status).toBe(400);
+    expect(await all.list()).toMatchObject([{ state: 'missing' }]);
   });
 
   it('says who Remit is where its address is https, and has no document to show elsewhere', async () => {

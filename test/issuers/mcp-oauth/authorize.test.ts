@@ -99,6 +99,16 @@ describe('authorising Remit at a connector', () => {
         () => ({ challenge: 'Bearer resource_metadata="http://169.254.169.254/"' }),
         'https',
       ],
+      [
+        'an issuer that a terminal would obey',
+        () => ({ resource: { authorization_servers: ['https://a.example/\u001b[2J'] } }),
+        'not an https',
+      ],
+      [
+        'a resource that a terminal would obey',
+        ({ url }) => ({ resource: { resource: `${url}\u0007` } }),
+        'another resource',
+      ],
       ['no registration', () => ({ metadata: { registration_endpoint: undefined } }), 'registers no clients'],
       ['a registration that is refused', () => ({ refuseRegistration: true }), 'did not register'],
     ])('%s', async (_name, misdeeds, message) => {

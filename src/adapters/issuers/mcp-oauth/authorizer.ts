@@ -10,7 +10,7 @@ import { Secret } from '../../../domain/secret.ts';
 import { describeFault } from '../issuer-faults.ts';
 import { summary } from '../oauth-summary.ts';
 import type { Authorization, OauthIdentity } from './authorization.ts';
-import { readChallenge } from './challenge.ts';
+import { readChallenge, SCOPE } from './challenge.ts';
 import { chooseIdentity } from './choose-identity.ts';
 import { chooseScopes } from './choose-scopes.ts';
 import { configure } from './configure.ts';
@@ -191,7 +191,7 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
         'All leases would be one token, that none of them can revoke: only an exception in credential.mcpOauth.sharedToken allows it, of a token that ends.',
       );
     }
-    const granted = scope === undefined ? pending.scopes : scope.split(' ').filter((one) => one !== '');
+    const granted = scope === undefined ? pending.scopes : scope.split(' ').filter((one) => SCOPE.test(one));
     return {
       issuer: metadata.issuer,
       resource,

@@ -19,6 +19,8 @@ export interface IdentityChoice {
 }
 
 const WITHIN_MS = 10_000;
+/** RFC 6749 appendix A.1. */
+const CLIENT_ID = /^[\x20-\x7e]{1,512}$/;
 /** RFC 8414 section 2: what holds where the metadata say nothing. */
 const USUAL: readonly string[] = ['client_secret_basic'];
 
@@ -90,7 +92,7 @@ async function register(
   }).catch(() => undefined);
   const answer: unknown = await response?.json().catch(() => undefined);
   const isMade = response?.status === 201 || response?.status === 200;
-  if (!isMade || !isJsonObject(answer) || typeof answer.client_id !== 'string' || answer.client_id === '') {
+  if (!isMade || !isJsonObject(answer) || typeof answer.client_id !== 'string' || !CLIENT_ID.test(answer.client_id)) {
     throw refused(
       `its authorization server did not register Remit (${response === undefined ? 'no answer' : `HTTP ${response.status}`})`,
       endpoint,

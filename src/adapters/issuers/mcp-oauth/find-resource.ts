@@ -1,7 +1,7 @@
 import type { Fetch } from '../oauth-client.ts';
 import { type BearerChallenge, SCOPE } from './challenge.ts';
 import { fetchMetadata } from './fetch-metadata.ts';
-import { assertSafe, refused } from './refused.ts';
+import { assertSafe, refused, VISIBLE } from './refused.ts';
 
 /** A connector's server as a protected resource (RFC 9728 section 2). */
 export interface ProtectedResource {
@@ -62,7 +62,7 @@ function placesOf(connectorUrl: string, challenge: BearerChallenge | undefined):
 
 /** Whether tokens for `resource` are meant for the connector's URL: the same origin, and its path or one above it. */
 export function covers(resource: string, connectorUrl: string): boolean {
-  if (!URL.canParse(resource)) return false;
+  if (!VISIBLE.test(resource) || !URL.canParse(resource)) return false;
   const own = new URL(connectorUrl);
   const { origin, pathname, search, hash } = new URL(resource);
   if (origin !== own.origin || hash !== '' || (search !== '' && search !== own.search)) return false;

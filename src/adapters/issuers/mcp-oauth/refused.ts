@@ -5,6 +5,9 @@ export function refused(message: string, where: string, hint: string): RemitErro
   return new RemitError('ERR_AUTHORIZATION_REFUSED', message, { where, hint });
 }
 
+/** What is shown to people and recorded as it came: nothing that a terminal would take for a command. */
+export const VISIBLE = /^[\x21-\x7e]+$/;
+
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 export const isLoopback = ({ hostname }: URL): boolean => LOOPBACK.test(hostname);
 
@@ -13,7 +16,7 @@ export const isLoopback = ({ hostname }: URL): boolean => LOOPBACK.test(hostname
  * @throws `ERR_AUTHORIZATION_REFUSED`
  */
 export function assertSafe(address: unknown, connectorUrl: string, what: string): URL {
-  const isText = typeof address === 'string' && address.length <= 2_048;
+  const isText = typeof address === 'string' && address.length <= 2_048 && VISIBLE.test(address);
   const url = isText && URL.canParse(address) ? new URL(address) : undefined;
   if (url !== undefined && url.hash === '' && url.username === '' && url.password === '') {
     if (url.protocol === 'https:') return url;
