@@ -109,6 +109,9 @@ describe('docs/how-to/authorize-a-connector.md', () => {
       { connector: 'wiki', state: 'missing' },
     ]);
     await expect(call('notes', 'list_notes')).rejects.toThrow();
+    const { stdout } = await run(['doctor', '--config', estate.config]);
+    expect(stdout).toContain('nobody has authorised Remit at its server');
+    expect(stdout).toContain('all its leases may be one access token');
     expect(notes.asked.filter((one) => one.includes('/token'))).toEqual([]);
   });
 
