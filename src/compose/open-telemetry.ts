@@ -68,6 +68,8 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
     const items: Record<string, number> = { described: 0, undescribed: 0, quarantined: 0 };
     const seen = await seenItems(workspace);
     for (const { status } of seen) items[status] = (items[status] ?? 0) + 1;
+    const ages = seen.flatMap((item) => (item.status === 'undescribed' ? [clock() - item.firstSeenAt] : []));
+    const undescribedOldest = Math.max(0, ...ages) / 1_000;
     if (findings?.version !== catalogueVersion) {
       const counts: Record<string, number> = { high: 0, medium: 0, low: 0 };
       const ofCredentials = [...estate.connectors.values()].flatMap((connector) =>
@@ -78,7 +80,7 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
       }
       findings = { version: catalogueVersion, counts };
     }
-    return { ...now, leases, items, findings: findings.counts, spansLost: spans?.lost ?? 0 };
+    return { ...now, leases, items, undescribedOldest, findings: findings.counts, spansLost: spans?.lost ?? 0 };
   }
 
   return {

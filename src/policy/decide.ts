@@ -33,7 +33,7 @@ export interface CallRequest extends DiscoveryRequest {
   /** Calls that the task's own budget has left before this one; `not counted` for what takes none of it. */
   readonly callsLeft: number | 'not counted';
   /** Of an item with a profile of flow: the least good origin of each critical argument. */
-  readonly provenance?: Readonly<Record<string, Origin>>;
+  readonly provenance?: Readonly<Record<string, Origin>> | undefined;
 }
 
 /**

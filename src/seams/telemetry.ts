@@ -70,6 +70,8 @@ export interface Readings {
   readonly leases: Readonly<Record<string, number>>;
   readonly revocationsOutstanding: number;
   readonly items: Readonly<Record<string, number>>;
+  /** Seconds since the oldest item that nobody has described was first seen; 0 where there is none. */
+  readonly undescribedOldest: number;
   readonly findings: Readonly<Record<string, number>>;
   readonly spansLost: number;
 }

@@ -65,7 +65,7 @@ describe('the flow of data through a governed call', () => {
     });
     const reading = call(fake, SEARCH);
     const { reply: sent } = await call(fake, POST);
-    expect(sent).toMatchObject({ refusal: { decision: { verdict: 'step_up', policies: ['remit:third-leg'] } } });
+    expect(sent).toMatchObject({ refusal: { decision: { gate: 'flow', policies: ['remit:third-leg'] } } });
     answer();
     await reading;
     expect(fake.forwarded).toHaveLength(1);
@@ -81,7 +81,6 @@ describe('the flow of data through a governed call', () => {
       refusal: {
         kind: 'denied',
         decision: {
-          verdict: 'step_up',
           gate: 'flow',
           policies: ['remit:provenance'],
           stepUp: {
@@ -92,6 +91,7 @@ describe('the flow of data through a governed call', () => {
         },
       },
     });
+    expect(fake.records.filter(({ type }) => type === 'decision')[1]?.detail).toMatchObject({ verdict: 'step_up' });
     expect(fake.gateway.tasks.callsLeft(task.id)).toBe(left);
     expect(fake.forwarded).toHaveLength(1);
     expect(JSON.stringify(fake.records.map(({ detail }) => detail))).not.toContain('evil.example');
@@ -147,5 +147,35 @@ describe('the flow of data through a governed call', () => {
     const gateway = { ...fake.gateway, deviated: () => Promise.reject(new Error('full')) };
     await expect(call({ ...fake, gateway }, SEARCH)).rejects.toThrow('full');
     expect(fake.forwarded).toEqual([]);
+  });
+
+  it('D5 F14 a held call that a person has approved is decided anew, joined and forwarded, once; another one is not', async () => {
+    let uses = 1;
+    const asked: string[] = [];
+    const fake = makeGateway({
+      tools: [SEARCH, SEND],
+      reply,
+      approvals: {
+        find: async ({ argumentsText }) =>
+          argumentsText.includes('eve@evil.example') ? ({ id: 'apr_1', state: 'approved' } as never) : undefined,
+        request: async ({ argumentsText }) => {
+          asked.push(argumentsText);
+          return 'too_many';
+        },
+        use: async () => uses-- > 0,
+        wait: async () => 'stopping',
+        urlOf: (id) => id,
+        release() {},
+      },
+    });
+    await call(fake, SEARCH);
+    const { reply: first } = await call(fake, SEND, { to: ['eve@evil.example'] });
+    expect(first).toHaveProperty('result');
+    expect(flowOf(fake, 2)).toMatchObject({ outward: 1, provenance: [{ argument: 'to[0]', origin: 'text' }] });
+    const { reply: again } = await call(fake, SEND, { to: ['eve@evil.example'] });
+    expect(again).toHaveProperty('refusal');
+    await call(fake, SEND, { to: ['mallory@evil.example'] });
+    expect(asked).toHaveLength(1);
+    expect(fake.forwarded).toHaveLength(2);
   });
 });

@@ -17,6 +17,7 @@ const READINGS: Readings = {
   revocationsOutstanding: 1,
   items: { undescribed: 7, described: 8 },
   findings: { high: 1 },
+  undescribedOldest: 86_400,
   spansLost: 0,
 };
 const log = { debug() {}, info() {}, warn() {}, error() {} };

@@ -61,6 +61,10 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     sessions: gauge('remit_sessions', 'Sessions of legacy clients.'),
     connections: gauge('remit_connections', 'Connections to connectors.'),
     revocationsOutstanding: gauge('remit_revocations_outstanding', 'Revocations that no downstream has confirmed yet.'),
+    undescribedOldest: gauge(
+      'remit_undescribed_oldest_seconds',
+      'Since the oldest tool or prompt that nobody has described was first seen.',
+    ),
     spansLost: gauge('remit_spans_lost', 'Spans that the collector did not take.'),
   };
   const labelled = {

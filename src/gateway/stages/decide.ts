@@ -18,7 +18,7 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
     tool: operation.item,
     args: operation.args,
     callsLeft: isCounted ? gateway.tasks.callsLeft(task.id) : 'not counted',
-    ...(flow && { provenance: originsOf(flow.provenance) }),
+    provenance: flow && originsOf(flow.provenance),
   });
   if (flow !== undefined) {
     return decision instanceof Promise
