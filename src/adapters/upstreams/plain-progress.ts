@@ -28,7 +28,7 @@ export function plainTokenOf(line: string): string | undefined {
 /** What stands before and after the members. */
 interface Around {
   readonly head: Buffer;
-  readonly tail: Buffer;
+  readonly tail: string;
 }
 
 /**
@@ -62,12 +62,11 @@ export class PlainProgress {
     const around = this.#around ?? this.#frame(event);
     if (around === undefined) return undefined;
     const { head, tail } = around;
-    const end = event.length - tail.length;
-    if (end <= head.length || head.compare(event, 0, head.length) !== 0 || tail.compare(event, end) !== 0)
-      return undefined;
-    const members = event.toString('latin1', head.length, end);
+    if (event.length <= head.length || head.compare(event, 0, head.length) !== 0) return undefined;
+    const text = event.toString('latin1', head.length);
     PLAIN.lastIndex = 0;
-    return PLAIN.test(members) && PLAIN.lastIndex === members.length ? members : undefined;
+    const isPlain = PLAIN.test(text) && PLAIN.lastIndex === text.length - tail.length && text.endsWith(tail);
+    return isPlain ? text.slice(0, -tail.length) : undefined;
   }
 
   #frame(event: Buffer): Around | undefined {
@@ -75,7 +74,7 @@ export class PlainProgress {
     this.#framed += 1;
     const [, field, data] = EVENT.exec(event.toString('latin1')) ?? [];
     if (field === undefined || data === undefined || !this.#isAsBefore(data)) return undefined;
-    this.#around = { head: Buffer.from(field + this.#head), tail: Buffer.from(`${this.#tail}\n\n`) };
+    this.#around = { head: Buffer.from(field + this.#head), tail: `${this.#tail}\n\n` };
     return this.#around;
   }
 
