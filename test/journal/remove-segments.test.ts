@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createJournalReader } from '../../src/adapters/journal/journal-reader.ts';
 import { verifyJournal } from '../../src/adapters/journal/verify-journal.ts';
@@ -101,6 +104,28 @@ describe('removing segments', () => {
     expect(await readFile(path)).toEqual(leaves);
     await opened.close();
     expect(await verifyJournal(folder)).toMatchObject({ ok: true, size: 200 });
+  });
+
+  it('A4 kill −9 between the record and the removal, and in the middle of it: nothing is lost that was not announced, and it is finished', async () => {
+    const script = fileURLToPath(new URL('announce-and-wait.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--import', 'tsx', script, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const closed = once(child, 'close');
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    child.kill('SIGKILL');
+    await closed;
+    const end = Number(line.toString());
+    expect(end).toBeGreaterThan(50);
+    expect(await verifyJournal(folder)).toMatchObject({ ok: true, size: 201, removedSegments: 0, firstRecord: 0 });
+    expect(await readAll(folder)).toHaveLength(201);
+    // As a kill after the first of several leaves it.
+    await rm(join(folder, '00000000.log'));
+    const journal = await openTestJournal(folder, SMALL);
+    expect(await journal.removeBefore(end, nothing)).toMatchObject({ end });
+    await journal.close();
+    expect(await verifyJournal(folder)).toMatchObject({ ok: true, size: 201, firstRecord: end });
+    expect((await readAll(folder)).at(-1)?.toString()).toBe(`announced ${end}`);
   });
 
   it('a reader that is under way goes on over what is removed meanwhile', async () => {
