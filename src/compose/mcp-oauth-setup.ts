@@ -16,7 +16,8 @@ export function mcpOauthSetup(
   { id, config: { transport } }: EstateConnector,
   credential: McpOauthCredential,
 ): McpOauthSetup {
-  const { clientSecret, scopes, resources, introspected, sharedToken, server, clientId, tokenSeconds } = credential;
+  const { clientSecret, scopes, resources, introspected, sharedToken, revokeTokens, server, clientId, tokenSeconds } =
+    credential;
   if ('stdio' in transport) {
     throw new RemitError('ERR_CONFIG_INVALID', `connector ${id}: a stdio server is not authorised at`, {
       where: `connectors.${id}.credential.mcpOauth`,
@@ -35,6 +36,7 @@ export function mcpOauthSetup(
     scopes: scopes && { classes: scopes, resources },
     tokenSeconds,
     isIntrospected: introspected,
+    revokesTokens: revokeTokens,
     sharedTokenUntil: sharedToken && Date.parse(sharedToken.expires),
     store: createAuthorizationStore(vault, id),
     fetch,

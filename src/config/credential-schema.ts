@@ -156,6 +156,10 @@ const mcpOauthCredential = z
       .describe(
         'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
       ),
+    revokeTokens: z
+      .boolean()
+      .default(true)
+      .describe('false for a server that takes revoking one access token for revoking the whole authorization.'),
     sharedToken: z
       .strictObject({ owner, reason: z.string().min(1), expires: z.iso.datetime({ offset: true }) })
       .optional()

@@ -35,6 +35,7 @@ export async function startOauthWorld(options: Parameters<typeof startFakeOauthS
     scopes: undefined,
     tokenSeconds: 60,
     isIntrospected: true,
+    revokesTokens: true,
     sharedTokenUntil: undefined,
     store,
     fetch: guarded.fetch,

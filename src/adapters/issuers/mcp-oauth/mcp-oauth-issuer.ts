@@ -112,7 +112,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
 
   /** What is refused, or comes too late, must not live on. */
   async function drop({ answer, authorization, metadata }: Refreshed): Promise<void> {
-    await giveBack(setup, metadata, authorization.identity, [answer.access_token]);
+    if (setup.revokesTokens) await giveBack(setup, metadata, authorization.identity, [answer.access_token]);
   }
 
   async function revoke(lease: Lease, handle: Secret): Promise<void> {
@@ -130,6 +130,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
       await tokenRevocation(await configure(setup, metadata, authorization.identity), token, {
         token_type_hint: 'access_token',
       });
+      refresher.noteRevoked();
     } catch (error) {
       const isUnsupported = error instanceof ResponseBodyError && error.error === 'unsupported_token_type';
       if (!isUnsupported || setup.isIntrospected) throw error;
@@ -142,7 +143,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
     minTtlSeconds: Math.max(1, setup.tokenSeconds),
     /** As for other tokens of other servers: claimed once it is known, and never of a token that all leases share. */
     get revocation() {
-      const canRevoke = known?.revocation_endpoint !== undefined;
+      const canRevoke = setup.revokesTokens && known?.revocation_endpoint !== undefined;
       return canRevoke && setup.isIntrospected && setup.sharedTokenUntil === undefined ? 'next_use' : 'expiry_only';
     },
     needsHandle: true,
@@ -161,7 +162,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
       }
     },
     async revoke(lease, handle) {
-      if (handle === undefined) return;
+      if (handle === undefined || !setup.revokesTokens) return;
       const signal = AbortSignal.timeout(REVOKE_WITHIN_MS);
       try {
         await orAbort(revoke(lease, handle), signal, () => {});

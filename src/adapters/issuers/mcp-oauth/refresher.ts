@@ -23,6 +23,8 @@ export interface Refresher {
    * @throws `ERR_CREDENTIAL_ISSUE`, `ERR_STORE_…`, the library's errors
    */
   refresh(scopes: (authorization: Authorization) => readonly string[]): Promise<Refreshed>;
+  /** An access token was revoked: where the next refresh finds the authorization gone, that is why. */
+  noteRevoked(): void;
 }
 
 /** Longer than a refresh takes: a claim that lasts longer was left by a process that is gone. */
@@ -40,6 +42,7 @@ export function createRefresher(
   let last: Promise<unknown> = Promise.resolve();
   /** A rotated token that the store would not take: the server takes no other. */
   let unsaved: StoredAuthorization | undefined;
+  let isAfterRevoke = false;
 
   const pause = (): Promise<void> => new Promise((resolve) => void schedule(LOOK_AGAIN_MS, resolve));
 
@@ -97,20 +100,27 @@ export function createRefresher(
       // Before anybody looks at the access token: whatever is wrong with that, the old refresh token may be good no more.
       if (rotated !== undefined) unsaved = { authorization: next, version };
       await save({ authorization: next, version }).catch(async (error: unknown) => {
-        await giveBack(setup, metadata as ServerMetadata, authorization.identity, [answer.access_token]);
+        if (setup.revokesTokens) {
+          await giveBack(setup, metadata as ServerMetadata, authorization.identity, [answer.access_token]);
+        }
         throw error;
       });
+      isAfterRevoke = false;
       return { answer, authorization: next, metadata, sentAt, receivedAt };
     } catch (error) {
       // RFC 6749 section 5.2: nothing else says that the authorization is over, and the token stays through everything else.
       const isOver = error instanceof ResponseBodyError && error.error === 'invalid_grant';
-      const ended = isOver ? { at: clock(), reason: 'invalid_grant' } : undefined;
+      const reason = isAfterRevoke ? AFTER_REVOKE : 'invalid_grant';
+      const ended = isOver ? { at: clock(), reason } : undefined;
       if (unsaved === undefined) await store.write({ ...release, ended }, version).catch(() => {});
-      throw isOver ? over(setup.connector) : error;
+      throw isOver ? over(setup.connector, reason) : error;
     }
   }
 
   return {
+    noteRevoked() {
+      isAfterRevoke = true;
+    },
     refresh(scopes) {
       const turn = last.then(() => refresh(scopes));
       last = turn.catch(() => {});
@@ -127,13 +137,18 @@ export function usable(row: StoredAuthorization | undefined, connector: string):
       hint: `Its owner does, once: \`remit connector authorize ${connector}\`.`,
     });
   }
-  if (row.authorization.ended !== undefined) throw over(connector);
+  if (row.authorization.ended !== undefined) throw over(connector, row.authorization.ended.reason);
   return row;
 }
 
-function over(connector: string): RemitError {
+const AFTER_REVOKE = 'invalid_grant after a lease was revoked';
+
+function over(connector: string, reason: string): RemitError {
+  const anew = `Its owner authorises anew: \`remit connector authorize ${connector}\`.`;
+  const why =
+    'Its server seems to take revoking one token for revoking all: set credential.mcpOauth.revokeTokens: false first.';
   return new RemitError('ERR_CREDENTIAL_ISSUE', 'its authorization server takes the authorization no more', {
     where: `connectors.${connector}`,
-    hint: `Its owner authorises anew: \`remit connector authorize ${connector}\`.`,
+    hint: reason === AFTER_REVOKE ? `${why} ${anew}` : anew,
   });
 }

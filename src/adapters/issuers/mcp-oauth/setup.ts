@@ -22,6 +22,8 @@ export interface McpOauthSetup {
   /** Longest life of the server's access tokens: seconds. */
   readonly tokenSeconds: number;
   readonly isIntrospected: boolean;
+  /** Whether revoking one access token leaves the refresh token alone: RFC 7009 section 2.1 lets a server do either. */
+  readonly revokesTokens: boolean;
   /** Until when one access token may serve all leases, where no refresh token is given: an exception of the owner's. Milliseconds since the epoch. */
   readonly sharedTokenUntil: number | undefined;
   readonly store: AuthorizationStore;
