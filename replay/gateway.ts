@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { runRemit } from '../demo/run-remit.ts';
 import { writeAgentKey } from '../src/agent/agent-key.ts';
 import { type Declaration, openTaskSession } from '../src/agent/task-session.ts';
+import { callAdmin } from '../src/cli/admin-client.ts';
 import { startGateway } from '../src/compose/start-gateway.ts';
 import { createSystem } from '../src/compose/system.ts';
 import { openWorkspace } from '../src/compose/workspace.ts';
@@ -16,6 +17,10 @@ export interface CallAnswer {
   readonly verdict: 'permit' | 'deny' | 'step_up';
   readonly policies: readonly string[];
   readonly reason: string;
+  /** Of a held call: what a person may approve. */
+  readonly approval?: string;
+  /** A person has approved it, and the same call, made again, came through. */
+  readonly isLifted?: boolean;
 }
 
 export interface ReplayTask {
@@ -25,6 +30,8 @@ export interface ReplayTask {
 
 export interface ReplayGateway {
   openTask(declaration: Declaration): Promise<ReplayTask>;
+  /** As the operator does who runs `remit approve ID`. */
+  approve(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -83,6 +90,9 @@ export async function openReplayGateway(config: object): Promise<ReplayGateway> 
         },
         end: () => session.end(),
       };
+    },
+    async approve(id) {
+      await callAdmin(workspace.places.socket, 'approve', { id, reason: 'replay' });
     },
     async close() {
       await pool.close();

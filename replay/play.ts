@@ -10,8 +10,8 @@ export interface Played {
 }
 
 /**
- * Makes the calls of a trace in their order, under one task. A call that does not come through brings nothing, and the trace goes on as it was
- * recorded: an agent might have stopped there, which would only do less.
+ * Makes the calls of a trace in their order, under one task. What is held of a benign one is approved and made again. A call that does not come
+ * through brings nothing, and the trace goes on as it was recorded: an agent might have stopped there, which would only do less.
  */
 export async function playTrace(
   gateway: ReplayGateway,
@@ -30,10 +30,21 @@ export async function playTrace(
     }),
   });
   const answers: CallAnswer[] = [];
+
+  /** A person approves what is held of honest work, and the agent makes the same call again. Of attacks nobody approves anything. */
+  async function lift(held: CallAnswer, call: Trace['calls'][number]): Promise<CallAnswer> {
+    if (held.verdict !== 'step_up' || held.approval === undefined) return held;
+    await gateway.approve(held.approval);
+    const again = await task.call(`${suite}__${call.tool}`, call.args);
+    return again.verdict === 'permit' ? { ...held, isLifted: true } : held;
+  }
+
   for (const call of trace.calls) {
     tools.expect(call);
-    const answer = await task.call(`${suite}__${call.tool}`, call.args);
-    if ((answer.verdict === 'permit') !== tools.wasCalled)
+    const first = await task.call(`${suite}__${call.tool}`, call.args);
+    const answer = trace.kind === 'benign' ? await lift(first, call) : first;
+    const isThrough = answer.verdict === 'permit' || answer.isLifted === true;
+    if (isThrough !== tools.wasCalled)
       throw new Error(`${call.tool}: ${answer.verdict}, yet the connector says otherwise`);
     answers.push(answer);
   }

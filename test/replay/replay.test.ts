@@ -12,6 +12,7 @@ vi.setConfig({ testTimeout: 120_000 });
 const profiles = { office: { tools: { look: { class: 'read' }, send: { class: 'export' } } } };
 const permit: CallAnswer = { verdict: 'permit', policies: [], reason: '' };
 const held: CallAnswer = { verdict: 'step_up', policies: ['remit:provenance'], reason: '' };
+const lifted: CallAnswer = { ...held, isLifted: true };
 const denied: CallAnswer = { verdict: 'deny', policies: [], reason: '' };
 
 const trace = (kind: Trace['kind'], ...calls: [tool: string, src?: 'user' | 'injection'][]): Trace => ({
@@ -32,17 +33,17 @@ describe('scores', () => {
     expect(of(denied, denied, permit)).toBe(1);
   });
 
-  it('a held call costs an approval, a denied one the task', () => {
+  it('a held call costs an approval, one that is denied or cannot be approved the task', () => {
     const benign = trace('benign', ['look'], ['send']);
     const of = (...all: CallAnswer[][]) =>
       score(
         all.map((answers) => ({ trace: benign, answers })),
         profiles,
       );
-    expect(of([permit, permit], [permit, held], [held, held], [permit, denied])).toMatchObject({
+    expect(of([permit, permit], [permit, lifted], [lifted, held], [permit, denied])).toMatchObject({
       autonomousUtility: 0.25,
       approvalsPerTask: 0.75,
-      utilityWithApprovals: 0.75,
+      utilityWithApprovals: 0.5,
     });
     expect(missed(of([permit, permit]))).toEqual([]);
     expect(missed(of([permit, held], [denied, denied]))).toHaveLength(3);
