@@ -10,6 +10,7 @@ import { createApproverSessions } from '../http/approvals/approver-sessions.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
 import { operator, showApproval } from './approval-operations.ts';
 import { createApprovalContent } from './approval-parts.ts';
+import { buildNotifiers, buildSignIn } from './approver-channels.ts';
 import type { OpenTelemetry } from './open-telemetry.ts';
 import { repeat } from './repeat.ts';
 import { loadOrCreateStateKey } from './state-key.ts';
@@ -56,7 +57,10 @@ export async function buildApprovals(parts: {
     ownerOf: (agent) => estate.agents.get(agent)?.owner,
     logPosition: () => standing.position,
     urlOf: (id) => `${url()}/approvals/${id}`,
-    notifiers: system.terminal === undefined ? [] : [createTerminalNotifier(system.terminal, (id) => newLink(id))],
+    notifiers: [
+      ...(system.terminal === undefined ? [] : [createTerminalNotifier(system.terminal, (id) => newLink(id))]),
+      ...(await buildNotifiers(workspace)),
+    ],
     count: observed.approval ?? (() => {}),
     perTask: config.approvals.perTask,
     clock,
@@ -67,7 +71,7 @@ export async function buildApprovals(parts: {
 
   const pages = createApprovalPages({
     sessions,
-    signIn: undefined,
+    signIn: await buildSignIn(workspace, url),
     url,
     listOpen: () => store.approvals.list(tenant, { states: ['pending', 'approved'] }, MOST_LISTED),
     show: (id) => showApproval(workspace, approvals, id),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { secretName } from './schema-parts.ts';
 
 const member = z
   .string()
@@ -20,4 +21,24 @@ export const approvalSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('Whether `remit approve` and `remit deny` take verdicts; the page takes them always.'),
+  signIn: z
+    .strictObject({
+      issuer: z.url({ protocol: /^https?$/ }).describe('An OpenID provider; also its users’ prefix: issuer#subject.'),
+      clientId: z.string().min(1),
+      clientSecret: secretName.optional().describe('Vault secret; left out: a public client.'),
+      scopes: z.array(z.string().min(1)).default([]).describe('Beside openid and email.'),
+      groupsClaim: z.string().min(1).default('groups').describe('Claim of the ID token that lists groups.'),
+    })
+    .optional()
+    .describe('Where approvers sign in to the page. Left out: by one-time links alone.'),
+  notify: z
+    .array(
+      z.strictObject({
+        url: secretName.describe('Vault secret that holds the address: it is one.'),
+        format: z.enum(['json', 'slack', 'email']).default('json'),
+        to: z.string().min(3).optional().describe('Of an e-mail: to whom.'),
+      }),
+    )
+    .default([])
+    .describe('Where it is told, by a POST, that an approval waits: a link, and nothing of the call.'),
 });

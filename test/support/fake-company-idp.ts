@@ -86,7 +86,8 @@ async function createProvider(setup: {
         client_id: CLIENT_ID,
         application_type: 'native',
         token_endpoint_auth_method: 'none',
-        redirect_uris: [setup.redirectUri],
+        // A native client's loopback address stands for any port (RFC 8252 section 7.3).
+        redirect_uris: [setup.redirectUri, 'http://127.0.0.1/approvals/oidc/callback'],
         response_types: ['code'],
         grant_types: ['authorization_code'],
       },

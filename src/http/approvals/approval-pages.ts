@@ -6,16 +6,9 @@ import type { Approval, Approver } from '../../domain/approval.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type ApprovalId, approvalId } from '../../domain/ids.ts';
 import { readBody } from '../../gateway/edge/read-body.ts';
+import type { SignIn } from '../../seams/sign-in.ts';
 import type { ApproverSession, ApproverSessions } from './approver-sessions.ts';
 import { approvalPage, codePage, listPage, PAGE_HEADERS, page, signInPage, text } from './render-page.ts';
-
-/** Signing in at an identity provider: OpenID Connect, code flow with PKCE. */
-export interface SignIn {
-  /** Where to send the browser, and what it must bring back. */
-  start(next: string): Promise<{ readonly url: string; readonly cookie: string }>;
-  /** @throws when it is no good answer to `start` in this browser */
-  finish(current: URL, cookie: string): Promise<{ readonly approver: Approver; readonly next: string }>;
-}
 
 export interface ApprovalPagesOptions {
   readonly sessions: ApproverSessions;
@@ -143,7 +136,9 @@ export function createApprovalPages(options: ApprovalPagesOptions) {
     next: string,
   ): Promise<void> {
     if (step === 'start') {
-      const started = await provider.start(next);
+      const started = await provider.start(next).catch(() => undefined);
+      if (started === undefined)
+        return send(response, 503, page('Not signed in', '<p>The identity provider cannot be reached.</p>'));
       return redirect(response, started.url, setCookie(OIDC_COOKIE, started.cookie, 600));
     }
     try {

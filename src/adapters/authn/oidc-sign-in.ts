@@ -1,0 +1,109 @@
+import { hash } from 'node:crypto';
+import type { Configuration } from 'openid-client';
+import type { RandomBytes } from '../../domain/ids.ts';
+import type { Secret } from '../../domain/secret.ts';
+import type { Clock } from '../../seams/clock.ts';
+import type { SignIn } from '../../seams/sign-in.ts';
+
+export interface OidcSignInOptions {
+  readonly issuer: string;
+  readonly clientId: string;
+  /** Undefined: a public client. */
+  readonly clientSecret: Secret | undefined;
+  readonly scopes: readonly string[];
+  readonly groupsClaim: string;
+  /** Where the provider sends the browser back to. */
+  readonly redirectUri: () => string;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+}
+
+interface Begun {
+  readonly verifier: string;
+  readonly state: string;
+  readonly nonce: string;
+  readonly next: string;
+  readonly until: number;
+}
+
+const PATIENCE_MS = 600_000;
+const MOST_BEGUN = 256;
+const MOST_GROUPS = 1_000;
+
+/**
+ * OpenID Connect, authorization code flow with PKCE, state and nonce (RFC 9700 section 2.1.1). What was begun is kept here, under a name that the
+ * browser carries in a cookie: an answer is good in the browser that began, once, for ten minutes.
+ */
+export function createOidcSignIn(options: OidcSignInOptions): SignIn {
+  const { issuer, clientId, clientSecret, scopes, groupsClaim, redirectUri, clock, random } = options;
+  const begun = new Map<string, Begun>();
+  let known: Promise<Configuration> | undefined;
+
+  /** Found when it is first needed, and again after a failure: a provider that is down does not keep the gateway from starting. */
+  async function provider() {
+    const client = await import('openid-client');
+    known ??= client
+      .discovery(
+        new URL(issuer),
+        clientId,
+        undefined,
+        clientSecret === undefined ? client.None() : client.ClientSecretPost(clientSecret.reveal()),
+        // Only where the configuration itself says http: a provider on loopback, as in tests.
+        { execute: issuer.startsWith('http:') ? [client.allowInsecureRequests] : [] },
+      )
+      .catch((error: unknown) => {
+        known = undefined;
+        throw error;
+      });
+    return { client, configuration: await known };
+  }
+
+  return {
+    async start(next) {
+      const { client, configuration } = await provider();
+      for (const [key, { until }] of begun) if (until <= clock() || begun.size >= MOST_BEGUN) begun.delete(key);
+      const cookie = Buffer.from(random(32)).toString('base64url');
+      const verifier = client.randomPKCECodeVerifier();
+      const [state, nonce] = [client.randomState(), client.randomNonce()];
+      begun.set(hash('sha256', cookie, 'base64url'), { verifier, state, nonce, next, until: clock() + PATIENCE_MS });
+      const url = client.buildAuthorizationUrl(configuration, {
+        redirect_uri: redirectUri(),
+        scope: ['openid', 'email', ...scopes].join(' '),
+        code_challenge: await client.calculatePKCECodeChallenge(verifier),
+        code_challenge_method: 'S256',
+        state,
+        nonce,
+      });
+      return { url: url.href, cookie };
+    },
+
+    async finish(current, cookie) {
+      const name = hash('sha256', cookie, 'base64url');
+      const own = begun.get(name);
+      begun.delete(name);
+      if (own === undefined || clock() >= own.until) throw new Error('nothing was begun in this browser');
+      const { client, configuration } = await provider();
+      const tokens = await client.authorizationCodeGrant(configuration, current, {
+        pkceCodeVerifier: own.verifier,
+        expectedState: own.state,
+        expectedNonce: own.nonce,
+        idTokenExpected: true,
+      });
+      const claims = tokens.claims();
+      if (claims === undefined || claims.iss !== issuer || claims.sub.length > 255)
+        throw new Error('the provider vouched for nobody');
+      const groups: unknown = claims[groupsClaim];
+      const named = Array.isArray(groups) ? groups.filter((group) => typeof group === 'string') : [];
+      const { email } = claims;
+      return {
+        approver: {
+          id: `${issuer}#${claims.sub}`,
+          groups: named.slice(0, MOST_GROUPS).map((group) => `${issuer}#${group}`),
+          names: typeof email === 'string' && claims.email_verified === true ? [email] : [],
+          via: 'sign-in',
+        },
+        next: own.next,
+      };
+    },
+  };
+}
