@@ -73,7 +73,7 @@ export function adminOperations(parts: {
       await administer(administrationOf(order));
       return reportOf(await orderNow(order), true);
     },
-    ...approvalOperations(workspace, parts.approvals),
+    ...approvalOperations(workspace, parts.approvals, administer),
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
     /** For its owner's browser. Scopes are separated by spaces. */

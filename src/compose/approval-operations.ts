@@ -5,7 +5,7 @@ import type { Approval, Approver } from '../domain/approval.ts';
 import { RemitError } from '../domain/errors.ts';
 import { type ApprovalId, approvalId, taskId } from '../domain/ids.ts';
 import type { AdminOperation } from '../http/admin-socket.ts';
-import { administrator } from './record-administration.ts';
+import { type Administration, administrator } from './record-administration.ts';
 import type { Workspace } from './workspace.ts';
 
 const MOST_LISTED = 500;
@@ -52,6 +52,8 @@ function profileOf(
 export function approvalOperations(
   workspace: Workspace,
   approvals: Approvals & { newLink(): string },
+  /** Puts a change on the trail. */
+  administer: (change: Administration) => Promise<unknown>,
 ): Readonly<Record<string, AdminOperation>> {
   const { store, estate, config } = workspace;
 
@@ -97,8 +99,9 @@ export function approvalOperations(
     approve({ id = '', uses = '0', reason = '' }) {
       return give(id, { verdict: 'approve', uses: Number(uses), reason });
     },
-    'approval-link'() {
+    async 'approval-link'() {
       assertTaken();
+      await administer({ action: 'approver_link' });
       return { url: approvals.newLink() };
     },
     deny: ({ id = '', reason = '' }) => give(id, { verdict: 'deny', reason }),
