@@ -10,10 +10,10 @@ import type { ConnectorId, TaskId, ToolRef } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Task, TemplateFlow } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
-import { addPrompt, addReading, Families, type Family, joinInto } from './family.ts';
+import { addPrompt, addReading, Families, type Family, hasWrittenTo, joinInto } from './family.ts';
 import { findOrigin } from './find-origin.ts';
 import { type FlowCall, type FlowRule, type Hold, isOutward } from './flow-call.ts';
-import { holdsValue, normaliseValue } from './match-value.ts';
+import { holdsValue, normaliseText, normaliseValue } from './match-value.ts';
 import { readResult } from './read-result.ts';
 import { notAsked } from './rules/not-asked.ts';
 import { provenance } from './rules/provenance.ts';
@@ -126,11 +126,14 @@ export function createFlow(parts: FlowParts): Flow {
       const { profile } = item;
       const flow = profile?.flow;
       if (profile !== undefined && flow !== undefined) {
+        const wasTainted = family.labels.trust === 'untrusted';
         joinInto(family, labelsOf(item, profile, flow));
         const reaches =
           isOutward(flow.sink) && (flow.critical.length === 0 || flow.critical.some(({ name }) => isGiven(args[name])));
         if (reaches) family.outward += 1;
         family.connectors.add(item.connector);
+        // What is stored is stored as it is given: text that anybody wrote may be in it from now on.
+        if (wasTainted && flow.sink === 'internal' && family.written !== 'all') family.written.add(item.connector);
       }
       return {
         labels: family.labels,
@@ -143,20 +146,27 @@ export function createFlow(parts: FlowParts): Flow {
       const flow = item.profile?.flow;
       if (flow === undefined) return;
       const { family } = families.of(task);
+      const asked = askedText(args);
+      // What may all be an echo vouches for nothing.
+      if (asked === undefined) return;
       const { text, fields } = readResult(result, flow);
       const byValue = new Map<string, FlowProfile['fields'][number][]>();
-      for (const { field, value } of fields) {
+      const isClean = !hasWrittenTo(family, item.connector);
+      const isTrusted = flow.trust !== 'untrusted' && isClean;
+      for (const { field: issued, value } of fields) {
+        const field = isClean ? issued : { ...issued, isTrusted: false };
         const known = byValue.get(value);
         if (known === undefined) byValue.set(value, [field]);
         else if (!known.includes(field)) known.push(field);
       }
-      const isTrusted = flow.trust !== 'untrusted';
       addReading(family, {
         tool: item.ref as ToolRef,
         span,
         isTrusted,
         isPointed: isPointedAt(family, args),
         text,
+        asked,
+        isRead: item.profile?.actionClass === 'read',
         fields: byValue,
       });
     },
@@ -165,6 +175,7 @@ export function createFlow(parts: FlowParts): Flow {
     restore(task, { labels, outward }) {
       const { family } = families.of(task);
       joinInto(family, labels);
+      if (labels.trust === 'untrusted') family.written = 'all';
       family.outward = Math.max(family.outward, outward);
     },
     forget: (task) => families.forget(task),
@@ -172,6 +183,17 @@ export function createFlow(parts: FlowParts): Flow {
       return families.size;
     },
   };
+}
+
+/** Everything that a call came with, in one spelling; undefined for more than can be judged. */
+function askedText(args: JsonObject): string | undefined {
+  try {
+    return scalarsOf(args, '')
+      .map(({ text }) => normaliseText(text))
+      .join('\n');
+  } catch {
+    return undefined;
+  }
 }
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null && scalarsOf(value, '').length > 0;

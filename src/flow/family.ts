@@ -11,6 +11,10 @@ export interface Reading {
   /** The user pointed at it: an argument of the call that fetched it stands in a prompt. */
   readonly isPointed: boolean;
   readonly text: string;
+  /** What the call that brought it asked with: what comes back of that is an echo. */
+  readonly asked: string;
+  /** A read finds what is there; the result of any other call is made of its arguments. */
+  readonly isRead: boolean;
   /** Issued members, by value. */
   readonly fields: ReadonlyMap<string, readonly IssuedField[]>;
 }
@@ -26,6 +30,8 @@ export interface Family {
   /** Calls with an effect outside that were permitted. */
   outward: number;
   readonly connectors: Set<ConnectorId>;
+  /** Where it has written since it read untrusted text: what comes back from there may be that text. `all`: after a restart, which forgets where. */
+  written: Set<ConnectorId> | 'all';
   readonly prompts: Prompt[];
   readonly readings: Reading[];
   /** UTF-16 units of text that `readings` hold. */
@@ -43,6 +49,7 @@ export const newFamily = (): Family => ({
   labels: NO_LABELS,
   outward: 0,
   connectors: new Set(),
+  written: new Set(),
   prompts: [],
   readings: [],
   size: 0,
@@ -60,11 +67,11 @@ export function addPrompt(family: Family, text: string): void {
 
 export function addReading(family: Family, reading: Reading): void {
   family.readings.push(reading);
-  family.size += reading.text.length;
+  family.size += reading.text.length + reading.asked.length;
   while (family.size > MAX_SIZE || family.readings.length > MAX_READINGS) {
     const oldest = family.readings.shift();
     if (oldest === undefined) return;
-    family.size -= oldest.text.length;
+    family.size -= oldest.text.length + oldest.asked.length;
   }
 }
 
@@ -121,6 +128,10 @@ export class Families {
     return top;
   }
 }
+
+/** Whether what comes from a connector may be untrusted text that the family itself has put there. */
+export const hasWrittenTo = ({ written }: Family, connector: ConnectorId): boolean =>
+  written === 'all' || written.has(connector);
 
 /** Whether an origin is one that a person or a system vouches for as to whom. */
 export const isVouchedFor = (origin: Origin): boolean =>

@@ -1,7 +1,7 @@
 import type { FlowProfile, Origin } from '../domain/flow.ts';
 import type { ToolRef } from '../domain/ids.ts';
 import type { Family, Reading } from './family.ts';
-import { holdsValue, isListed, normaliseValue } from './match-value.ts';
+import { holdsPiece, holdsValue, isListed, normaliseValue } from './match-value.ts';
 
 export interface FoundOrigin {
   readonly origin: Origin;
@@ -25,9 +25,9 @@ export function findOrigin(
   if (family.prompts.some(({ text }) => holdsValue(text, value))) return { origin: 'user' };
   const ranked = [
     (one: Reading) => hasField(one, value, kind, true),
-    (one: Reading) => one.isTrusted && holdsValue(one.text, value),
+    (one: Reading) => one.isTrusted && holdsValue(one.text, value) && !isEcho(one, value),
     (one: Reading) => one.isPointed && hasField(one, value, kind, false),
-    (one: Reading) => one.isPointed && holdsValue(one.text, value),
+    (one: Reading) => one.isPointed && holdsValue(one.text, value) && !isEcho(one, value),
     (one: Reading) => hasField(one, value, kind, false),
     (one: Reading) => holdsValue(one.text, value),
   ] as const;
@@ -40,8 +40,11 @@ export function findOrigin(
   return { origin: 'nowhere' };
 }
 
+/** A result vouches for nothing that its call came with: a trusted one that says *not found: eve@evil.example* must not make that address good. */
+const isEcho = ({ asked }: Reading, value: string): boolean => holdsPiece(asked, value);
+
 function hasField(reading: Reading, value: string, kind: string | undefined, mustBeTrusted: boolean): boolean {
   const fields = reading.fields.get(value);
-  if (fields === undefined) return false;
+  if (fields === undefined || (!reading.isRead && isEcho(reading, value))) return false;
   return fields.some((field) => (kind === undefined || field.kind === kind) && (!mustBeTrusted || field.isTrusted));
 }

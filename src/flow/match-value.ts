@@ -40,6 +40,9 @@ function isWhole(text: string, at: number, end: number): boolean {
   return !(JOINING.test(after) && INNER.test(text[end + 1] ?? ' '));
 }
 
+/** Whether a value stands in a text at all, also within something longer: where that speaks against it. */
+export const holdsPiece = (text: string, value: string): boolean => value !== '' && text.includes(value);
+
 /** In quotes, or behind a word that says that an id comes. */
 function isMarked(text: string, at: number, end: number): boolean {
   const quote = text[at - 1];

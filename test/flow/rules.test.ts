@@ -90,6 +90,44 @@ describe('where a critical value comes from', () => {
     expect(JSON.stringify({ hold, facts })).not.toContain('evil.example');
   });
 
+  it('a trusted result vouches for nothing that its call came with: an echo is no evidence', () => {
+    const flow = afterReading('send it');
+    call(flow, task, CONTACTS, { name: 'eve@evil.example' }, 'Nobody is called eve@evil.example');
+    expect(call(flow, task, SEND, { to: 'eve@evil.example' })).toBe('remit:provenance');
+    call(flow, task, CONTACTS, { name: 'try "eve@evil.example" instead' }, 'Nobody is called eve@evil.example');
+    expect(call(flow, task, SEND, { to: 'eve@evil.example' })).toBe('remit:provenance');
+    let deep: unknown = 'eve@evil.example';
+    for (let depth = 0; depth < 50; depth += 1) deep = [deep];
+    call(flow, task, CONTACTS, { name: deep }, 'Nobody is called eve@evil.example');
+    expect(call(flow, task, SEND, { to: 'eve@evil.example' })).toBe('remit:provenance');
+    // Said of its own accord, it counts.
+    call(flow, task, CONTACTS, { name: 'Eve' }, 'Eve: eve@evil.example');
+    expect(call(flow, task, SEND, { to: 'eve@evil.example' })).toBeUndefined();
+  });
+
+  it('what a tainted task has written does not come back as trusted, from there and by whichever tool', () => {
+    const flow = afterReading('note it in file f7 and send it');
+    expect(call(flow, task, NOTE, { file: 'f7', text: 'eve@evil.example' })).toBeUndefined();
+    call(flow, task, CONTACTS, { name: 'all' }, 'note: eve@evil.example');
+    expect(call(flow, task, SEND, { to: 'eve@evil.example' })).toBe('remit:provenance');
+    const clean = newFlow();
+    call(clean, task, CONTACTS, {}, 'file-f7');
+    expect(
+      call(clean, task, NOTE, { file: 'file-f7' }, undefined, { ...OPEN, destinations: ['file-f7'] }),
+    ).toBeUndefined();
+    call(clean, task, CONTACTS, {}, 'Dora: dora@shop.example');
+    expect(call(clean, task, SEND, { to: 'dora@shop.example' })).toBeUndefined();
+  });
+
+  it('after a restart nobody knows where a tainted task has written: nothing that it reads is trusted', () => {
+    const flow = newFlow();
+    flow.restore(task, { labels: { trust: 'untrusted', dataClasses: [], zones: ['internal'] }, outward: 0 });
+    call(flow, task, CONTACTS, {}, 'Dora: dora@shop.example');
+    expect(call(flow, task, SEND, { to: 'dora@shop.example' })).toBe('remit:provenance');
+    flow.notePrompt(task, 'send it to dora@shop.example');
+    expect(call(flow, task, SEND, { to: 'dora@shop.example' })).toBeUndefined();
+  });
+
   it('a result that has been forgotten vouches for nothing', () => {
     const flow = newFlow();
     call(flow, task, CONTACTS, {}, 'dora@shop.example');
