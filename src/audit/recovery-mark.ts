@@ -59,7 +59,8 @@ function readTask(facts: unknown, upTo: number): KnownTask | undefined {
   const [from, calls, said, read] = facts as unknown[];
   const prompt = said ?? undefined;
   const flow = read === undefined ? undefined : readRemembered(read);
-  if (!isPosition(from, upTo - 1)) return undefined;
+  // As much as the sum's end: a task whose first record is yet to come, or was taken by a crash.
+  if (!isPosition(from, upTo)) return undefined;
   if (facts.length === 1) return { from, calls: 0, prompt: undefined, flow: undefined, hasEnded: true };
   if (!isPosition(calls, upTo) || (prompt !== undefined && typeof prompt !== 'string')) return undefined;
   // Of a label that cannot be read it is not known what it held back.

@@ -149,7 +149,7 @@ describe('reading the trail from a bound', () => {
       { upTo: '2' },
       { removedBefore: 3 },
       { tasks: null },
-      { tasks: { tsk_a: [2, 0] } },
+      { tasks: { tsk_a: [3, 0] } },
       { tasks: { tsk_a: [0, 3] } },
       { tasks: { tsk_a: { calls: 0 } } },
       { tasks: { tsk_a: [0, 1, 7] } },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readTrail } from '../../src/audit/read-trail.ts';
 import { createRecorder } from '../../src/audit/recorder.ts';
-import { markDetail } from '../../src/audit/recovery-mark.ts';
+import { markDetail, readMark } from '../../src/audit/recovery-mark.ts';
 import { recover } from '../../src/compose/recover.ts';
 import { type AgentId, agentId, type TaskId, taskId } from '../../src/domain/ids.ts';
 import { decision, IDENTITY, memoryJournal, NOW, TENANT } from '../audit/fixtures.ts';
@@ -108,5 +108,17 @@ describe('recovery of tasks', () => {
       [ENDED, true],
       [NEW, false],
     ]);
+  });
+
+  it('A5 a mark of a task that has no record yet can be read: a crash may have taken the record of its start', async () => {
+    const { state } = await recovered(await trailWithMark(), [[NEW, IDENTITY.agent]]);
+    const mark = {
+      seq: state.upTo,
+      time: '',
+      tenant: TENANT,
+      type: 'recovery_mark',
+      detail: markDetail(state),
+    } as const;
+    expect(readMark(mark).tasks.get(NEW)).toMatchObject({ from: state.upTo, calls: 0 });
   });
 });
