@@ -28,8 +28,19 @@ export async function installPackages(name: string, packages: Readonly<Record<st
   return join(folder, 'node_modules');
 }
 
-/** Unpacks Debian packages into a folder, no root and no package scripts needed. @returns the folder that stands for `/` */
-export async function unpackDebian(name: string, packages: readonly string[]): Promise<string> {
+const unpacking = new Map<string, Promise<string>>();
+
+/**
+ * Unpacks Debian packages into a folder, no root and no package scripts needed; once for all who want them at the same time.
+ * @returns the folder that stands for `/`
+ */
+export function unpackDebian(name: string, packages: readonly string[]): Promise<string> {
+  const known = unpacking.get(name) ?? unpack(name, packages);
+  unpacking.set(name, known);
+  return known;
+}
+
+async function unpack(name: string, packages: readonly string[]): Promise<string> {
   const folder = join(CACHE, name);
   const root = join(folder, 'root');
   if (await exists(join(folder, 'unpacked'))) return root;
