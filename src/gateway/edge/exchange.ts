@@ -13,7 +13,7 @@ export interface Exchange {
   readonly body: unknown;
 }
 
-/** What one era makes of an exchange. Never rejects: a fault is answered, as a refusal. */
+/** What one era makes of an exchange. The endpoint answers a fault that it throws or rejects with, as a refusal. */
 export interface EraEdge {
   post(exchange: Exchange): Promise<void> | void;
   get(exchange: Exchange): Promise<void> | void;

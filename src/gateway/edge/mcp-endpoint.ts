@@ -8,7 +8,7 @@ import { authenticate, type Caller, refuseTaskOf } from '../stages/authenticate.
 import { acceptsJson, isJson } from './accepts.ts';
 import { barredAnswer, reasonOf } from './barred-answer.ts';
 import { classify, type EraProblem, unsupported } from './classify.ts';
-import type { EraEdge } from './exchange.ts';
+import type { EraEdge, Exchange } from './exchange.ts';
 import { findNameMismatch } from './name-headers.ts';
 import { type Body, readBody } from './read-body.ts';
 import { idOf } from './read-message.ts';
@@ -36,6 +36,7 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
   for (const connector of gateway.connectors) scopes.set(`/mcp/${connector}`, connector);
 
   return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body: unknown;
     try {
       const url = request.url as string;
       const mark = url.indexOf('?');
@@ -53,8 +54,10 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
           const problem = findPostProblem(request);
           if (problem !== undefined) return sendAnswer(response, problem);
           const read = await readBody(request, options.maxBodyBytes);
-          await post(request, response, caller, scope, read);
-          return;
+          const posted = admit(request, response, caller, scope, read);
+          if (posted === undefined) return;
+          body = posted.exchange.body;
+          return await posted.edge.post(posted.exchange);
         }
         case 'GET':
         case 'DELETE':
@@ -63,43 +66,42 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
           sendAnswer(response, methodNotAllowed('GET, POST, DELETE'));
       }
     } catch (error) {
-      // The client has gone: nobody to answer, and nothing of ours is wrong.
-      if (!response.destroyed) sendAnswer(response, faultAnswer(gateway, error, null));
+      // The client has gone before its message was whole: nobody to answer, and nothing of ours is wrong.
+      if (body !== undefined || !response.destroyed) sendAnswer(response, faultAnswer(gateway, error, idOf(body)));
     }
   };
 
-  function post(
+  /** The exchange of a POST and the era that it goes to; undefined when it has been answered. */
+  function admit(
     request: IncomingMessage,
     response: ServerResponse,
     caller: Caller,
     scope: ConnectorId | undefined,
     read: Body,
-  ): Promise<void> | void {
+  ): { readonly edge: EraEdge; readonly exchange: Exchange } | undefined {
     const { headers } = request;
     // A body may take its time: what the task may do is asked when it is there.
     if (gateway.tasks.get(caller.task.id) === undefined) {
       const body = 'problem' in read ? undefined : read.text;
-      return sendAnswer(
-        response,
-        barredAnswer(refuseTaskOf(gateway, caller.task.id).refusal, request, body, challenge),
-      );
+      const { refusal } = refuseTaskOf(gateway, caller.task.id);
+      return answered(response, barredAnswer(refusal, request, body, challenge));
     }
-    if ('problem' in read) return sendAnswer(response, errorAnswer(read.status, null, RPC.parse, read.problem));
+    if ('problem' in read) return answered(response, errorAnswer(read.status, null, RPC.parse, read.problem));
     const parsed = parseStrictJson(read.text);
     if ('problem' in parsed) {
       const reason = `the body cannot be accepted: ${parsed.problem}`;
-      return sendAnswer(response, errorAnswer(400, null, RPC.parse, reason));
+      return answered(response, errorAnswer(400, null, RPC.parse, reason));
     }
     const body = parsed.value;
     const era = classify(body, headers['mcp-protocol-version'] as string | undefined);
-    if (typeof era !== 'string') return sendAnswer(response, problemAnswer(era, body));
+    if (typeof era !== 'string') return answered(response, problemAnswer(era, body));
     const exchange = { request, response, caller, scope, body };
-    if (era === 'modern') return modern.post(exchange);
+    if (era === 'modern') return { edge: modern, exchange };
     const mismatch = findLegacyMismatch(request, body);
     if (mismatch !== undefined) {
-      return sendAnswer(response, errorAnswer(400, idOf(body), RPC.headerMismatch, mismatch));
+      return answered(response, errorAnswer(400, idOf(body), RPC.headerMismatch, mismatch));
     }
-    return legacy.post(exchange);
+    return { edge: legacy, exchange };
   }
 
   function withoutBody(
@@ -134,6 +136,11 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     gateway.recordRefusal({ at: 'mcp', reason: 'token in a query string' });
     sendAnswer(response, errorAnswer(400, null, RPC.invalidRequest, reason));
   }
+}
+
+function answered(response: ServerResponse, answer: HttpAnswer): undefined {
+  sendAnswer(response, answer);
+  return undefined;
 }
 
 function findPostProblem({ headers }: IncomingMessage): HttpAnswer | undefined {

@@ -6,7 +6,7 @@ import { pulseOf } from '../pulse.ts';
 import { type ClientMessage, idOf, readMessage } from '../read-message.ts';
 import { errorAnswer, type HttpAnswer } from '../render.ts';
 import { Reply } from '../reply.ts';
-import { faultAnswer, sendAnswer } from '../send-answer.ts';
+import { sendAnswer } from '../send-answer.ts';
 import { type OtherMessage, serveBatch } from './batch.ts';
 import { openGetStream } from './get-stream.ts';
 import { initialize } from './initialize.ts';
@@ -65,33 +65,22 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
 
   async function postInitialize(exchange: Exchange, message: RequestMessage): Promise<void> {
     const { response } = exchange;
-    try {
-      const { answer, session } = await initialize(exchange, message, parts, sessions);
-      if (session !== undefined && response.destroyed) sessions.end(session, 'the client disconnected');
-      sendAnswer(response, answer);
-    } catch (error) {
-      fail(exchange, error);
-    }
+    const { answer, session } = await initialize(exchange, message, parts, sessions);
+    if (session !== undefined && response.destroyed) sessions.end(session, 'the client disconnected');
+    sendAnswer(response, answer);
   }
 
   async function postRequest(exchange: Exchange, message: RequestMessage, session: Session | undefined): Promise<void> {
     const { caller, scope } = exchange;
-    try {
-      const reply = replyTo(exchange, session);
-      const traceparent = exchange.request.headers.traceparent as string | undefined;
-      const request = new LegacyRequest(message, versionOf(exchange, session), scope, session, reply, traceparent);
-      reply.onGone(() => request.cancellation.cancel(goneReason()));
-      const { answer, recordOutcome } = await serveRequest(parts, caller, request, session);
-      const writing = reply.finish(answer);
-      if (writing !== undefined) await writing;
-      recordOutcome?.();
-    } catch (error) {
-      fail(exchange, error);
-    }
+    const reply = replyTo(exchange, session);
+    const traceparent = exchange.request.headers.traceparent as string | undefined;
+    const request = new LegacyRequest(message, versionOf(exchange, session), scope, session, reply, traceparent);
+    reply.onGone(() => request.cancellation.cancel(goneReason()));
+    const { answer, recordOutcome } = await serveRequest(parts, caller, request, session);
+    const writing = reply.finish(answer);
+    if (writing !== undefined) await writing;
+    recordOutcome?.();
   }
-
-  const fail = ({ response, body }: Exchange, error: unknown): void =>
-    sendAnswer(response, faultAnswer(gateway, error, idOf(body)));
 
   async function postBatch(exchange: Exchange, batch: readonly unknown[], session: Session | undefined): Promise<void> {
     const protocolVersion = versionOf(exchange, session);
@@ -99,23 +88,19 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
       const problem = `revision ${protocolVersion} has no batches: send one message a request`;
       return sendAnswer(exchange.response, errorAnswer(400, null, RPC.invalidRequest, problem));
     }
-    try {
-      await serveBatch({
-        parts,
-        caller: exchange.caller,
-        scope: exchange.scope,
-        response: exchange.response,
-        batch,
-        session,
-        protocolVersion,
-        isDraining: sessions.isDraining,
-        reply: () => replyTo(exchange, session),
-        onGone: goneReason,
-        onOther: (message) => takeNote(exchange, session, message),
-      });
-    } catch (error) {
-      fail(exchange, error);
-    }
+    await serveBatch({
+      parts,
+      caller: exchange.caller,
+      scope: exchange.scope,
+      response: exchange.response,
+      batch,
+      session,
+      protocolVersion,
+      isDraining: sessions.isDraining,
+      reply: () => replyTo(exchange, session),
+      onGone: goneReason,
+      onOther: (message) => takeNote(exchange, session, message),
+    });
   }
 
   function replyTo({ request, response }: Exchange, session: Session | undefined): Reply {
@@ -156,13 +141,7 @@ export function createLegacyEdge(parts: LegacyParts): LegacyEdge {
   }
 
   return {
-    post(exchange) {
-      try {
-        return post(exchange);
-      } catch (error) {
-        fail(exchange, error);
-      }
-    },
+    post,
     get(exchange) {
       const session = sessionOf(exchange);
       if (session === undefined) return sendAnswer(exchange.response, NEEDS_SESSION);

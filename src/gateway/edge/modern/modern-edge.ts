@@ -108,14 +108,9 @@ export function createModernEdge(parts: ModernParts): EraEdge {
   }
 
   return {
-    async post(exchange) {
-      const { response, body } = exchange;
-      try {
-        if (isDraining) return sendAnswer(response, stopping(idOf(body)));
-        await serve(exchange);
-      } catch (error) {
-        sendAnswer(response, faultAnswer(gateway, error, idOf(body)));
-      }
+    post(exchange) {
+      if (isDraining) return sendAnswer(exchange.response, stopping(idOf(exchange.body)));
+      return serve(exchange);
     },
     get: ({ response }) => sendAnswer(response, methodNotAllowed('POST')),
     delete: ({ response }) => sendAnswer(response, methodNotAllowed('POST')),
