@@ -85,31 +85,28 @@ async function lift(
   const now: Caller = { principal: caller.principal, task };
   // The item as it is now: it may have been quarantined or suspended while people thought.
   const item = resolveRef(gateway, operation.item.ref);
-  const again =
-    item === undefined
-      ? { ...held, verdict: 'deny' as const, reason: `There is no ${operation.item.ref} any more.` }
-      : undefined;
   const current = item === undefined ? operation : { ...operation, item };
-  const deciding = again ?? decide(gateway, now, current);
+  const deciding: Decision | Promise<Decision> =
+    item === undefined
+      ? { ...held, verdict: 'deny', reason: `There is no ${operation.item.ref} any more.` }
+      : decide(gateway, now, current);
+  // In one step with what settles it, where the engine is synchronous: no parallel call comes in between.
   const decided = deciding instanceof Promise ? await deciding : deciding;
-  const isSame =
-    item?.definition.fingerprint === operation.item.definition.fingerprint &&
-    (decided.verdict === 'permit' || isSameHold(held, decided));
-  const lifted: Decision = isSame
-    ? decided.verdict === 'permit'
-      ? decided
-      : settle(gateway, now, current, {
-          ...decided,
-          verdict: 'permit',
-          reason:
-            approval === undefined
-              ? `It goes on with a call that was lifted. ${decided.reason}`
-              : `Approved. ${decided.reason}`,
-          ...(approval !== undefined && { approval: approval.id }),
-        })
-    : decided.verdict === 'deny'
-      ? decided
-      : { ...decided, verdict: 'deny', reason: `${decided.reason} What was approved has changed since.` };
+  const isChanged =
+    item?.definition.fingerprint !== operation.item.definition.fingerprint ||
+    (decided.verdict === 'step_up' && !isSameHold(held, decided));
+  let lifted = decided;
+  if (isChanged && decided.verdict !== 'deny') {
+    lifted = { ...decided, verdict: 'deny', reason: `${decided.reason} What was approved has changed since.` };
+  } else if (decided.verdict === 'step_up') {
+    const why = approval === undefined ? 'It goes on with a call that was lifted.' : 'Approved.';
+    lifted = settle(gateway, now, current, {
+      ...decided,
+      verdict: 'permit',
+      reason: `${why} ${decided.reason}`,
+      ...(approval !== undefined && { approval: approval.id }),
+    });
+  }
   await recordIntent(gateway, now, current, lifted);
   if (lifted.verdict !== 'permit') return denied(lifted, lifted.reason, lifted.nextStep, approval);
   return { operation: { ...current, lifted: held } };
