@@ -27,7 +27,6 @@ export async function markTrail(parts: {
     const needed = await owing();
     for (const [id] of over) if (!needed.has(id)) state.tasks.delete(id);
   }
-  await catchUp(journal, state);
   await recorder.record({ type: 'recovery_mark', detail: markDetail(state) });
 }
 
