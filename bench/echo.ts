@@ -1,3 +1,5 @@
+import { answerHandshake, METHOD_NOT_FOUND } from '../harness/answer-handshake.ts';
+
 /** What both echo servers of the benchmark say, over HTTP and over stdio. */
 
 export interface EchoRequest {
@@ -15,17 +17,9 @@ const large = new Map<number, string>();
 
 /** `result` or `error` of the answer. */
 export function answer({ method, params }: EchoRequest): { result: object } | { error: object } {
+  const handshake = answerHandshake('fake-echo', method, params?.protocolVersion);
+  if (handshake !== undefined) return handshake;
   switch (method) {
-    case 'initialize':
-      return {
-        result: {
-          protocolVersion: params?.protocolVersion,
-          capabilities: { tools: {} },
-          serverInfo: { name: 'fake-echo', version: '1' },
-        },
-      };
-    case 'ping':
-      return { result: {} };
     case 'tools/list':
       return { result: { tools: [TOOL, { ...TOOL, name: 'asked' }] } };
     case 'tools/call':
@@ -35,7 +29,7 @@ export function answer({ method, params }: EchoRequest): { result: object } | { 
         },
       };
     default:
-      return { error: { code: -32601, message: 'Method not found' } };
+      return METHOD_NOT_FOUND;
   }
 }
 

@@ -2,11 +2,13 @@
  * fake-crash-tools: an MCP server over Streamable HTTP whose tools use the credential that came with the call on the real downstream, and
  * leave their session there open, as a server with a connection pool does. Listed in docs/fakes.md.
  */
+
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createClient } from '@redis/client';
 import pg from 'pg';
+import { answerHandshake, METHOD_NOT_FOUND } from '../harness/answer-handshake.ts';
 
 export interface FakeTools {
   /** Of the endpoint in front of one downstream. */
@@ -128,17 +130,9 @@ async function answer(
   params: { protocolVersion?: string } | undefined,
   call: () => Promise<boolean>,
 ): Promise<object> {
+  const handshake = answerHandshake('fake-crash-tools', method, params?.protocolVersion);
+  if (handshake !== undefined) return handshake;
   switch (method) {
-    case 'initialize':
-      return {
-        result: {
-          protocolVersion: params?.protocolVersion,
-          capabilities: { tools: {} },
-          serverInfo: { name: 'fake-crash-tools', version: '1' },
-        },
-      };
-    case 'ping':
-      return { result: {} };
     case 'tools/list':
       return { result: { tools: [{ name: 'look', description: 'Look.', inputSchema: { type: 'object' } }] } };
     case 'tools/call': {
@@ -146,6 +140,6 @@ async function answer(
       return { result: { isError: !isDone, content: [{ type: 'text', text: isDone ? 'looked' : 'refused' }] } };
     }
     default:
-      return { error: { code: -32601, message: 'Method not found' } };
+      return METHOD_NOT_FOUND;
   }
 }

@@ -2,8 +2,10 @@
  * FAKE: stands for the MCP servers behind recorded calls. Lists the definitions of a suite and answers a call with the result that was recorded
  * for it, whatever its arguments. Never a part of the product.
  */
+
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { answerHandshake, METHOD_NOT_FOUND } from '../harness/answer-handshake.ts';
 import type { RecordedCall, ToolDefinition } from './corpus.ts';
 
 export interface FakeRecordedTools {
@@ -30,17 +32,9 @@ export async function startFakeRecordedTools(definitions: readonly ToolDefinitio
   }));
 
   function answer({ method, params }: Message): object {
+    const handshake = answerHandshake('fake-recorded-tools', method, params?.protocolVersion);
+    if (handshake !== undefined) return handshake;
     switch (method) {
-      case 'initialize':
-        return {
-          result: {
-            protocolVersion: params?.protocolVersion,
-            capabilities: { tools: {} },
-            serverInfo: { name: 'fake-recorded-tools', version: '1' },
-          },
-        };
-      case 'ping':
-        return { result: {} };
       case 'tools/list':
         return { result: { tools } };
       case 'tools/call': {
@@ -51,7 +45,7 @@ export async function startFakeRecordedTools(definitions: readonly ToolDefinitio
         return { result: resultOf(call) };
       }
       default:
-        return { error: { code: -32601, message: 'Method not found' } };
+        return METHOD_NOT_FOUND;
     }
   }
 
