@@ -86,4 +86,19 @@ describe('a state that follows what is recorded', () => {
     expect(followed.upTo).toBe(1);
     expect([...followed.open.keys()]).toEqual(['s1']);
   });
+
+  it('A1 a state that cannot follow fails its record: nothing goes on as if all were well', async () => {
+    const { record, recordLater } = createRecorder({
+      journal: memoryJournal(),
+      clock: () => NOW,
+      tenant: TENANT,
+      follow: () => {
+        throw new Error('cannot follow');
+      },
+    });
+    await expect(record(decision(taskId('tsk_a'), 's1'))).rejects.toThrow('cannot follow');
+    const faults: unknown[] = [];
+    recordLater(decision(taskId('tsk_a'), 's2'), (fault) => faults.push(fault));
+    expect(faults).toEqual([new Error('cannot follow')]);
+  });
 });
