@@ -1,42 +1,9 @@
 import type { Command } from 'commander';
-import { buildEstate } from '../../compose/estate.ts';
-import { readPolicies, writePolicySchema } from '../../compose/policies.ts';
-import { placesOf } from '../../compose/workspace.ts';
-import { loadConfig } from '../../config/load-config.ts';
-import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
+import { addCheckCommand } from './policy-check.ts';
+import { addSchemaCommand } from './policy-schema.ts';
 
 export function addPolicyCommands(program: Command): void {
   const group = program.command('policy').description('Cedar policies');
-
-  command<Common>(
-    group,
-    'check',
-    'validate every policy strictly against the schema of the configuration; needs no running gateway',
-    (c) => c,
-    async (output, options) => {
-      const loaded = await loadConfig(options.config);
-      const { policies } = await readPolicies(placesOf(loaded).policies, buildEstate(loaded.config));
-      const rows = policies.map(({ id, effect, file, line }) => ({ id, effect, at: `${file}:${line}` }));
-      output.result(rows, () =>
-        table(
-          ['POLICY', 'EFFECT', 'AT'],
-          rows.map((row) => [row.id, row.effect, row.at]),
-          'Valid, but there is no policy: everything is denied.',
-        ),
-      );
-    },
-  );
-
-  command<Common>(
-    group,
-    'schema',
-    'write the Cedar schema of the configuration beside the policies, for editors',
-    (c) => c,
-    async (output, options) => {
-      const loaded = await loadConfig(options.config);
-      const path = await writePolicySchema(placesOf(loaded).policies, buildEstate(loaded.config));
-      output.result({ path }, () => `written: ${path}`);
-    },
-  );
+  addCheckCommand(group);
+  addSchemaCommand(group);
 }
