@@ -1,5 +1,6 @@
 import { createJwtIssuer } from '../adapters/issuers/jwt-issuer.ts';
 import { createStaticIssuer } from '../adapters/issuers/static-issuer.ts';
+import { createGuardedFetch } from '../adapters/upstreams/guarded-fetch.ts';
 import type { CredentialKind } from '../config/credential-schema.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import { RemitError } from '../domain/errors.ts';
@@ -41,9 +42,12 @@ export async function makeIssuer(
   }
   if (credential.oauth) {
     const { clientSecret, clientKey, scopes, resources, introspected, audience, resource, ...rest } = credential.oauth;
+    const { allowPrivateNetwork, ...options } = rest;
+    const hostname = new URL(options.server).hostname;
+    const { fetch, close } = createGuardedFetch({ hostname, allowPrivateNetwork });
     const { createOauthIssuer } = await import('../adapters/issuers/oauth-issuer.ts');
     const issuer = createOauthIssuer({
-      ...rest,
+      ...options,
       audience,
       resource,
       scopes: { classes: scopes, resources },
@@ -52,8 +56,9 @@ export async function makeIssuer(
       clientKey:
         clientKey === undefined ? () => tokens.clientKey() : async () => importClientKey(await vault.get(clientKey)),
       sign: (claims, type) => tokens.sign(claims, type),
-      fetch: (address, init) => fetch(address, init),
+      fetch,
       clock,
+      close,
     });
     return { kind: 'oauth', issuer };
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LEASE_MODES } from '../domain/lease.ts';
 import { ACTION_CLASSES } from '../domain/tool.ts';
-import { owner, secretName, variableName } from './schema-parts.ts';
+import { allowPrivateNetwork, owner, secretName, variableName } from './schema-parts.ts';
 
 const headerName = z.string().regex(/^[A-Za-z0-9-]+$/, 'not a header name');
 const template = z.string().describe('Text in which {field} stands for a part of the issued credential.');
@@ -69,6 +69,7 @@ const scopesByClass = z.partialRecord(z.enum(ACTION_CLASSES), scopeList);
 const oauthCredential = z
   .strictObject({
     server: z.url({ protocol: /^https?$/ }).describe('Issuer identifier of the authorization server.'),
+    allowPrivateNetwork,
     clientId: z.string().min(1).describe('Remit, as that server knows it.'),
     clientSecret: secretName
       .optional()

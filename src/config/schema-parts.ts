@@ -11,3 +11,7 @@ export const secretName = z
   .regex(SECRET_NAME, 'a secret name is 1–63 of a–z, 0–9, _ and -, starting with a letter; remit-… are Remit’s own');
 export const keyName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'a key’s name is 1–63 of a–z, 0–9 and -');
 export const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not an environment variable name');
+export const allowPrivateNetwork = z
+  .boolean()
+  .default(false)
+  .describe('Whether its address may be one of a private network (RFC 1918 and its like), by name or as it stands.');

@@ -4,7 +4,7 @@ import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { profileFlowShape, templateFlowSchema } from './flow-schema.ts';
-import { keyName, owner, secretName, variableName } from './schema-parts.ts';
+import { allowPrivateNetwork, keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
 
 /** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
@@ -43,11 +43,6 @@ const stdioTransport = z
       .describe('Whether the command may hold code for a shell or an interpreter (sh -c, node -e).'),
   })
   .describe('A server that the gateway starts, one process per task.');
-
-const allowPrivateNetwork = z
-  .boolean()
-  .default(false)
-  .describe('Whether its address may be one of a private network (RFC 1918 and its like), by name or as it stands.');
 
 const httpTransport = z
   .strictObject({

@@ -47,6 +47,7 @@ export async function startOauthWorld(more: { canRevoke?: boolean } = {}): Promi
       tokenSeconds: 0,
       isIntrospected: true,
       sign: gateway.sign,
+      close: async () => {},
       clock: Date.now,
       ...changes,
     }),

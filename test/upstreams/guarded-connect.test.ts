@@ -12,7 +12,7 @@ afterEach(async () => {
   for (const closer of closers.splice(0).reverse()) await closer();
 });
 
-const REFUSED = { code: 'ERR_CONNECTOR_UNREACHABLE', message: expect.stringContaining('may not be at') };
+const REFUSED = { code: 'ERR_CONNECTOR_UNREACHABLE', message: expect.stringContaining('may not go to') };
 
 /** Resolves every name to `found`, which may change. */
 function names(...addresses: string[]): Lookup & { found: string[] } {

@@ -22,6 +22,7 @@ export interface OauthServer {
   /** Asked at every request. Undefined: `private_key_jwt` with the key of `clientKey`. */
   readonly clientSecret: (() => Promise<Secret>) | undefined;
   readonly clientKey: () => Promise<{ key: CryptoKey; kid?: string }>;
+  /** Goes nowhere but where the server may be: a name can resolve to anything. */
   readonly fetch: Fetch;
 }
 

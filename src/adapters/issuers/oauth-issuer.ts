@@ -26,6 +26,8 @@ export interface OauthIssuerOptions extends OauthServer {
   readonly isIntrospected: boolean;
   readonly sign: SignAssertion;
   readonly clock: Clock;
+  /** Ends what `fetch` keeps open. */
+  readonly close: () => Promise<void>;
   /** Longest one revoke may take, milliseconds. */
   readonly revokeWithinMs?: number;
 }
@@ -144,6 +146,6 @@ export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
         });
       }
     },
-    close: async () => {},
+    close: () => options.close(),
   };
 }

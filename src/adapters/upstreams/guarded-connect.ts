@@ -63,8 +63,8 @@ function guardedLookup(isAllowed: (address: string) => boolean, lookup: Lookup) 
 }
 
 function refusal(): RemitError {
-  return new RemitError('ERR_CONNECTOR_UNREACHABLE', 'The connector is at an address that connectors may not be at', {
-    hint: 'Private networks need `allowPrivateNetwork` on the connector; loopback needs a URL that says so; link-local and metadata addresses are never allowed.',
+  return new RemitError('ERR_CONNECTOR_UNREACHABLE', 'What is named here is at an address that Remit may not go to', {
+    hint: 'Private networks need `allowPrivateNetwork` beside the address; loopback needs a URL that says so; link-local and metadata addresses are never allowed.',
   });
 }
 

@@ -121,7 +121,7 @@ describe('authorising Remit at a connector', () => {
 
     it('a server behind addresses that connectors may not be at', async () => {
       world.server.misdeeds.challenge = 'Bearer resource_metadata="https://169.254.169.254/meta"';
-      await expect(begin()).rejects.toMatchObject(refusal('address that connectors may not be at'));
+      await expect(begin()).rejects.toMatchObject(refusal('address that Remit may not go to'));
     });
 
     it('a server that its owner did not name', async () => {
