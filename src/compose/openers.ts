@@ -30,7 +30,7 @@ export async function buildOpeners(
     temporaryFolder: tmpdir(),
     log: system.log,
   });
-  const common = { clientInfo: { name: 'remit', version }, schedule: system.schedule };
+  const common = { clientInfo: { name: 'remit', version }, schedule: system.schedule, log: system.log };
   const openers = new Map<ConnectorId, ClosableOpener>();
   for (const { id, config } of estate.connectors.values()) {
     openers.set(

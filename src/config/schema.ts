@@ -31,7 +31,19 @@ const stdioTransport = z
     workingDirectory: z.string().optional(),
     sandbox: z
       .strictObject({
-        network: z.enum(['none', 'host']).default('none').describe('host: the server may use the network.'),
+        network: z
+          .union([
+            z.enum(['none', 'host']),
+            z.strictObject({
+              allow: z
+                .array(z.string().min(1))
+                .min(1)
+                .describe('host, host:port or *.domain; port 443 if none is named.'),
+              allowPrivateNetwork,
+            }),
+          ])
+          .default('none')
+          .describe('host: the server may use the network. allow: it reaches what is named, by HTTP proxy.'),
         readOnly: z.array(z.string().min(1)).default([]).describe('Paths that the server may read.'),
         readWrite: z.array(z.string().min(1)).default([]).describe('Paths that the server may read and write.'),
       })

@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { behave } from './fake-mcp-behaviour.mjs';
 
@@ -82,6 +83,33 @@ function own({ id, method, params }) {
     case 'reach': {
       const socket = connect(params.port, '127.0.0.1');
       socket.once('connect', () => reply({ reached: true })).once('error', (error) => reply({ code: error.code }));
+      return true;
+    }
+    case 'proxied': {
+      // As programs do that know the variables of a proxy; plain http is asked for by its whole URL.
+      const proxy = new URL(process.env.HTTPS_PROXY);
+      const { method = 'CONNECT', path } = params;
+      const asked = request({ host: proxy.hostname, port: proxy.port, method, path, agent: false });
+      asked.once('error', (error) => reply({ code: error.code }));
+      asked.once('connect', (response, socket, head) => {
+        if (response.statusCode !== 200) return socket.end(() => reply({ status: response.statusCode }));
+        let text = String(head);
+        socket
+          .on('data', (chunk) => {
+            text += chunk;
+          })
+          .once('end', () => reply({ status: 200, text }));
+        socket.end('hello');
+      });
+      asked.once('response', (response) => {
+        let text = '';
+        response
+          .on('data', (chunk) => {
+            text += chunk;
+          })
+          .once('end', () => reply({ status: response.statusCode, text }));
+      });
+      asked.end();
       return true;
     }
     case 'environment':

@@ -122,6 +122,41 @@ describe.skipIf(!support.isUsable).each(plans)(`a server in a sandbox, contained
     }
   });
 
+  it('reaches what is on its list by the proxy, and nothing else by any way', async () => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const { port } = server.address() as { port: number };
+    try {
+      const network = { allow: [`127.0.0.1:${port}`], allowPrivateNetwork: false };
+      const upstream = await open(containment, { ...TIGHT, network });
+      expect(await ask(upstream, 'proxied', { path: `127.0.0.1:${port}` })).toEqual({ status: 200, text: 'hello' });
+      expect(await ask(upstream, 'proxied', { path: `127.0.0.1:${port + 1}` })).toEqual({ status: 403 });
+      const plain = await ask(upstream, 'proxied', { path: 'http://other.example/', method: 'GET' });
+      expect(plain).toMatchObject({
+        status: 403,
+        text: expect.stringContaining('other.example:80 is not on the list'),
+      });
+      expect(await ask(upstream, 'reach', { port })).toEqual({ code: 'ECONNREFUSED' });
+    } finally {
+      await new Promise((closed) => server.close(closed));
+    }
+  });
+
+  it('I3 leaves no relay and no socket, however it ends', async () => {
+    const network = { allow: ['api.example.com'], allowPrivateNetwork: false };
+    const [one, other] = [
+      await open(containment, { ...TIGHT, network }),
+      await open(containment, { ...TIGHT, network }),
+    ];
+    await one.close();
+    const dying = ask(other, 'die', { code: 3 }).catch(() => 'gone');
+    expect(await dying).toBe('gone');
+    await other.closed;
+    await containment.close();
+    expect(processesWith('environ', `REMIT_INSTANCE=${containment.instance}.`)).toEqual([]);
+    expect((await readdir(folder)).filter((name) => name.startsWith('remit-'))).toEqual([]);
+  });
+
   it('does not see what is hidden within what it sees: the gateway’s own data', async () => {
     await mkdir(join(folder, '.remit'));
     await writeFile(join(folder, '.remit/vault'), 'x');

@@ -47,6 +47,8 @@ export interface StartProcess {
 export interface Wrapper {
   /** Put before the command. @param folder private to the child */
   prefix(folder: string): readonly string[];
+  /** Makes what the command needs beside itself, before it is started; what it returns ends that, after the command. */
+  readonly prepare?: ((folder: string) => Promise<() => Promise<void>>) | undefined;
   /** What the private folder is called inside. */
   readonly home: string;
 }
@@ -92,7 +94,11 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
     started += 1;
     const tag = `${instance}.${started}`;
     const own = join(folder, String(started));
-    const cleanUp = (): Promise<void> => rm(own, { recursive: true, force: true });
+    let endPrepared = async (): Promise<void> => {};
+    const cleanUp = async (): Promise<void> => {
+      await endPrepared();
+      await rm(own, { recursive: true, force: true });
+    };
     await mkdir(own, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       throw unreachable(`The private folder of a process could not be made (${error.code})`, { where: folder });
     });
@@ -101,8 +107,12 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
       throw error;
     });
     try {
+      if (wrapper?.prepare !== undefined) endPrepared = await wrapper.prepare(own);
       refuseUnlessOpen(); // it may have closed meanwhile
       return await startWith(opened);
+    } catch (error) {
+      await cleanUp();
+      throw error;
     } finally {
       // The child has its own ends; ours would keep the files there.
       await opened.close();
@@ -116,7 +126,6 @@ export async function createContainment(options: ContainmentOptions): Promise<Co
       const pid = typeof process === 'string' ? undefined : process.pid;
       if (typeof process === 'string' || pid === undefined) {
         const code = typeof process === 'string' ? process : await failureOf(process);
-        await cleanUp();
         throw unreachable(`The connector's program could not be started (${code})`, {
           hint: 'Check the command and the working directory of the connector.',
         });

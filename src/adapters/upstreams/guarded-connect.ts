@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
 import { RemitError } from '../../domain/errors.ts';
@@ -43,6 +43,17 @@ export function guardedConnect({ hostname, allowPrivateNetwork, lookup }: GuardO
     if (ipaddr.isValid(host) && !isAllowed(host)) callback(refusal(), null);
     else connect(options, callback);
   };
+}
+
+/** One connection, as the guard allows it; nothing is said over it. @throws `ERR_CONNECTOR_UNREACHABLE` for an address that may not be gone to, what connecting throws */
+export function guardedSocket({ host, port }: { host: string; port: number }, guard: GuardOptions): Promise<Socket> {
+  const connect = guardedConnect(guard);
+  return new Promise((resolve, reject) => {
+    // `http:` is what undici calls a connection without TLS.
+    connect({ hostname: host, protocol: 'http:', port: String(port) }, (error, socket) =>
+      error === null ? resolve(socket) : reject(error),
+    );
+  });
 }
 
 type NetCallback = (error: Error | null, found: unknown, family?: number) => void;

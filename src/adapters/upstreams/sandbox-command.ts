@@ -1,11 +1,16 @@
 import { existsSync, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { RemitError } from '../../domain/errors.ts';
+import { type EgressList, egressMatcher } from './egress-list.ts';
+import { EGRESS_RELAY_SCRIPT } from './egress-relay-script.ts';
 
 /** What a connector's process may see and reach, made by bubblewrap out of nothing. */
 export interface Sandbox {
-  /** `none`: a network of its own with nothing in it but loopback. `host`: the host's. Nothing in between: bubblewrap knows no addresses. */
-  readonly network: 'none' | 'host';
+  /**
+   * `none`: a network of its own with nothing in it but loopback. `host`: the host's. A list: as `none`, with a proxy on that loopback that goes
+   * to what is named; bubblewrap itself knows no addresses.
+   */
+  readonly network: 'none' | 'host' | EgressList;
   /** Absolute paths that it may read. `/` is allowed and means everything that is not hidden. */
   readonly readOnly: readonly string[];
   /** Absolute paths that it may change. */
@@ -58,15 +63,21 @@ export interface SandboxCommand {
   readonly workingDirectory: string;
   /** Private to the child. */
   readonly folder: string;
+  /** That the command inherits beside the first three. */
+  readonly descriptors: readonly number[];
 }
+
+/** Within the private folder. */
+export const EGRESS_SOCKET = '.remit-egress';
 
 interface Mount {
   readonly at: string;
   readonly flags: readonly string[];
 }
 
-/** @throws `ERR_CONFIG_INVALID` for a path that is not absolute, or would lay open what the sandbox is to keep apart */
-export function checkSandbox({ readOnly, readWrite, hidden = [] }: Sandbox): void {
+/** @throws `ERR_CONFIG_INVALID` for a path that is not absolute, or would lay open what the sandbox is to keep apart; for a destination that is none */
+export function checkSandbox({ network, readOnly, readWrite, hidden = [] }: Sandbox): void {
+  if (typeof network === 'object') egressMatcher(network);
   const wrong = [...readOnly, ...readWrite, ...hidden].find((path) => !isAbsolute(path) || path.includes('\0'));
   const problem =
     wrong !== undefined
@@ -109,6 +120,22 @@ export function sandboxPrefix(command: SandboxCommand): string[] {
     '--chdir',
     workingDirectory,
     '--',
+    ...(typeof sandbox.network === 'object' ? relay(command.descriptors) : []),
+  ];
+}
+
+/** What brings the command's connections to the proxy. Its memory is all that it costs: it holds bytes and parses nothing. */
+function relay(descriptors: readonly number[]): string[] {
+  const limits = ['--max-semi-space-size=1', '--max-old-space-size=32'];
+  const socket = join(SANDBOX_HOME, EGRESS_SOCKET);
+  return [
+    realpathSync(process.execPath),
+    ...limits,
+    '-e',
+    EGRESS_RELAY_SCRIPT,
+    '--',
+    socket,
+    descriptors.join(',') || '-',
   ];
 }
 

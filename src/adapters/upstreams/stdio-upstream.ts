@@ -1,15 +1,17 @@
+import { join } from 'node:path';
 import type { Era } from '../../domain/era.ts';
 import { RemitError } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
-import type { Clock, Schedule } from '../../seams/clock.ts';
+import type { Clock, Log, Schedule } from '../../seams/clock.ts';
 import type { CredentialInjection, OpenUpstream, Upstream, UpstreamOpener } from '../../seams/upstream.ts';
 import type { Containment, Wrapper } from './contain-process.ts';
 import type { ContainedChild } from './contained-child.ts';
 import { Deadlines } from './deadlines.ts';
+import { openEgressProxy } from './egress-proxy.ts';
 import type { ClientInfo } from './handshake.ts';
 import { findRunningPackage, type RunningPackage } from './package-version.ts';
 import { createRedactor, type Redactor } from './redaction.ts';
-import { checkSandbox, SANDBOX_HOME, type Sandbox, sandboxPrefix } from './sandbox-command.ts';
+import { checkSandbox, EGRESS_SOCKET, SANDBOX_HOME, type Sandbox, sandboxPrefix } from './sandbox-command.ts';
 import { StdioBreaker } from './stdio-breaker.ts';
 import { refuseInlineCode } from './stdio-command.ts';
 import { StdioConnection } from './stdio-connection.ts';
@@ -52,6 +54,7 @@ export interface StdioOpenerOptions {
   readonly now?: Clock | undefined;
   /** From 0 up to 1, for jitter. */
   readonly chance?: (() => number) | undefined;
+  readonly log?: Log | undefined;
 }
 
 export interface StdioOpener extends UpstreamOpener {
@@ -79,7 +82,7 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
     if (isClosed) throw unreachable('The gateway is stopping', { where });
     if (isCalledOff(request)) throw calledOff(request.cancellation?.reason, { where });
     refuseSecretInCommand(options.command, request.injection, where);
-    const wrapper = await sandboxed(where);
+    const wrapper = await sandboxed(where, request.injection);
     breaker.enter(where);
     try {
       const connection = await openOnce(request, where, wrapper, false).catch(async (error: unknown) => {
@@ -190,7 +193,7 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
   }
 
   /** @throws `ERR_CONNECTOR_UNREACHABLE` where a sandbox is wanted and cannot be made: nothing is started without it */
-  async function sandboxed(where: string): Promise<Wrapper | undefined> {
+  async function sandboxed(where: string, { descriptors = {} }: CredentialInjection): Promise<Wrapper | undefined> {
     const { sandbox } = options;
     if (sandbox === undefined) return undefined;
     const support = await containment.sandbox();
@@ -202,9 +205,14 @@ export function createStdioOpener(options: StdioOpenerOptions): StdioOpener {
     }
     const { program } = support;
     const workingDirectory = options.workingDirectory ?? process.cwd();
+    const { network } = sandbox;
+    const command = { program, sandbox, workingDirectory, descriptors: Object.keys(descriptors).map(Number) };
     return {
       home: SANDBOX_HOME,
-      prefix: (folder) => sandboxPrefix({ program, sandbox, workingDirectory, folder }),
+      prefix: (folder) => sandboxPrefix({ ...command, folder }),
+      ...(typeof network === 'object' && {
+        prepare: async (folder) => (await openEgressProxy(join(folder, EGRESS_SOCKET), network, options.log)).close,
+      }),
     };
   }
 
