@@ -2,12 +2,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startVitest, type TestModule } from 'vitest/node';
+import { unpackDebian } from '../harness/install.ts';
 import { startRedis } from '../harness/redis.ts';
+import { WATCHER_PLAN } from '../src/adapters/upstreams/probe-containment.ts';
+import { probeSandbox } from '../src/adapters/upstreams/probe-sandbox.ts';
 import { startPostgres } from '../test/support/embedded-postgres.ts';
 import type { Cost } from './measure.ts';
 
 /**
- * `npm run services`: every issuer against the real thing that it issues for. What cannot be had here is named, and fails the run. The last
+ * `npm run services`: every issuer against the real thing that it issues for, and the sandbox by the real bubblewrap. What cannot be had here is named, and fails the run. The last
  * line has the figures.
  */
 
@@ -38,6 +41,16 @@ const SERVICES: readonly ServiceRun[] = [
   },
   // A dependency of Remit's own: it is there.
   { name: 'oidc-provider', files: ['oidc-provider.test.ts'], probe: async () => {} },
+  {
+    name: 'bubblewrap',
+    files: ['bubblewrap.test.ts'],
+    probe: async () => {
+      const root = await unpackDebian('bubblewrap', ['bubblewrap', 'libcap2']);
+      process.env.PATH = `${join(root, 'usr/bin')}:${process.env.PATH ?? ''}`;
+      const support = await probeSandbox(process.env.PATH, WATCHER_PLAN);
+      if (!support.isUsable) throw new Error(support.reason);
+    },
+  },
 ];
 
 async function main(): Promise<boolean> {
@@ -58,8 +71,8 @@ async function main(): Promise<boolean> {
       const own = results.filter(({ file }) => files.includes(file));
       const cost = figures.find(({ service }) => service === name);
       const costText =
-        cost === undefined ? 'no cost' : `issue ${cost.issue.toFixed(2)} ms, revoke ${cost.revoke.toFixed(2)} ms p50`;
-      return `${name} ${sum(own, 'passed')}/${sum(own, 'total')} (${costText})`;
+        cost === undefined ? '' : ` (issue ${cost.issue.toFixed(2)} ms, revoke ${cost.revoke.toFixed(2)} ms p50)`;
+      return `${name} ${sum(own, 'passed')}/${sum(own, 'total')}${costText}`;
     });
     process.stdout.write(`services: ${parts.join('; ')}\n`);
     return missing.size === 0 && results.length === wanted.length && results.every((one) => one.isPassed);
