@@ -19,6 +19,7 @@ export async function recordStart(
     type: 'gateway_started',
     detail: {
       ...about,
+      environment: estate.environment,
       agents: estate.agents.size,
       connectors: estate.connectors.size,
       ...namesOf(auditors),

@@ -7,8 +7,16 @@ export function identityOfTask(task: Task): Pick<AuditRecord, 'trace' | 'user' |
   return { trace: task.trace, ...(task.user && { user: userKey(task.user) }), agent: task.agent, task: task.id };
 }
 
-/** What was granted, for the record of its start. */
+/** What was granted, for the record of its start: with it, whatever decisions of the task go by and their own records do not repeat. */
 export function detailOfTask(task: Task): Record<string, unknown> {
-  const { template, purpose, bounds, expiresAt } = task;
-  return { template, purpose, ...bounds, expires: new Date(expiresAt).toISOString() };
+  const { template, purpose, bounds, startedAt, expiresAt, parent, user } = task;
+  return {
+    template,
+    purpose,
+    ...bounds,
+    started: new Date(startedAt).toISOString(),
+    expires: new Date(expiresAt).toISOString(),
+    ...(parent !== undefined && { parent }),
+    ...(user !== undefined && { groups: user.groups }),
+  };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { NO_LABELS } from '../../src/domain/flow.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
 import { asResult, POST, SEARCH, SEND, tool } from '../flow/office.ts';
@@ -115,7 +116,7 @@ describe('the flow of data through a governed call', () => {
   it('D1 what policy denies is denied, and its labels are not joined', async () => {
     const fake = makeGateway({ tools: [SEARCH, POST], reply, decideCall: () => decision('deny') });
     await call(fake, SEARCH);
-    expect(flowOf(fake, 0)).toBeUndefined();
+    expect(flowOf(fake, 0)).toEqual({ labels: NO_LABELS, provenance: [], outward: 0 });
     const task = [...fake.tasks.values()][0] as Task;
     expect(fake.gateway.flow.judge({ task, template: undefined, item: POST, args: {} }).facts.labels.trust).toBe(
       'trusted',

@@ -92,7 +92,14 @@ async function list(
     type: 'discovery',
     ...identityOf(caller),
     span: gateway.newSpan(),
-    detail: { effect: 'list', method: request.method, shown, ...counts, purpose: caller.task.purpose },
+    detail: {
+      effect: 'list',
+      method: request.method,
+      ...(request.scope !== undefined && { scope: request.scope }),
+      shown,
+      ...counts,
+      purpose: caller.task.purpose,
+    },
   });
   const meta = `"_meta":{"io.remit/withheld":${JSON.stringify(counts)}}`;
   return listAnswer(request, `"${member}":[${page.texts.join(',')}],${meta}${page.next}`);

@@ -45,6 +45,7 @@ export async function listResources(gateway: Gateway, caller: Caller, request: C
       detail: {
         effect: 'list',
         method,
+        ...(request.scope !== undefined && { scope: request.scope }),
         asked: [...visible.values()].flat().map(({ ref }) => ref),
         ...counts,
         purpose: caller.task.purpose,

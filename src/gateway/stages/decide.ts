@@ -22,8 +22,8 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
   });
   if (flow !== undefined) {
     return decision instanceof Promise
-      ? decision.then((late) => settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, late)))
-      : settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, decision));
+      ? decision.then((late) => settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, late, flow)))
+      : settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, decision, flow));
   }
   if (!isCounted && gateway.legacy === undefined) return decision;
   return decision instanceof Promise

@@ -12,8 +12,16 @@ import type { Caller } from './authenticate.ts';
  * The rules of flow, over what policy has not denied: they may hold it, and two holds are both to be lifted. What is about an earlier call
  * (`follow`) was judged with that one.
  */
-export function judgeFlow(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
-  if (decision.verdict === 'deny' || operation.effect === 'follow') return decision;
+export function judgeFlow(
+  gateway: Pick<Gateway, 'flow' | 'template'>,
+  caller: Pick<Caller, 'task'>,
+  operation: Pick<Operation, 'item' | 'args' | 'effect'>,
+  decision: Decision,
+  known?: FlowFacts,
+): Decision {
+  // What policy has denied is no longer asked about; what was known of it is on record all the same.
+  if (decision.verdict === 'deny') return known === undefined ? decision : { ...decision, flow: known };
+  if (operation.effect === 'follow') return decision;
   const { hold, facts } = gateway.flow.judge(questionOf(gateway, caller, operation));
   if (hold === undefined) return { ...decision, flow: facts };
   const { rule, reason } = hold;
@@ -49,7 +57,11 @@ export function admitFlow(gateway: Gateway, caller: Caller, operation: Operation
   return { ...decision, flow };
 }
 
-function questionOf(gateway: Gateway, { task }: Caller, { item, args }: Operation): FlowQuestion {
+function questionOf(
+  gateway: Pick<Gateway, 'template'>,
+  { task }: Pick<Caller, 'task'>,
+  { item, args }: Pick<Operation, 'item' | 'args'>,
+): FlowQuestion {
   return { task, template: gateway.template(task.template)?.flow, item, args };
 }
 

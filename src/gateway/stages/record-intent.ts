@@ -55,10 +55,9 @@ function decisionText(decision: Decision, { effect, method }: Named): string {
   const found = decisionTexts.get(decision);
   if (found !== undefined && found.operation.effect === effect && found.operation.method === method) return found.text;
   const { verdict, gate, policies, reason, policyVersion, approval } = decision;
-  const text = JSON.stringify({ effect, method, verdict, gate, policies, reason, policyVersion, approval }).slice(
-    1,
-    -1,
-  );
+  const nextStep = verdict === 'permit' ? undefined : decision.nextStep;
+  const said = { effect, method, verdict, gate, policies, reason, nextStep, policyVersion, approval };
+  const text = JSON.stringify(said).slice(1, -1);
   decisionTexts.set(decision, { operation: { effect, method }, text });
   return text;
 }
