@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
-import type { z } from 'zod';
-import { messageOf, RemitError } from '../domain/errors.ts';
+import { RemitError } from '../domain/errors.ts';
+import { keyPath, readYaml } from './read-yaml.ts';
 import { type Config, type ConnectorConfig, configSchema, type VaultKeyConfig } from './schema.ts';
 
 export interface LoadedConfig {
@@ -35,35 +34,11 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
 
 /** Validates the text of a configuration; `path` is for messages only. */
 export function parseConfig(text: string, path: string): Config {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
-  const at = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
-  };
-  if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`);
-    throw invalid(problems, path);
-  }
-  const parsed = configSchema.safeParse(toValues(document, path));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.flatMap((issue) =>
-      describeIssue(issue, (keys) => at(offsetOf(document, keys))),
-    );
-    throw invalid(problems, path);
-  }
-  const problems = crossReferenceProblems(parsed.data, (keys) => at(offsetOf(document, keys)));
+  const file = readYaml(text, path, configSchema);
+  if ('problems' in file) throw invalid(file.problems, path);
+  const problems = crossReferenceProblems(file.value, file.at);
   if (problems.length > 0) throw invalid(problems, path);
-  return parsed.data;
-}
-
-/** An alias to nothing, or aliases that multiply beyond measure, show themselves only here. */
-function toValues(document: Document, path: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    throw invalid([`${path}: ${messageOf(error)}`], path);
-  }
+  return file.value;
 }
 
 function invalid(problems: string[], path: string): RemitError {
@@ -77,52 +52,11 @@ function invalid(problems: string[], path: string): RemitError {
   );
 }
 
-type Position = (keys: readonly PropertyKey[]) => string;
-
-function describeIssue(issue: z.core.$ZodIssue, position: Position): string[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${position([...issue.path, key])}: ${name([...issue.path, key])}: unknown key`);
-  }
-  if (issue.code === 'invalid_union') {
-    // The branch that got furthest says most; the others only say that they are other branches.
-    const [furthest = []] = [...issue.errors].sort((a, b) => shallowest(b) - shallowest(a));
-    if (furthest.length > 0 && shallowest(furthest) > 1) {
-      return furthest.flatMap((inner) => describeIssue({ ...inner, path: [...issue.path, ...inner.path] }, position));
-    }
-  }
-  if (issue.code === 'invalid_key') {
-    return issue.issues.map((inner) => `${position(issue.path)}: ${name(issue.path)}: ${inner.message}`);
-  }
-  return [`${position(issue.path)}: ${name(issue.path)}: ${issue.message}`];
-}
-
-/** How deep below a union its first problem lies: 1 where the branch's own keys are not those of the value. */
-function shallowest(branch: readonly z.core.$ZodIssue[]): number {
-  return Math.min(...branch.map(({ code, path }) => path.length + (code === 'unrecognized_keys' ? 1 : 0)));
-}
-
-const name = (keys: readonly PropertyKey[]): string =>
-  keys.length === 0 ? '(whole file)' : keys.map(String).join('.');
-
-/** Where a key path stands in the file: at the key, or at the item of a list; at the nearest parent that exists when it is absent. */
-function offsetOf(document: Document, keys: readonly PropertyKey[]): number {
-  for (let length = keys.length; length > 0; length--) {
-    const last = keys[length - 1];
-    const parent = length === 1 ? document.contents : document.getIn(keys.slice(0, length - 1), true);
-    const pair = isMap(parent)
-      ? parent.items.find(({ key }) => (isScalar(key) ? String(key.value) : key) === last)
-      : undefined;
-    const node = pair?.key ?? document.getIn(keys.slice(0, length), true);
-    if (isNode(node) && node.range) return node.range[0];
-  }
-  return 0;
-}
-
 /** References between parts of the file that a schema cannot express. */
-function crossReferenceProblems(config: Config, position: Position): string[] {
+function crossReferenceProblems(config: Config, position: (keys: readonly PropertyKey[]) => string): string[] {
   const problems: string[] = [];
   const say = (keys: readonly PropertyKey[], what: string): void => {
-    problems.push(`${position(keys)}: ${name(keys)}: ${what}`);
+    problems.push(`${position(keys)}: ${keyPath(keys)}: ${what}`);
   };
   const keyIds = [config.vaultKey, ...config.formerVaultKeys].map(vaultKeyId);
   config.formerVaultKeys.forEach((key, index) => {
