@@ -97,11 +97,10 @@ async function seedShop(postgres: EmbeddedPostgres): Promise<string> {
 
 async function writePolicies(folder: string, files: string, issuer: string): Promise<void> {
   await mkdir(join(folder, 'policies'));
-  const text = await readFile(resolve('demo/shop.cedar'), 'utf8');
-  await writeFile(
-    join(folder, 'policies', 'shop.cedar'),
-    text.replaceAll('{files}', files).replaceAll('{issuer}', issuer),
-  );
+  for (const name of ['shop.cedar', 'shop.cases.yaml']) {
+    const text = await readFile(resolve('demo', name), 'utf8');
+    await writeFile(join(folder, 'policies', name), text.replaceAll('{files}', files).replaceAll('{issuer}', issuer));
+  }
 }
 
 function configText(parts: {

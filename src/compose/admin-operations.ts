@@ -14,6 +14,8 @@ import type { ConnectorAuthorizations } from './connector-authorizations.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import type { TrailKeeper } from './keep-trail.ts';
 import { administrationOf, assertSubject, type PersonalOrder, readOrder, reportOf } from './order-revocation.ts';
+import type { PolicyInForce } from './policy-in-force.ts';
+import { policyOperations } from './policy-operations.ts';
 import { type Administration, administrator } from './record-administration.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -28,6 +30,7 @@ export function adminOperations(parts: {
   signingKeys: SigningKeys;
   connectorTokens: ConnectorTokens;
   keeper: Pick<TrailKeeper, 'rotate'>;
+  policies: PolicyInForce;
   /** Undefined where no connector's server wants OAuth. */
   authorizations: ConnectorAuthorizations | undefined;
   status: () => Readonly<Record<string, unknown>>;
@@ -74,6 +77,7 @@ export function adminOperations(parts: {
       return reportOf(await orderNow(order), true);
     },
     ...approvalOperations(workspace, parts.approvals, administer),
+    ...policyOperations(parts.policies),
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
     /** For its owner's browser. Scopes are separated by spaces. */

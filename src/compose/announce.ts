@@ -1,6 +1,7 @@
 import type { Auditor } from '../audit/auditor-keys.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import { namesOf } from './auditor-files.ts';
+import type { ReadyPolicies } from './policy-in-force.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Puts it on the trail that a gateway serves: what it is, which policies it decides by, and who may read what it seals. */
@@ -8,11 +9,14 @@ export async function recordStart(
   recorder: Recorder,
   { estate }: Workspace,
   auditors: readonly Auditor[],
-  about: {
+  {
+    policies,
+    ...about
+  }: {
     readonly version: string;
     readonly url: string;
-    readonly policyVersion: string;
     readonly containment: string;
+    readonly policies: ReadyPolicies;
   },
 ): Promise<void> {
   await recorder.record({
@@ -20,6 +24,8 @@ export async function recordStart(
     detail: {
       ...about,
       environment: estate.environment,
+      policyVersion: policies.engine.version,
+      policyFiles: policies.files,
       agents: estate.agents.size,
       connectors: estate.connectors.size,
       ...namesOf(auditors),

@@ -7,12 +7,13 @@ import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { probe } from '../secrets/key-ring.ts';
 import type { SecretEntry } from '../secrets/vault.ts';
 import { authorizationName } from './authorization-store.ts';
+import { assertCasesHold } from './case-report.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { credentialFindings } from './credential-findings.ts';
 import { estateFindings } from './estate-findings.ts';
 import { createJournalAccess } from './journal-access.ts';
-import { readPolicies } from './policies.ts';
 import { boundException } from './shared-secrets.ts';
+import { tryPolicies } from './try-policies.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that `remit doctor` looked at. */
@@ -43,8 +44,9 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     what: `${estate.agents.size} agents, ${estate.connectors.size} connectors, ${estate.templates.size} templates in ${loaded.path}`,
   }));
   await check('policies', async () => {
-    const { policies } = await readPolicies(places.policies, estate);
-    if (policies.length > 0) return { what: `${policies.length} policies are valid` };
+    const { policies, results } = await tryPolicies(places.policies, estate);
+    assertCasesHold(results);
+    if (policies > 0) return { what: `${policies} policies are valid, and ${results.length} cases hold` };
     return {
       state: 'warn',
       what: 'there is no policy: everything is denied',

@@ -1,5 +1,4 @@
 import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authenticator.ts';
-import { createCedarEngine } from '../adapters/policy/cedar-engine.ts';
 import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
@@ -40,7 +39,8 @@ import { createItemLister } from './list-tools.ts';
 import { openTrail } from './open-journal.ts';
 import { openTelemetry } from './open-telemetry.ts';
 import { buildOpeners, type OnChallenge } from './openers.ts';
-import { readPolicies, writePolicySchema } from './policies.ts';
+import { writePolicySchema } from './policies.ts';
+import { openPolicies } from './policy-in-force.ts';
 import { readAgents } from './read-agents.ts';
 import { recover } from './recover.ts';
 import { assertNoneShared } from './shared-secrets.ts';
@@ -49,6 +49,7 @@ import { sweepOauth } from './sweep-oauth.ts';
 import { spanSource } from './system.ts';
 import { createTaskKeys } from './task-keys.ts';
 import { detailOfTask, identityOfTask } from './task-records.ts';
+import { followPolicies } from './watch-policies.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface RunningGateway {
@@ -75,11 +76,10 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
   try {
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
-    const policies = await readPolicies(places.policies, estate);
+    const policies = await openPolicies(workspace, { recorder: () => recorder, wire: () => wire });
     const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
-    const engine = createCedarEngine({ ...policies, log });
     const connectorTokens = createConnectorTokens(workspace);
     const issuers = await buildIssuers(workspace, connectorTokens);
     closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
@@ -239,7 +239,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recorder,
       recordLater,
       approvals,
-      policyVersion: () => engine.version,
+      policyVersion: () => policies.engine().version,
       closeStreams: () => endpoint?.closeStreams(),
     });
     closers.push(() => revocation.close());
@@ -304,7 +304,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       flow,
       approvals,
       deviated: (task, what) => revocation.deviations.deviated(task, what),
-      decider: createDecider({ engine: () => engine, environment, labelsOf: flow.labelsOf, clock, log }),
+      decider: createDecider({ engine: policies.engine, environment, labelsOf: flow.labelsOf, clock, log }),
       recorder,
       recordLater,
       recordRefusal,
@@ -342,6 +342,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         signingKeys,
         connectorTokens,
         keeper,
+        policies,
         authorizations,
         status: () => ({
           url,
@@ -349,15 +350,16 @@ export async function startGateway(workspace: Workspace, version: string): Promi
           tasks: tasks.active().length,
           connections: connections.size,
           containment: containment.mode,
-          policy: engine.counts,
+          policy: policies.engine().counts,
           problems: problems(),
         }),
       }),
     );
     closers.push(() => admin.close());
 
-    const about = { version, url, policyVersion: engine.version, containment: containment.mode };
+    const about = { version, url, containment: containment.mode, policies: policies.current() };
     await recordStart(recorder, workspace, auditors, about);
+    closers.push(followPolicies(workspace, policies));
     const { metricsPort } = await observed.serve(() => ({
       journalRecords: journal.size,
       tasks: tasks.active().length,

@@ -261,7 +261,11 @@ export const configSchema = z.strictObject({
     .array(sharedSecret)
     .default([])
     .describe('Exceptions: a secret that is registered twice, or used by several connectors, is refused otherwise.'),
-  policies: z.string().min(1).default('policies').describe('Folder of *.cedar files.'),
+  policies: z.string().min(1).default('policies').describe('Folder of *.cedar files, and *.cases.yaml that try them.'),
+  policyReload: z
+    .enum(['manual', 'watch'])
+    .default('manual')
+    .describe('manual: by `remit policy reload`; watch: when the folder has changed, too.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
   sessions: z
     .strictObject({

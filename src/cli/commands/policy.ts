@@ -1,9 +1,15 @@
 import type { Command } from 'commander';
 import { addCheckCommand } from './policy-check.ts';
+import { addReloadCommand } from './policy-reload.ts';
 import { addSchemaCommand } from './policy-schema.ts';
+import { addTestCommand } from './policy-test.ts';
+import { addVersionsCommand } from './policy-versions.ts';
 
 export function addPolicyCommands(program: Command): void {
   const group = program.command('policy').description('Cedar policies');
   addCheckCommand(group);
   addSchemaCommand(group);
+  addTestCommand(group);
+  addReloadCommand(group);
+  addVersionsCommand(group);
 }
