@@ -3,6 +3,7 @@ import { readRemembered } from '../domain/flow.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
 import type { AuditRecord } from '../domain/record.ts';
+import { readRiskKey, readScore } from '../domain/risk.ts';
 import { emptyTrailState, type KnownTask, type OpenOperation, type TrailState } from './trail-state.ts';
 
 /**
@@ -18,6 +19,9 @@ export function markDetail(state: TrailState): AuditRecord['detail'] {
     tasks: Object.fromEntries(tasks) as Record<string, unknown>,
     open: Object.fromEntries([...state.open].map(([key, { seq }]) => [key, seq])),
     removedBefore: state.removedBefore,
+    ...(state.risks.size > 0 && {
+      risks: Object.fromEntries([...state.risks].map(([subject, { score, at }]) => [subject, [score, at]])),
+    }),
   };
 }
 
@@ -29,9 +33,15 @@ function taskFacts({ from, calls, prompt, flow, hasEnded }: KnownTask): readonly
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a mark that cannot be true */
 export function readMark({ seq, detail }: AuditRecord): TrailState {
-  const { upTo, tasks, open, removedBefore } = detail;
+  const { upTo, tasks, open, removedBefore, risks = {} } = detail;
   const state = emptyTrailState();
-  if (!isPosition(upTo, seq) || !isPosition(removedBefore, upTo) || !isJsonObject(tasks) || !isJsonObject(open)) {
+  if (
+    !isPosition(upTo, seq) ||
+    !isPosition(removedBefore, upTo) ||
+    !isJsonObject(tasks) ||
+    !isJsonObject(open) ||
+    !isJsonObject(risks)
+  ) {
     throw falseMark(seq, 'it is no sum of what is before it');
   }
   for (const [id, facts] of Object.entries(tasks)) {
@@ -42,6 +52,12 @@ export function readMark({ seq, detail }: AuditRecord): TrailState {
   for (const [key, at] of Object.entries(open)) {
     if (!isPosition(at, upTo - 1)) throw falseMark(seq, `of ${key} it says what cannot be`);
     state.open.set(key, { seq: at, unknown: undefined } satisfies OpenOperation);
+  }
+  for (const [subject, said] of Object.entries(risks)) {
+    const score = readScore(said);
+    if (score === undefined || readRiskKey(subject) === undefined)
+      throw falseMark(seq, `of ${subject} it says what cannot be`);
+    state.risks.set(subject, score);
   }
   return Object.assign(state, { upTo, removedBefore });
 }

@@ -1,6 +1,7 @@
 import { type DecisionFlow, joinRemembered, type RememberedFlow } from '../domain/flow.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';
+import { readScore, type Score } from '../domain/risk.ts';
 import { decodeRecord, peekType } from './decode-record.ts';
 import type { RecordEntry } from './recorder.ts';
 import { outcomeUnknown } from './unsettled.ts';
@@ -36,12 +37,14 @@ export interface TrailState {
   /** By span; `#` and the position where there is none. A crash came between a decision and its outcome (A1), or it is under way. */
   readonly open: Map<string, OpenOperation>;
   readonly tasks: Map<TaskId, KnownTask>;
+  /** Risk of each subject as the last signal about it left it, by `riskKey`. */
+  readonly risks: Map<string, Score>;
   /** All records before it were announced as removed. */
   removedBefore: number;
 }
 
 export function emptyTrailState(): TrailState {
-  return { upTo: 0, open: new Map(), tasks: new Map(), removedBefore: 0 };
+  return { upTo: 0, open: new Map(), tasks: new Map(), risks: new Map(), removedBefore: 0 };
 }
 
 /** What has an outcome once it is permitted: a call, what follows from one, a question to a client. Only a call takes of the budget. */
@@ -55,6 +58,8 @@ const FOLDED: ReadonlySet<string> = new Set([
   'task_started',
   'task_ended',
   'records_removed',
+  'signal',
+  'administration',
 ]);
 
 /**
@@ -124,11 +129,18 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
       return;
     case 'task_ended': {
       const known = task === undefined ? undefined : tasks.get(task);
+      if (task !== undefined) state.risks.delete(`task ${task}`);
       if (known !== undefined) Object.assign(known, { hasEnded: true, calls: 0, prompt: undefined, flow: undefined });
       return;
     }
     case 'records_removed':
       state.removedBefore = Math.max(state.removedBefore, Number(detail.end));
+      return;
+    case 'signal':
+      foldSignal(state, detail);
+      return;
+    case 'administration':
+      if (detail.action === 'risk_clear') state.risks.delete(String(detail.subject));
       return;
   }
 }
@@ -137,6 +149,21 @@ function foldFlow(state: TrailState, task: TaskId, seq: number, said: DecisionFl
   const top = knownTask(state, said.family ?? task, seq);
   if (!top.hasEnded) top.flow = joinRemembered(top.flow, said);
 }
+
+/** A record says each subject's score after it: whatever half-life holds by now, what was durable is what counts. */
+function foldSignal({ risks }: TrailState, { scores }: Folded['detail']): void {
+  for (const [subject, said] of Object.entries((scores ?? {}) as Record<string, unknown>)) {
+    const score = readScore(said);
+    if (score === undefined) continue;
+    // Those that were moved last stand last; of ten thousand the first has long decayed (guarantee I3).
+    risks.delete(subject);
+    risks.set(subject, score);
+    const [oldest] = risks.keys();
+    if (risks.size > MOST_RISKS && oldest !== undefined) risks.delete(oldest);
+  }
+}
+
+const MOST_RISKS = 10_000;
 
 function knownTask({ tasks }: TrailState, id: TaskId, seq: number): KnownTask {
   let known = tasks.get(id);

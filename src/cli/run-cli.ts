@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   approval: async () => (await import('./commands/approval.ts')).addApprovalCommands,
   approve: async () => (await import('./commands/approval.ts')).addApprovalCommands,
   deny: async () => (await import('./commands/approval.ts')).addApprovalCommands,
+  risk: async () => (await import('./commands/risk.ts')).addRiskCommands,
   connector: async () => (await import('./commands/connector.ts')).addConnectorCommands,
   kill: async () => (await import('./commands/kill.ts')).addKillCommand,
   tool: async () => (await import('./commands/tool.ts')).addToolCommands,

@@ -10,6 +10,7 @@ import { viewLease } from '../leases/lease-view.ts';
 import { approvalOperations } from './approval-operations.ts';
 import type { BuiltApprovals } from './build-approvals.ts';
 import type { Ordered, RevocationControl } from './build-revocation.ts';
+import type { BuiltRisk } from './build-risk.ts';
 import type { ConnectorAuthorizations } from './connector-authorizations.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import type { TrailKeeper } from './keep-trail.ts';
@@ -17,6 +18,7 @@ import { administrationOf, assertSubject, type PersonalOrder, readOrder, reportO
 import type { PolicyInForce } from './policy-in-force.ts';
 import { policyOperations } from './policy-operations.ts';
 import { type Administration, administrator } from './record-administration.ts';
+import { riskOperations } from './risk-operations.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What the administration socket offers. A change is on the trail before it is made. */
@@ -25,6 +27,7 @@ export function adminOperations(parts: {
   recorder: Recorder;
   leases: LeaseManager;
   approvals: BuiltApprovals;
+  risk: Pick<BuiltRisk, 'levels'>;
   catalogue: Catalogue;
   revocation: RevocationControl;
   signingKeys: SigningKeys;
@@ -78,6 +81,7 @@ export function adminOperations(parts: {
     },
     ...approvalOperations(workspace, parts.approvals, administer),
     ...policyOperations(parts.policies),
+    ...riskOperations(parts.risk.levels, administer),
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
     /** For its owner's browser. Scopes are separated by spaces. */

@@ -2,10 +2,15 @@ import { toolRef } from '../domain/ids.ts';
 import { createLegacyConnectors, type LegacyConnectors } from '../gateway/legacy-connectors.ts';
 import { DEFAULT_TEMPLATES } from '../leases/render-injection.ts';
 import type { Clock } from '../seams/clock.ts';
+import type { TaskRegistry } from '../tasks/task-registry.ts';
 import type { Estate } from './estate.ts';
 
 /** The connectors that live under an exception; undefined where there is none, so that calls pay nothing for it. */
-export function buildLegacy({ connectors }: Estate, clock: Clock): LegacyConnectors | undefined {
+export function buildLegacy(
+  { connectors }: Estate,
+  clock: Clock,
+  tasks: Pick<TaskRegistry, 'onEnd'>,
+): LegacyConnectors | undefined {
   const legacy = [...connectors.values()].flatMap(({ id, config }) => {
     const { credential } = config;
     if (credential?.static === undefined) return [];
@@ -31,5 +36,8 @@ export function buildLegacy({ connectors }: Estate, clock: Clock): LegacyConnect
       ] as const,
     ];
   });
-  return legacy.length === 0 ? undefined : createLegacyConnectors(new Map(legacy), clock);
+  if (legacy.length === 0) return undefined;
+  const built = createLegacyConnectors(new Map(legacy), clock);
+  tasks.onEnd(({ id }) => built.forgetTask(id));
+  return built;
 }

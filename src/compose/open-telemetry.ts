@@ -13,7 +13,7 @@ import type { Workspace } from './workspace.ts';
 /** What metrics read of a gateway that runs, besides the store. */
 export type LiveReadings = Pick<
   Readings,
-  'journalRecords' | 'tasks' | 'sessions' | 'connections' | 'revocationsOutstanding'
+  'journalRecords' | 'tasks' | 'sessions' | 'connections' | 'revocationsOutstanding' | 'risks'
 > & {
   /** Rises when what is known of items changes: findings are looked for again then only. */
   readonly catalogueVersion: number;
@@ -26,6 +26,8 @@ export interface OpenTelemetry {
   readonly measured: (journal: Journal) => Journal;
   /** Undefined: nobody counts. */
   readonly approval: Metrics['approval'] | undefined;
+  /** Undefined: nobody counts. */
+  readonly signal: Metrics['signal'] | undefined;
   /** From when on metrics can be read. */
   serve(live: () => LiveReadings): Promise<{ readonly metricsPort: number | undefined }>;
   close(): Promise<void>;
@@ -88,6 +90,7 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
     measured: (journal) =>
       metrics === undefined ? journal : timeAppends(journal, () => performance.now() / 1_000, metrics.appended),
     approval: metrics?.approval,
+    signal: metrics?.signal,
     async serve(readings) {
       live = readings;
       if (metrics === undefined || wanted === undefined) return { metricsPort: undefined };

@@ -3,10 +3,12 @@ import type { Prompts } from '../audit/prompts.ts';
 import type { ReadTrail } from '../audit/read-trail.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import type { TaskId } from '../domain/ids.ts';
+import { riskKey } from '../domain/risk.ts';
 import type { Flow } from '../flow/create-flow.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import type { Journal } from '../seams/journal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import type { BuiltRisk } from './build-risk.ts';
 import type { TaskKeys } from './task-keys.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -26,10 +28,12 @@ export async function recover(parts: {
   taskKeys: TaskKeys;
   prompts: Prompts | undefined;
   flow: Pick<Flow, 'restore'>;
+  risk: Pick<BuiltRisk, 'restore'>;
 }): Promise<void> {
   const { workspace, recorder, tasks, leases, taskKeys, prompts, flow } = parts;
   const { log } = workspace.system;
   const { state } = parts.trail;
+  parts.risk.restore(state);
   const unsettled = [...state.open.values()].flatMap(({ unknown }) => unknown ?? []);
   for (const outcome of unsettled) await recorder.record(outcome);
   const { restored } = await tasks.load();
@@ -56,7 +60,11 @@ export async function recover(parts: {
   }
   // Those whose end was durable and whose record a crash took.
   const live = new Set(tasks.live().map(({ id }) => id));
-  for (const [id, known] of state.tasks) if (!live.has(id)) known.hasEnded = true;
+  for (const [id, known] of state.tasks) {
+    if (live.has(id)) continue;
+    known.hasEnded = true;
+    state.risks.delete(riskKey({ kind: 'task', id }));
+  }
   await leases.recover();
   if (restored > 0 || unsettled.length > 0) {
     log.info({ tasks: restored, unsettled: unsettled.length }, 'recovered what an earlier gateway left');

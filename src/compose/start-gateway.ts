@@ -7,7 +7,6 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
-import { createCatalogue } from '../inventory/catalogue.ts';
 import { mayFinish } from '../leases/held-lease.ts';
 import { createLeaseManager } from '../leases/lease-manager.ts';
 import { createDecider } from '../policy/decide.ts';
@@ -19,9 +18,11 @@ import { recordStart } from './announce.ts';
 import { readAuditors } from './auditor-files.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildApprovals } from './build-approvals.ts';
+import { buildCatalogue } from './build-catalogue.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildFlow } from './build-flow.ts';
 import { buildRevocation } from './build-revocation.ts';
+import { buildRisk } from './build-risk.ts';
 import { buildWire } from './build-wire.ts';
 import { closeInReverse } from './close-in-reverse.ts';
 import { buildConnectorAuthorizations, type ConnectorAuthorizations } from './connector-authorizations.ts';
@@ -33,7 +34,6 @@ import { joinTasks } from './join-tasks.ts';
 import { keepTrail, type TrailKeeper } from './keep-trail.ts';
 import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import { buildLegacy } from './legacy.ts';
-import { createItemLister } from './list-tools.ts';
 import { openTrail } from './open-journal.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
@@ -205,28 +205,27 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const told = { workspace, recorder, recordLater };
     const approvals = await buildApprovals({ ...told, standing, tasks, observed, url: () => url });
     closers.push(() => approvals.close());
-    const legacy = buildLegacy(estate, clock);
-    tasks.onEnd(async (task) => legacy?.forgetTask(task.id));
+    const legacy = buildLegacy(estate, clock, tasks);
     const flow = buildFlow(estate, tasks);
 
-    const catalogue = createCatalogue({
-      tenant,
-      connectors: [...estate.connectors.values()],
-      inventory: store.inventory,
-      listItems: createItemLister({
-        workspace,
-        openers,
-        leases,
-        issuers,
-        recorder,
-        timeoutMs,
-        assertServed: (connector) => revocation.assertServed(connector),
-      }),
-      clock,
-      log,
-      onChanged: (connector, kinds) => {
-        for (const kind of kinds) wire.hub.listChanged(connector, kind);
-      },
+    const risk = await buildRisk({
+      ...told,
+      standing,
+      tasks,
+      observed,
+      order: (order) => revocation.order(order),
+      catalogue: () => catalogue,
+    });
+    const catalogue = buildCatalogue({
+      workspace,
+      openers,
+      leases,
+      issuers,
+      recorder,
+      timeoutMs,
+      assertServed: (connector) => revocation.assertServed(connector),
+      wire,
+      onChanged: risk.lookAt,
     });
     const revocation = buildRevocation({
       workspace,
@@ -245,7 +244,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     await revocation.start();
     await catalogue.load();
 
-    await recover({ workspace, journal, trail, recorder, tasks, leases, taskKeys, prompts, flow });
+    await recover({ workspace, journal, trail, recorder, tasks, leases, taskKeys, prompts, flow, risk });
     keeper = keepTrail({ workspace, journal, recorder, state: trail.state, tasks });
     await keeper.start();
 
@@ -299,6 +298,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       catalogue,
       flow,
       approvals,
+      risk,
       deviated: (task, what) => revocation.deviations.deviated(task, what),
       decider: createDecider({ engine: policies.engine, environment, labelsOf: flow.labelsOf, clock, log }),
       recorder,
@@ -333,6 +333,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         recorder,
         leases,
         approvals,
+        risk,
         catalogue,
         revocation,
         signingKeys,
@@ -362,12 +363,13 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       sessions: served.sessions(),
       connections: connections.size,
       revocationsOutstanding: leases.counts().revoking,
+      risks: risk.counts(),
       catalogueVersion: catalogue.version,
     }));
     if (metricsPort !== undefined) log.info({ url: `http://127.0.0.1:${metricsPort}/metrics` }, 'metrics are served');
     const hosts = allowedHosts(url, http.host, http.port);
     http.showKeys(authorizationServer.callback, hosts);
-    await discoverAll(workspace, catalogue);
+    await discoverAll(workspace, catalogue, risk.lookAt);
     http.serve(
       {
         mcp: served.handle,

@@ -4,6 +4,7 @@ import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { profileFlowShape, templateFlowSchema } from './flow-schema.ts';
+import { hoursSchema, riskSchema } from './risk-schema.ts';
 import { allowPrivateNetwork, keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
 
@@ -168,6 +169,7 @@ const agent = z.strictObject({
     .string()
     .min(1)
     .describe('Path of a JWKS file with the public keys of the agent; `remit agent keygen` writes one.'),
+  hours: hoursSchema.optional(),
 });
 
 const taskTemplate = z.strictObject({
@@ -308,6 +310,7 @@ export const configSchema = z.strictObject({
     .default({})
     .describe('Who alone may read sealed content. Left out: whoever has the vault key.'),
   approvals: approvalSchema.prefault({}).describe('Who approves calls that policies hold.'),
+  risk: riskSchema.prefault({}).describe('How risk is reckoned, and what follows from it.'),
   telemetry: telemetrySchema.prefault({}).describe('What is told to operators’ systems; nothing unless configured.'),
   journal: z
     .strictObject({

@@ -1,6 +1,7 @@
 import type { DecisionFlow, FlowLabels, Origin } from './flow.ts';
 import type { ApprovalId, ConnectorId, ToolRef } from './ids.ts';
 import type { Principal } from './principal.ts';
+import type { CallRisk } from './risk.ts';
 import type { StepUp } from './step-up.ts';
 import type { Task } from './task.ts';
 import type { ToolProfile } from './tool.ts';
@@ -29,6 +30,8 @@ export interface AccessRequest {
     readonly labelsOf: (task: Task) => FlowLabels;
     /** The least good origin of each critical argument that the call has. */
     readonly provenance: Readonly<Record<string, Origin>>;
+    /** Levels of whom the call concerns. */
+    readonly risk: CallRisk;
   };
 }
 
@@ -43,6 +46,7 @@ export type Gate =
   | 'agent_policy'
   | 'actor_policy'
   | 'flow'
+  | 'risk'
   | 'fault';
 
 export interface Decision {
@@ -61,4 +65,6 @@ export interface Decision {
   readonly approval?: ApprovalId;
   /** Labels and provenance, where the item has a profile of flow. */
   readonly flow?: DecisionFlow;
+  /** Where one of them is not the lowest. */
+  readonly risk?: CallRisk;
 }

@@ -23,6 +23,7 @@ export const RECORD_TYPES = [
   'denial_began',
   'denial_ended',
   'deviation',
+  'signal',
   'approval_requested',
   'approval_verdict',
   'approval_used',

@@ -21,7 +21,7 @@ export interface RevocationEntry {
   readonly tenant: TenantId;
   readonly action: RevocationAction;
   readonly subject: RevocationSubject;
-  /** Who: an operating system account, or `DEVIATION`. */
+  /** Who: an operating system account, `DEVIATION` or `RISK`. */
   readonly by: string;
   readonly reason: string;
   /** Milliseconds since the epoch, for people: order is the position's. */
@@ -37,6 +37,9 @@ export const ALL: RevocationSubject = { kind: 'all', id: '' };
 
 /** `by` of a row that no person ordered: a task left what it was for. */
 export const DEVIATION = 'remit:deviation';
+
+/** The same: somebody's risk rose to where its owner had said that this follows. */
+export const RISK = 'remit:risk';
 
 /** One text for a subject: `agent scribe`, `all`. */
 export const subjectText = ({ kind, id }: RevocationSubject): string => (kind === 'all' ? 'all' : `${kind} ${id}`);

@@ -9,6 +9,8 @@ import type { Catalogue } from '../inventory/catalogue.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
 import type { LeasedItem } from '../leases/task-leases.ts';
 import type { Decider } from '../policy/decide.ts';
+import type { Risk } from '../risk/create-risk.ts';
+import type { CallWatch } from '../risk/watch-calls.ts';
 import type { Authenticator } from '../seams/authenticator.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { Telemetry } from '../seams/telemetry.ts';
@@ -47,6 +49,8 @@ export interface Gateway {
   readonly decider: Decider;
   /** What tasks have read. Asked of items with a profile of flow only. */
   readonly flow: Flow;
+  /** How risky those are whom a call concerns, and who watches calls for signals. Undefined where neither is done. */
+  readonly risk: { readonly levels: Risk; readonly calls: CallWatch } | undefined;
   /** A task did what it was not declared for. @throws when that cannot be put on record */
   readonly deviated: (task: TaskId, what: string) => Promise<unknown>;
   /** Calls that wait for people; nothing here takes a verdict (guarantee A6). */

@@ -13,6 +13,7 @@ import { hold } from './stages/hold.ts';
 import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
+import { noteDenied, noteOutcome } from './stages/risk.ts';
 import { tellDenial, tellOutcome } from './stages/tell.ts';
 import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-secrets.ts';
 
@@ -37,7 +38,10 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     await recordIntent(gateway, caller, operation, decision);
     if (decision.verdict !== 'permit') {
       if (decision.gate === 'task') await noteDeviation(gateway, caller, operation, decision);
-      if (decision.verdict !== 'step_up') return refuseCall(gateway, caller, operation, decision);
+      if (decision.verdict !== 'step_up') {
+        noteDenied(gateway, caller, decision, operation.item);
+        return refuseCall(gateway, caller, operation, decision);
+      }
       const lifted = await hold(gateway, caller, operation, decision);
       if (isRefused(lifted)) return refuseCall(gateway, caller, operation, decision, lifted);
       operation = lifted.operation;
@@ -141,6 +145,7 @@ function record(
 ): void {
   const { span, item } = operation;
   tellOutcome(gateway, caller, operation, held, detail);
+  noteOutcome(gateway, caller, operation, detail);
   gateway.recordLater({
     type: 'outcome',
     ...identityOf(caller),

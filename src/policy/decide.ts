@@ -2,6 +2,7 @@ import type { AccessRequest, Decision, Gate, PolicyArguments } from '../domain/d
 import { messageOf } from '../domain/errors.ts';
 import type { FlowLabels, Origin } from '../domain/flow.ts';
 import { type Principal, userKey } from '../domain/principal.ts';
+import { type CallRisk, NO_RISK } from '../domain/risk.ts';
 import { stepUpOf } from '../domain/step-up.ts';
 import type { Task, TaskTemplate } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
@@ -34,6 +35,8 @@ export interface CallRequest extends DiscoveryRequest {
   readonly callsLeft: number | 'not counted';
   /** Of an item with a profile of flow: the least good origin of each critical argument. */
   readonly provenance?: Readonly<Record<string, Origin>> | undefined;
+  /** Left out: nothing has happened. */
+  readonly risk?: CallRisk;
 }
 
 /**
@@ -183,12 +186,12 @@ function makeLinks({ user, agent, actors }: Principal): readonly Link[] {
 function askAll(
   engine: PolicyEngine,
   { environment, labelsOf }: DeciderOptions,
-  { principal, task, tool, provenance = NO_PROVENANCE }: DiscoveryRequest & Partial<CallRequest>,
+  { principal, task, tool, provenance = NO_PROVENANCE, risk = NO_RISK }: DiscoveryRequest & Partial<CallRequest>,
   action: AccessRequest['action'],
   { profile, values }: { profile: ToolProfile; values: PolicyArguments },
 ): Decision | Promise<Decision> {
   const resource = { connector: tool.connector, tool: tool.ref, profile };
-  const context = { principal, task, environment, arguments: values, labelsOf, provenance };
+  const context = { principal, task, environment, arguments: values, labelsOf, provenance, risk };
   const { version } = engine;
   const links = linksOf(principal);
   const permits: PolicyAnswer[] = [];

@@ -30,6 +30,7 @@ export interface Repositories {
   readonly connectorKeys: SigningKeyRepository;
   readonly oauth: OAuthRepository;
   readonly inventory: InventoryRepository;
+  readonly riskHistory: RiskHistoryRepository;
 }
 
 export interface TaskRepository {
@@ -313,6 +314,25 @@ export interface InventoryGrant {
   readonly calls: number;
   readonly maxDurationSeconds: number;
   readonly requiresUser: boolean;
+}
+
+/** Something that was used, or shown, for the first time. */
+export interface RiskHistoryRow {
+  readonly tenant: TenantId;
+  /** Whose history: `agent scribe reports`, `connector crm`. */
+  readonly scope: string;
+  readonly kind: string;
+  /** A ref, a fingerprint, or the keyed digest of a destination. */
+  readonly value: string;
+  /** Milliseconds since the epoch. */
+  readonly firstAt: number;
+}
+
+/** What agents and connectors have done before: a lost row makes something count as new once more. */
+export interface RiskHistoryRepository {
+  list(tenant: TenantId): Promise<RiskHistoryRow[]>;
+  /** Idempotent: the first time stays. */
+  add(row: RiskHistoryRow): Promise<void>;
 }
 
 /** What is registered, as configured and as seen. */

@@ -1,5 +1,6 @@
 import type { Gate } from '../domain/decision.ts';
 import type { AgentId, ConnectorId, LeaseId, TaskId, TraceId } from '../domain/ids.ts';
+import type { SignalKind } from '../domain/risk.ts';
 import type { Task, TaskEndReason } from '../domain/task.ts';
 import type { ItemKind } from '../domain/tool.ts';
 import type { TraceLink } from '../domain/trace-context.ts';
@@ -72,6 +73,8 @@ export interface Readings {
   readonly items: Readonly<Record<string, number>>;
   /** Seconds since the oldest item that nobody has described was first seen; 0 where there is none. */
   readonly undescribedOldest: number;
+  /** Subjects above the lowest level, by level. */
+  readonly risks: Readonly<Record<string, number>>;
   readonly findings: Readonly<Record<string, number>>;
   readonly spansLost: number;
 }
@@ -81,6 +84,8 @@ export interface Metrics {
   call(observed: ObservedCall): void;
   /** An approval was asked for, decided, used or ended; `seconds` that it took people to decide (M7). */
   approval(event: 'requested' | 'approved' | 'denied' | 'used' | 'expired' | 'ended', seconds?: number): void;
+  /** A signal moved somebody's risk. */
+  signal(kind: SignalKind): void;
   /** One append to the journal took so long, in seconds. */
   appended(seconds: number): void;
   /** The text that the asking system reads, and its media type. */

@@ -17,6 +17,7 @@ const FEATURES = [
   'secrets',
   'telemetry',
   'flow',
+  'risk',
 ];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: [],
@@ -32,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   secrets: ['seams', 'domain'],
   telemetry: ['seams', 'domain'],
   flow: ['seams', 'domain'],
+  risk: ['seams', 'domain'],
   adapters: ['seams', 'domain'],
   gateway: [...FEATURES, 'seams', 'domain'],
   agent: ['domain'],

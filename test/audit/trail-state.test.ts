@@ -134,4 +134,37 @@ describe('what the trail says of the present', () => {
       expect((await stateOf(trail)).tasks.get(ENDED)?.flow).toBeUndefined();
     });
   });
+
+  it('V2 risk survives a restart as the last signal left it, by the records and by a mark; clearing and the end of a task take it', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    const scored = (scores: Record<string, unknown>) =>
+      record({ type: 'signal', detail: { signal: 'denials', what: 'w', points: 1, scores, levels: {} } });
+    await record({ type: 'task_started', ...IDENTITY, task: OTHER, detail: {} });
+    await scored({ [`task ${TASK}`]: [20, NOW], 'agent scribe': [20, NOW] });
+    await scored({ [`task ${TASK}`]: [40.5, NOW + 5], [`task ${OTHER}`]: [7, NOW], 'connector crm': [9, NOW] });
+    await record({
+      type: 'administration',
+      detail: { action: 'risk_clear', subject: 'connector crm', reason: 'looked', by: 'dana' },
+    });
+    await record({ type: 'administration', detail: { action: 'task_end', subject: 'agent scribe' } });
+    await record({ type: 'task_ended', ...IDENTITY, task: OTHER, detail: { reason: 'completed' } });
+    const state = await stateOf(trail);
+    const expected = new Map([
+      [`task ${TASK}`, { score: 40.5, at: NOW + 5 }],
+      ['agent scribe', { score: 20, at: NOW }],
+    ]);
+    expect(state.risks).toEqual(expected);
+    await record({ type: 'recovery_mark', detail: markDetail(state) });
+    const marks = (await collect(readRecords(trail.read(0)))).filter(({ type }) => type === 'recovery_mark');
+    expect(readMark(marks[0] as never).risks).toEqual(expected);
+  });
+
+  it.each([{ 'task tsk_a': [-1, 0] }, { 'task tsk_a': ['9', 0] }, { 'task tsk_a': 9 }, { 'moon x': [1, 1] }])(
+    'A4 a mark with a risk that cannot be is false: %j',
+    (risks) => {
+      const detail = { ...markDetail(emptyTrailState()), risks };
+      expect(() => readMark({ seq: 0, detail } as never)).toThrow('is not true');
+    },
+  );
 });

@@ -60,6 +60,7 @@ export function askWholeCedar(
         args: context.arguments as Record<string, string>,
         labels: { trust: labels.trust, dataClasses: [...labels.dataClasses], zones: [...labels.zones] },
         provenance: { ...context.provenance },
+        risk: { ...context.risk },
       }),
     },
     entities,

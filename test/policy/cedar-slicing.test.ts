@@ -7,6 +7,7 @@ import { type LoadedPolicy, loadPolicies } from '../../src/adapters/policy/load-
 import type { AccessRequest } from '../../src/domain/decision.ts';
 import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, type ToolRef, taskId, templateId } from '../../src/domain/ids.ts';
+import { NO_RISK } from '../../src/domain/risk.ts';
 import { askWholeCedar, prepareWholeCedar } from './cedar-oracle.ts';
 import { INVENTORY, PAY, QUERY, READ_FILE, samplePrincipal, sampleRequest, sampleTask } from './samples.ts';
 
@@ -168,6 +169,7 @@ const request: fc.Arbitrary<AccessRequest> = fc
             arguments: values,
             labelsOf: () => NO_LABELS,
             provenance: {},
+            risk: NO_RISK,
           },
         });
       }),

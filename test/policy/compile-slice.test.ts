@@ -12,6 +12,7 @@ import type { LoadedPolicy } from '../../src/adapters/policy/load-policies.ts';
 import { indexInventory } from '../../src/adapters/policy/policy-inventory.ts';
 import type { AccessRequest } from '../../src/domain/decision.ts';
 import { agentId, templateId } from '../../src/domain/ids.ts';
+import { NO_RISK } from '../../src/domain/risk.ts';
 import { INVENTORY, PAY, QUERY, READ_FILE, samplePrincipal, sampleRequest, sampleTask } from './samples.ts';
 
 /**
@@ -50,6 +51,9 @@ const leaf = fc.oneof(
     'context.labels.trust',
     'context.labels.dataClasses',
     'context.labels.nothing',
+    'context.risk.task',
+    'context.risk.agent',
+    'context.risk.nothing',
     'context.provenance.path',
     'context.provenance.sql',
     'resource.sink',
@@ -89,6 +93,9 @@ const has = fc.constantFrom(
   'context.task has nothing',
   'context has environment',
   'context has labels',
+  'context has risk.task',
+  'context.risk has nothing',
+  'context has risk',
   'context has labels.trust',
   'context.labels has nothing',
   'context has provenance.path',
@@ -223,8 +230,14 @@ const request: fc.Arbitrary<AccessRequest> = fc
           zones: fc.subarray(['a', 'b']),
         }),
         provenance: fc.constantFrom({}, { path: 'user' as const }, { sql: 'text' as const }),
+        risk: fc.constantFrom(NO_RISK, {
+          task: 'high',
+          connector: 'low',
+          agent: 'critical',
+          user: 'elevated',
+        } as const),
       })
-      .map(({ subject, args, user, environment, purpose, labels, provenance }) => {
+      .map(({ subject, args, user, environment, purpose, labels, provenance, risk }) => {
         const person = user === undefined ? undefined : { issuer: 'idp', subject: user, groups: [] };
         return sampleRequest(ref, {
           subject,
@@ -236,6 +249,7 @@ const request: fc.Arbitrary<AccessRequest> = fc
             arguments: args,
             labelsOf: () => labels,
             provenance,
+            risk,
           },
         });
       }),

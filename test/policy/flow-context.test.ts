@@ -4,6 +4,7 @@ import { buildSchema } from '../../src/adapters/policy/cedar-schema.ts';
 import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
 import type { AccessRequest } from '../../src/domain/decision.ts';
 import type { FlowLabels, FlowProfile } from '../../src/domain/flow.ts';
+import { type CallRisk, NO_RISK } from '../../src/domain/risk.ts';
 import type { ToolProfile } from '../../src/domain/tool.ts';
 import { originsOf } from '../../src/flow/origins-of.ts';
 import { INVENTORY, READ_FILE, sampleRequest } from './samples.ts';
@@ -105,4 +106,35 @@ it('of an argument with several values the least good origin counts', () => {
     to: 'text',
     cc: 'user',
   });
+});
+
+it.each([
+  ['evaluated in process', false],
+  ['asked of Cedar', true],
+])('D6 risk decides where policies read it, and no answer is reused across levels: %s', (_, reuse) => {
+  const text = `permit (principal, action, resource);
+@id("unsure")
+forbid (principal, action in Remit::Action::"call", resource) when { ["high", "critical"].contains(context.risk.task) };
+@id("bad-agent")
+forbid (principal, action in Remit::Action::"call", resource) when { context.risk.agent == "critical" };`;
+  const engine = createCedarEngine({ ...loadPolicies([{ path: 'p.cedar', text }], INVENTORY), reuse, compile: !reuse });
+  const { context, ...request } = sampleRequest(READ_FILE);
+  const ask = (risk: Partial<CallRisk>) =>
+    engine.evaluate({ ...request, context: { ...context, risk: { ...NO_RISK, ...risk } } }).policies;
+  expect(ask({})).toEqual(['p.cedar#1']);
+  expect(ask({ task: 'elevated', connector: 'critical' })).toEqual(['p.cedar#1']);
+  expect(ask({ task: 'high' })).toEqual(['unsure']);
+  expect(ask({ agent: 'critical' })).toEqual(['bad-agent']);
+  expect(ask({})).toEqual(['p.cedar#1']);
+  engine.release();
+});
+
+it('D1 a risk that is none is an error of the policy, and of a listing there is none', () => {
+  const load = (body: string) => () => loadPolicies([{ path: 'p.cedar', text: body }], INVENTORY);
+  expect(
+    load('permit (principal, action in Remit::Action::"call", resource) when { context.risk.tenant == "low" };'),
+  ).toThrow();
+  expect(
+    load('permit (principal, action == Remit::Action::"discover", resource) when { context.risk.task == "low" };'),
+  ).toThrow();
 });

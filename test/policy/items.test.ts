@@ -5,6 +5,7 @@ import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
 import type { PolicyInventory } from '../../src/adapters/policy/policy-inventory.ts';
 import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, connectorId } from '../../src/domain/ids.ts';
+import { NO_RISK } from '../../src/domain/risk.ts';
 import { coversTool } from '../../src/domain/task.ts';
 import { itemName, itemRef } from '../../src/domain/tool.ts';
 import { samplePrincipal, sampleProfile, sampleTask } from './samples.ts';
@@ -42,6 +43,7 @@ function evaluate(text: string, ref: ReturnType<typeof itemRef>, args: Record<st
       arguments: args,
       labelsOf: () => NO_LABELS,
       provenance: {},
+      risk: NO_RISK,
     },
   }).verdict;
 }

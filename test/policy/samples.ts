@@ -12,6 +12,7 @@ import {
   traceId,
 } from '../../src/domain/ids.ts';
 import type { Principal, User } from '../../src/domain/principal.ts';
+import { NO_RISK } from '../../src/domain/risk.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
 import type { ActionClass, ArgumentType, GovernedTool, ToolProfile } from '../../src/domain/tool.ts';
 
@@ -164,6 +165,7 @@ export function sampleRequest(ref: ToolRef, more: Partial<AccessRequest> = {}): 
       arguments: SAMPLE_ARGUMENTS[ref] ?? {},
       labelsOf: () => NO_LABELS,
       provenance: {},
+      risk: NO_RISK,
     },
     ...more,
   };

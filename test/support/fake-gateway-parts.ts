@@ -203,6 +203,7 @@ export interface FakeOptions {
   readonly template?: Gateway['template'];
   readonly legacy?: Gateway['legacy'];
   readonly approvals?: Gateway['approvals'];
+  readonly risk?: Gateway['risk'];
 }
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
@@ -300,6 +301,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const gateway: Gateway = {
     tenant: TENANT,
     legacy: options.legacy,
+    risk: options.risk,
     approvals: options.approvals ?? NO_APPROVALS,
     authenticator: {
       authenticate: (authorization) => {

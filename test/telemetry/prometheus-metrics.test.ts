@@ -16,6 +16,7 @@ const READINGS: Readings = {
   leases: { active: 5, revoking: 1 },
   revocationsOutstanding: 1,
   items: { undescribed: 7, described: 8 },
+  risks: { high: 2 },
   findings: { high: 1 },
   undescribedOldest: 86_400,
   spansLost: 0,

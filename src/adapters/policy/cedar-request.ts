@@ -18,7 +18,7 @@ export function buildContext(request: AccessRequest, tree: ContextTree): Context
   return context as Context;
 }
 
-const CONTEXT_FIELDS = ['task', 'environment', 'user', 'args', 'labels', 'provenance'];
+const CONTEXT_FIELDS = ['task', 'environment', 'user', 'args', 'labels', 'provenance', 'risk'];
 const WHOLE: ContextTree = { whole: true, fields: new Map() };
 
 /** One field of the context as the schema has it; undefined for one that the request has not. */
@@ -43,6 +43,8 @@ function contextField({ action, context }: AccessRequest, name: string): unknown
     }
     case 'provenance':
       return action === 'call' ? context.provenance : undefined;
+    case 'risk':
+      return action === 'call' ? context.risk : undefined;
     default:
       return undefined;
   }

@@ -1,5 +1,6 @@
 import { RemitError } from '../../domain/errors.ts';
 import { TRUSTS } from '../../domain/flow.ts';
+import { RISK_LEVELS, RISK_SUBJECTS } from '../../domain/risk.ts';
 import { ACTION_CLASSES, type ArgumentType, type ToolProfile } from '../../domain/tool.ts';
 import { CALL, cedarString, DISCOVER, isReservedName, NAMESPACE } from './cedar-names.ts';
 import { indexInventory, type PolicyInventory, type PolicyTool } from './policy-inventory.ts';
@@ -39,7 +40,10 @@ const ENTITIES = `  // A group of users, named issuer#group: groups of two ident
   type Caller = { issuer: String, subject: String };
 
   // What the task and its children have read before this call. trust: ${TRUSTS.map(cedarString).join(', ')}.
-  type Labels = { trust: String, dataClasses: Set<String>, zones: Set<String> };`;
+  type Labels = { trust: String, dataClasses: Set<String>, zones: Set<String> };
+
+  // How those whom the call concerns have behaved lately: ${RISK_LEVELS.map(cedarString).join(', ')}. A user's is low where there is none.
+  type Risk = { ${RISK_SUBJECTS.map((kind) => `${kind}: String`).join(', ')} };`;
 
 /**
  * Cedar schema of an estate, as people read it: what policies are validated against. The same inventory gives the same
@@ -91,7 +95,7 @@ function callAction(name: string, group: string, args: string, provenance: strin
   return `  action ${cedarString(name)} in [${cedarString(group)}] appliesTo {
     principal: [User, Agent],
     resource: [Tool],
-    context: { task: Task, user?: Caller, environment: String, labels: Labels, args: ${args}, provenance: ${provenance} }
+    context: { task: Task, user?: Caller, environment: String, labels: Labels, args: ${args}, provenance: ${provenance}, risk: Risk }
   };`;
 }
 

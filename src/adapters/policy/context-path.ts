@@ -1,5 +1,6 @@
 import type { AccessRequest } from '../../domain/decision.ts';
 import type { FlowLabels } from '../../domain/flow.ts';
+import { RISK_SUBJECTS, type RiskSubjectKind } from '../../domain/risk.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Code, Run, Value } from './code.ts';
 
@@ -7,6 +8,7 @@ type TaskField = 'id' | 'template' | 'purpose' | 'startedAt' | 'expiresAt';
 
 const TASK_FIELDS: ReadonlySet<string> = new Set<TaskField>(['id', 'template', 'purpose', 'startedAt', 'expiresAt']);
 const LABEL_FIELDS: ReadonlySet<string> = new Set<keyof FlowLabels>(['trust', 'dataClasses', 'zones']);
+const RISK_FIELDS: ReadonlySet<string> = new Set(RISK_SUBJECTS);
 const USER_FIELDS: ReadonlySet<string> = new Set(['issuer', 'subject']);
 
 /** Reads one leaf of the context, as the schema has it; undefined for a path that is none. A leaf that is not there is for Cedar to judge. */
@@ -20,6 +22,8 @@ export function compileContextRead(path: readonly string[], isCall: boolean): Ru
     return ({ context }) => readLeaf(context.principal.user?.[name as 'issuer' | 'subject']);
   if (field === 'labels' && isCall && LABEL_FIELDS.has(name))
     return ({ context }) => readLeaf(context.labelsOf(context.task)[name as keyof FlowLabels]);
+  if (field === 'risk' && isCall && RISK_FIELDS.has(name))
+    return ({ context }) => readLeaf(context.risk[name as RiskSubjectKind]);
   if (field === 'provenance' && isCall)
     return ({ context }) => (Object.hasOwn(context.provenance, name) ? readLeaf(context.provenance[name]) : undefined);
   if (field === 'args' && isCall)
@@ -58,6 +62,9 @@ export function compileContextHas(
     case 'labels':
       if (!isCall) return isWhole ? { constant: false } : undefined;
       return { constant: name === undefined || LABEL_FIELDS.has(name) };
+    case 'risk':
+      if (!isCall) return isWhole ? { constant: false } : undefined;
+      return { constant: name === undefined || RISK_FIELDS.has(name) };
     case 'provenance':
       if (!isCall) return isWhole ? { constant: false } : undefined;
       if (name === undefined) return { constant: true };

@@ -11,6 +11,7 @@ import { makeLeaseRepository } from './lease-repository.ts';
 import { type Dialect, migrate } from './migrations.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
+import { makeRiskHistoryRepository } from './risk-history-repository.ts';
 import type { Atomically, Queries, Schema } from './schema.ts';
 import { makeSealedRowRepository } from './sealed-row-repository.ts';
 import { makeSecretRepository } from './secret-repository.ts';
@@ -163,6 +164,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     connectorKeys: makeSigningKeyRepository(queries, atomically, 'connector'),
     oauth: makeOAuthRepository(queries),
     inventory: makeInventoryRepository(queries, atomically),
+    riskHistory: makeRiskHistoryRepository(queries),
   };
 }
 

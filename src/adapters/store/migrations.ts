@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
 
 /** What the two databases name differently. */
@@ -19,6 +19,7 @@ const MIGRATIONS: readonly Migration[] = [
   addSigningKeyPurpose,
   addFingerprints,
   createApprovals,
+  createRiskHistory,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
@@ -342,5 +343,19 @@ async function createApprovals(db: Kysely<unknown>, { bytes }: Dialect): Promise
     .addColumn('terms', 'text', (column) => column.notNull())
     .addColumn('at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('approval_verdicts_key', ['tenant', 'approval', 'approver'])
+    .execute();
+}
+
+/** What agents and connectors have done before. */
+async function createRiskHistory(db: Kysely<unknown>): Promise<void> {
+  const text = (column: ColumnDefinitionBuilder) => column.notNull();
+  await db.schema
+    .createTable('risk_history')
+    .addColumn('tenant', 'text', text)
+    .addColumn('scope', 'text', text)
+    .addColumn('kind', 'text', text)
+    .addColumn('value', 'text', text)
+    .addColumn('first_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('risk_history_key', ['tenant', 'scope', 'kind', 'value'])
     .execute();
 }

@@ -20,6 +20,7 @@ export interface Schema {
   inventory_tools: InventoryToolTable;
   inventory_pins: InventoryPinTable;
   inventory_grants: InventoryGrantTable;
+  risk_history: RiskHistoryTable;
 }
 
 /** The database or one transaction on it. */
@@ -179,6 +180,14 @@ export interface OAuthTable {
   uid: string | null;
   expires_at: number | null;
   consumed_at: number | null;
+}
+
+export interface RiskHistoryTable {
+  tenant: string;
+  scope: string;
+  kind: string;
+  value: string;
+  first_at: number;
 }
 
 export interface InventoryAgentTable {

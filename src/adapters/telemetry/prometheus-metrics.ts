@@ -53,6 +53,12 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     buckets: [5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600],
     registers,
   });
+  const signals = new Counter({
+    name: 'remit_risk_signals_total',
+    help: 'Signals that moved a risk, by kind.',
+    labelNames: ['kind'],
+    registers,
+  });
   const gauge = (name: string, help: string, label?: string) =>
     new Gauge({ name, help, registers, ...(label !== undefined && { labelNames: [label] }) });
   const single = {
@@ -72,6 +78,14 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     items: {
       label: 'status',
       gauge: gauge('remit_items', 'Tools and prompts that connectors have shown, by status.', 'status'),
+    },
+    risks: {
+      label: 'level',
+      gauge: gauge(
+        'remit_risk_subjects',
+        'Tasks, connectors, agents and users above the lowest level of risk.',
+        'level',
+      ),
     },
     findings: {
       label: 'severity',
@@ -102,6 +116,7 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
       approvals.labels(event).inc();
       if (seconds !== undefined) decided.observe(seconds);
     },
+    signal: (kind) => signals.labels(kind).inc(),
     appended: (seconds) => append.observe(seconds),
     async render() {
       const now = await options.read();

@@ -1,16 +1,20 @@
 import type { Decision } from '../../domain/decision.ts';
+import type { CallRisk } from '../../domain/risk.ts';
+import type { FlowFacts } from '../../flow/create-flow.ts';
 import { originsOf } from '../../flow/origins-of.ts';
 import { checkBudget } from '../../policy/task-gate.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
 import { admitFlow, factsOf, judgeFlow } from './flow.ts';
+import { judgeRisk, learnUse, riskOf } from './risk.ts';
 
 /** Asks for the decision on one operation. Whatever goes wrong on the way is a denial (guarantee D1). Synchronous where the engine is. */
 export function decide(gateway: Gateway, caller: Caller, operation: Operation): Decision | Promise<Decision> {
   const { principal, task } = caller;
   const isCounted = operation.effect === 'call';
   const flow = operation.item.profile?.flow === undefined ? undefined : factsOf(gateway, caller, operation);
+  const risk = riskOf(gateway, caller, operation);
   const decision = gateway.decider.decideCall({
     principal,
     task,
@@ -19,22 +23,33 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
     args: operation.args,
     callsLeft: isCounted ? gateway.tasks.callsLeft(task.id) : 'not counted',
     provenance: flow && originsOf(flow.provenance),
+    risk,
   });
-  if (flow !== undefined) {
-    return decision instanceof Promise
-      ? decision.then((late) => settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, late, flow)))
-      : settle(gateway, caller, operation, judgeFlow(gateway, caller, operation, decision, flow));
-  }
-  if (!isCounted && gateway.legacy === undefined) return decision;
   return decision instanceof Promise
-    ? decision.then((late) => charge(gateway, caller, operation, late))
-    : charge(gateway, caller, operation, decision);
+    ? decision.then((late) => judge(gateway, caller, operation, late, flow, risk))
+    : judge(gateway, caller, operation, decision, flow, risk);
+}
+
+/** What is asked after policy. */
+function judge(
+  gateway: Gateway,
+  caller: Caller,
+  operation: Operation,
+  decision: Decision,
+  flow: FlowFacts | undefined,
+  risk: CallRisk,
+): Decision {
+  const flowing = flow === undefined ? decision : judgeFlow(gateway, caller, operation, decision, flow);
+  return settle(gateway, caller, operation, judgeRisk(gateway, caller, operation, risk, flowing));
 }
 
 /** Charges a permit, and joins what it will bring: in one step, so that no parallel call comes in between. */
 export function settle(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
   const charged = charge(gateway, caller, operation, decision);
-  return operation.item.profile?.flow === undefined ? charged : admitFlow(gateway, caller, operation, charged);
+  const admitted =
+    operation.item.profile?.flow === undefined ? charged : admitFlow(gateway, caller, operation, charged);
+  if (admitted.verdict === 'permit') learnUse(gateway, caller, operation, admitted);
+  return admitted;
 }
 
 function charge(gateway: Gateway, { task }: Caller, operation: Operation, decision: Decision): Decision {

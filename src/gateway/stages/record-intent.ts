@@ -9,6 +9,7 @@ import type { ClientRequest } from '../client-request.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
+import { noteDenied } from './risk.ts';
 import { linkOf, tellDenial } from './tell.ts';
 
 /** The identity fields that every record of a call carries (guarantee A2). */
@@ -54,9 +55,9 @@ type Named = Pick<Operation, 'effect' | 'method'>;
 function decisionText(decision: Decision, { effect, method }: Named): string {
   const found = decisionTexts.get(decision);
   if (found !== undefined && found.operation.effect === effect && found.operation.method === method) return found.text;
-  const { verdict, gate, policies, reason, policyVersion, approval } = decision;
+  const { verdict, gate, policies, reason, policyVersion, approval, risk } = decision;
   const nextStep = verdict === 'permit' ? undefined : decision.nextStep;
-  const said = { effect, method, verdict, gate, policies, reason, nextStep, policyVersion, approval };
+  const said = { effect, method, verdict, gate, policies, reason, nextStep, policyVersion, approval, risk };
   const text = JSON.stringify(said).slice(1, -1);
   decisionTexts.set(decision, { operation: { effect, method }, text });
   return text;
@@ -133,6 +134,7 @@ export function recordDenial(
 ): Promise<unknown> {
   const { item, gate = 'profile' } = denied;
   tellDenial(gateway, caller, undefined, denied, { verdict: 'deny', gate });
+  noteDenied(gateway, caller, { gate, policies: [denied.rule] }, item);
   return gateway.recorder.record({
     type: 'decision',
     ...identityOf(caller),
