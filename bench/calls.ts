@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { median } from './load.ts';
 import { fsyncMs, interleave, measure, ratioOf, report, type Sample, type Variant } from './measure.ts';
 import { MEASURED_CORE, residentMib, startNode } from './processes.ts';
-import { type BenchGateway, type PartResult, type PolicyCounts, type Setting, startBenchGateway } from './set-up.ts';
+import {
+  type BenchGateway,
+  type PartResult,
+  type PolicyCounts,
+  type Setting,
+  sharedSecretTransport,
+  startBenchGateway,
+} from './set-up.ts';
 
 const MOST_REUSED = 1.7;
 const MOST_FRESH = 3.5;
@@ -17,6 +24,7 @@ const VALUES = 16;
  *   re-used   16 values of the argument that the policy reads
  *   fresh     another value each call: the policy is evaluated anew
  *   by Cedar  the same for a policy that is not evaluated in process: what one costs that is written in an uncommon way
+ *   shared    as re-used, but with a secret that all tasks share, by exception, and the fuller records that go with it
  */
 export async function measureCalls(setting: Setting): Promise<PartResult> {
   const { isQuick, say } = setting;
@@ -28,6 +36,7 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
   setting.closers.push(() => bare.stop());
   const gateway = await startBenchGateway(setting);
   const headers = await gateway.openTask();
+  const legacy = await startBenchGateway(setting, sharedSecretTransport(setting));
   const run = randomBytes(4).toString('hex');
   let serial = 0;
   const remit = { origin: gateway.url, headers, tool: 'echo__echo', pid: gateway.pid };
@@ -44,11 +53,20 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
     { ...remit, name: 'Remit, re-used', value: few },
     { ...remit, name: 'Remit, fresh', value: () => `f${run}${serial++}` },
     { ...remit, name: 'Remit, fresh by Cedar', tool: 'echo__asked', value: () => `c${run}${serial++}` },
+    {
+      ...remit,
+      name: 'Remit, shared secret',
+      origin: legacy.url,
+      headers: await legacy.openTask(),
+      pid: legacy.pid,
+      value: few,
+    },
   ];
 
   // Warm-up, not counted; and what the engine did meanwhile.
   for (const variant of variants) await measure(variant, calls, 64);
-  for (const variant of variants.slice(1)) say(`${variant.name}: ${await describeDecisions(gateway, variant, calls)}`);
+  for (const variant of variants.slice(1, 4))
+    say(`${variant.name}: ${await describeDecisions(gateway, variant, calls)}`);
 
   const before = residentMib(gateway.pid);
   const loaded = await interleave(variants, { count, calls, concurrency: 64 });
@@ -68,7 +86,7 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
   const fsync = median(syncs);
   const us = (index: number): string => median(loaded.rows.map((row) => (row[index] as Sample).cpuUs)).toFixed(0);
   return {
-    figure: `bare ${us(0)} µs, Remit re-used ${us(1)} µs (${reused.toFixed(2)}×), fresh ${us(2)} µs (${fresh.toFixed(2)}×), fresh by Cedar ${us(3)} µs CPU per call at concurrency 64; at 1 it adds ${added.toFixed(2)} ms where one fsync takes ${fsync.toFixed(2)}`,
+    figure: `bare ${us(0)} µs, Remit re-used ${us(1)} µs (${reused.toFixed(2)}×), fresh ${us(2)} µs (${fresh.toFixed(2)}×), fresh by Cedar ${us(3)} µs, with a shared secret ${us(4)} µs CPU per call at concurrency 64; at 1 it adds ${added.toFixed(2)} ms where one fsync takes ${fsync.toFixed(2)}`,
     short: [
       ...above('re-used', reused, MOST_REUSED, '×'),
       ...above('fresh', fresh, MOST_FRESH, '×'),

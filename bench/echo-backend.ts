@@ -1,18 +1,37 @@
 /**
  * A raw Streamable-HTTP MCP server (2025-11-25) that answers as cheaply as Node can: an echo of about 300 bytes, a result of any size, and a
- * stream of progress events. Wants a bearer token, like a real SaaS connector. Prints its port.
+ * stream of progress events. Wants a bearer token, like a real SaaS connector: the one that it was started with, or one that a gateway on this
+ * host has signed for it. Prints its port.
  */
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { answer, type EchoRequest } from './echo.ts';
 
-const TOKEN = process.argv[2] ?? '';
+/** Values of `Authorization` that are known to be good: a token is verified once, as a server with a cache does. */
+const good = new Set([`Bearer ${process.argv[2] ?? ''}`]);
 
 const server = createServer((request, response) => {
-  if (request.headers.authorization !== `Bearer ${TOKEN}`) {
-    response.writeHead(401).end();
-    return;
-  }
+  const { authorization = '' } = request.headers;
+  if (good.has(authorization)) serve(request, response);
+  else
+    verify(authorization).then(
+      () => serve(request, response),
+      () => response.writeHead(401).end(),
+    );
+});
+
+/** @throws for a token that no gateway on this host has signed for this server */
+async function verify(authorization: string): Promise<void> {
+  const token = authorization.slice('Bearer '.length);
+  const { iss = '' } = decodeJwt(token);
+  if (new URL(iss).hostname !== '127.0.0.1') throw new Error('not of this host');
+  const keys = createRemoteJWKSet(new URL('/oauth/jwks', iss));
+  await jwtVerify(token, keys, { audience: `http://127.0.0.1:${portOf()}/mcp`, typ: 'connector+jwt' });
+  good.add(authorization);
+}
+
+function serve(request: IncomingMessage, response: ServerResponse): void {
   if (request.method !== 'POST') {
     response.writeHead(405).end();
     return;
@@ -33,7 +52,7 @@ const server = createServer((request, response) => {
       .writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
       .end(body);
   });
-});
+}
 server.keepAliveTimeout = 60_000;
 
 /** One event each turn of the event loop, as a tool that works would send them. */
@@ -59,6 +78,8 @@ function streamEvents(message: EchoRequest, count: number, response: ServerRespo
   next();
 }
 
+const portOf = (): number => (server.address() as AddressInfo).port;
+
 server.listen(0, '127.0.0.1', () => {
-  process.stdout.write(`{"port":${(server.address() as AddressInfo).port}}\n`);
+  process.stdout.write(`{"port":${portOf()}}\n`);
 });

@@ -96,7 +96,16 @@ export async function startBenchGateway(
   };
 }
 
+/** With a credential of the task's own: a token that the gateway signs for the server. */
 function httpTransport({ backendOrigin }: Setting): string {
+  return `    transport: { http: { url: "${backendOrigin}/mcp" } }
+    credential:
+      jwt: {}
+      ttlSeconds: 3600`;
+}
+
+/** With one secret for all, as an exception allows it: each use is on record beside the call, and what was done with it. */
+export function sharedSecretTransport({ backendOrigin }: Setting): string {
   return `    transport: { http: { url: "${backendOrigin}/mcp" } }
     credential:
       static: { secret: echo_token, exception: { owner: bench@example.com, reason: benchmark, expires: "2099-01-01T00:00:00Z", controls: { tools: [echo, asked], callsPerMinute: 1000000, callsPerMinutePerTask: 1000000 } } }
