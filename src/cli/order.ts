@@ -57,7 +57,7 @@ function textOf({ position, action, subject, bindsBy, appliedHere, effects, wait
     lines.push('  not all that it ends has ended yet: it is gone on with, `remit lease ls` shows what is left');
   if (waiting !== undefined) {
     lines.push(
-      '  no gateway answers on this data folder: it binds there at its next start, and within a second on every other',
+      '  no gateway serves this data folder: it binds there at its next start, and within a second on every other',
     );
     if (waiting.tasks + waiting.leases > 0)
       lines.push(`  waiting for that: ${waiting.tasks} tasks, ${waiting.leases} credentials`);

@@ -100,7 +100,6 @@ export function reportOf({ row, bindsAt, effects }: Ordered, appliedHere: boolea
  * @throws `ERR_STORE_*`: nothing is acknowledged
  */
 export async function orderAlone(workspace: Workspace, order: PersonalOrder): Promise<OrderReport> {
-  const { estate, store, system } = workspace;
   await assertSubject(workspace, order.subject);
   try {
     await recordAdministration(workspace, administrationOf(order), () =>
@@ -108,8 +107,25 @@ export async function orderAlone(workspace: Workspace, order: PersonalOrder): Pr
     );
   } catch (error) {
     if (order.action === 'resume') throw error;
-    system.log.warn({ error: messageOf(error) }, 'not on the trail yet: the gateway that has it will put it there');
+    workspace.system.log.warn(
+      { error: messageOf(error) },
+      'not on the trail yet: the gateway that has it will put it there',
+    );
   }
+  return await orderInStore(workspace, order);
+}
+
+/**
+ * Of a gateway that has no trail to write on, as its journal is damaged: what stops something is made in the store all the same, where every
+ * other node reads it; who reads it puts it, with who and why, on its trail. @throws `ERR_NOT_FOUND`, `ERR_STORE_*`: nothing is acknowledged
+ */
+export async function orderOffTrail(workspace: Workspace, order: PersonalOrder): Promise<OrderReport> {
+  await assertSubject(workspace, order.subject);
+  return await orderInStore(workspace, order);
+}
+
+async function orderInStore(workspace: Workspace, order: PersonalOrder): Promise<OrderReport> {
+  const { estate, store, system } = workspace;
   const parts = { tenant: estate.tenant, repository: store.revocations, clock: system.clock };
   const acknowledged = await revoke(parts, { ...order, by: administrator() });
   return { ...reportOf({ ...acknowledged, effects: undefined }, false), waiting: await findWaiting(workspace, order) };

@@ -355,7 +355,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(() => admin.close());
 
     const about = { version, url, containment: containment.mode, policies: policies.current() };
-    await recordStart(recorder, workspace, auditors, about);
+    await recordStart(recorder, workspace, auditors, standing, about);
     closers.push(followPolicies(workspace, policies));
     const { metricsPort } = await observed.serve(() => ({
       journalRecords: journal.size,

@@ -4,14 +4,14 @@ import { openHttpServer } from '../http/server.ts';
 import { createLeaseManager, type LeaseManager } from '../leases/lease-manager.ts';
 import type { buildIssuers } from './issuers.ts';
 import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
+import { orderOffTrail, readOrder } from './order-revocation.ts';
 import type { RunningGateway } from './start-gateway.ts';
 import type { Workspace } from './workspace.ts';
 
-/** Operations that need the trail. */
+/** Operations that need the trail. What stops something needs none. */
 const REFUSED = [
   'end-task',
   'revoke-lease',
-  'revoke',
   'refresh',
   'record',
   'record-content-read',
@@ -70,6 +70,10 @@ export async function startRevokeOnly(parts: {
     status,
     // Leases can be looked at; none is used.
     'lease-uses': async () => ({ uses: {} }),
+    revoke: (request) => {
+      const order = readOrder(request);
+      return order.action === 'resume' ? refuse() : orderOffTrail(workspace, order);
+    },
     ...Object.fromEntries(REFUSED.map((name) => [name, refuse])),
   });
   closers.push(() => admin.close());

@@ -11,6 +11,7 @@ import { createShop } from '../support/shop-database.ts';
 
 /** Somebody puts an older copy of the log back. Everything is real: gateway processes, files, a database whose credentials are at stake. */
 
+const AGENT = 'helper';
 const SELECT = { sql: 'SELECT count(*) FROM orders' };
 
 let postgres: EmbeddedPostgres;
@@ -93,6 +94,12 @@ describe('a log that is rolled back behind its published checkpoint', () => {
     }
     expect(await runToFail(['audit', 'rotate', ...config()])).toMatchObject({ code: 'ERR_JOURNAL_DAMAGED' });
     expect(await runToFail(['audit', 'accept-damage', ...config()])).toMatchObject({ code: 'ERR_ALREADY_RUNNING' });
+    // A stop that is ordered now holds on every other node, and here from the next start; nothing is resumed off the record.
+    const why = ['--reason', 'the log was rolled back'];
+    expect(await runJson(['agent', 'suspend', AGENT, ...why, ...config()])).toMatchObject({ appliedHere: false });
+    expect(await runToFail(['agent', 'resume', AGENT, ...why, ...config()])).toMatchObject({
+      code: 'ERR_JOURNAL_DAMAGED',
+    });
     expect(await revokeOnly.stop()).toBe(0);
     // Evidence: neither the copy nor what was published is touched.
     expect(await readFile(join(journal, '00000000.log'))).toEqual(await readFile(join(older, '00000000.log')));
@@ -113,7 +120,10 @@ describe('a log that is rolled back behind its published checkpoint', () => {
       },
     });
     expect(first?.detail.lastCheckpoint).toContain(`\n${sizeThen}\n`);
-    expect(rest.map(({ type }) => type)).toContain('gateway_started');
+    const started = rest.find(({ type }) => type === 'gateway_started');
+    expect(started?.detail.held).toEqual([
+      expect.objectContaining({ action: 'suspend', subject: `agent ${AGENT}`, reason: 'the log was rolled back' }),
+    ]);
     // The task of that day is over: what it had used of its budget is not known any more.
     const tasks = await runJson<{ state: string; endReason: string }[]>(['task', 'ls', '--all', ...config()]);
     expect(new Set(tasks.map(({ state }) => state))).toEqual(new Set(['ended']));
