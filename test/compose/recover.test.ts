@@ -37,6 +37,7 @@ async function recovered(journal: ReturnType<typeof memoryJournal>, live: readon
     journal: segmented,
     trail,
     recorder: createRecorder({ journal, clock: () => NOW, tenant: TENANT }),
+    risk: { restore() {} },
     tasks: {
       load: async () => ({ restored: alive.size }),
       live: () => [...alive].map(([id, agent]) => ({ id, agent })),
