@@ -37,7 +37,7 @@ async function readYaml(path: string): Promise<unknown> {
 
 const CLASSES = ['read', 'write', 'ticket', 'code', 'financial', 'export', 'privilege', 'secret'];
 /** Keys of a profile and a template that make it one of flow: without them nothing but Cedar decides. */
-const FLOW_KEYS = ['source', 'sink', 'critical', 'destinations', 'asked', 'inverse'];
+const FLOW_KEYS = ['source', 'sink', 'critical', 'resource', 'destinations', 'asked', 'inverse'];
 
 /** `remit.yaml` of one row over the connectors of some suites. */
 export function configOf(
@@ -50,6 +50,8 @@ export function configOf(
   return {
     version: 1,
     listen: { port: 0 },
+    // Each trace is played in surroundings of its own: what one stores is not there for the next.
+    flow: { stored: { labels: 'off' } },
     agents: { replay: { owner, publicKeys: 'replay.jwks.json' } },
     connectors: Object.fromEntries(
       suites.map(({ suite, url }) => [

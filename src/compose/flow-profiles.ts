@@ -15,8 +15,9 @@ const NEEDED: Readonly<Record<SinkKind, Origin>> = {
 
 /** Undefined where the owner has said nothing of flow. */
 export function toFlowProfile(profile: ProfileFlowConfig): FlowProfile | undefined {
-  const { source, sink = 'none', critical = {}, destinations = [], asked = [], inverse } = profile;
-  const says = [source, profile.sink, profile.critical, profile.destinations, profile.asked, inverse];
+  const { source, sink = 'none', critical = {}, resource = {}, destinations = [], asked = [], inverse } = profile;
+  const { source: from, sink: to, critical: which, resource: thing, destinations: list, asked: words } = profile;
+  const says = [from, to, which, thing, list, words, inverse];
   if (says.every((one) => one === undefined)) return undefined;
   return {
     trust: source?.trust ?? 'untrusted',
@@ -31,6 +32,7 @@ export function toFlowProfile(profile: ProfileFlowConfig): FlowProfile | undefin
       const { kind, from = undefined } = typeof value === 'string' ? { kind: value } : value;
       return { name, kind, from: from ?? NEEDED[sink] };
     }),
+    resource: Object.entries(resource).map(([name, kind]) => ({ name, kind })),
     destinations,
     asked,
     inverse,

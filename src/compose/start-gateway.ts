@@ -206,7 +206,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const approvals = await buildApprovals({ ...told, standing, tasks, observed, url: () => url });
     closers.push(() => approvals.close());
     const legacy = buildLegacy(estate, clock, tasks);
-    const flow = buildFlow(estate, tasks);
+    const flow = await buildFlow(workspace, tasks);
 
     const risk = await buildRisk({
       ...told,

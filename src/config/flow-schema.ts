@@ -30,6 +30,10 @@ export const profileFlowShape = {
     .describe('What comes back.'),
   sink: z.enum(SINKS).optional().describe('Where a call can carry something.'),
   critical: z.record(name, criticalValue).optional().describe('Arguments that say to whom, which one, or what key.'),
+  resource: z
+    .record(name, kind)
+    .optional()
+    .describe('Arguments that name what is read or written, with their kinds; on a read: and nothing else comes back.'),
   destinations: z.array(pattern).optional().describe('Values that critical arguments may always have.'),
   asked: z.array(name).optional().describe('Words by which a person asks for it.'),
   inverse: name.optional().describe('The tool that undoes it.'),
@@ -51,3 +55,23 @@ export const templateFlowSchema = z
   .describe('What a task may do with what it has read.');
 
 export type TemplateFlowConfig = z.output<typeof templateFlowSchema>;
+
+const days = z.number().positive().max(36_500);
+
+export const flowSchema = z
+  .strictObject({
+    stored: z
+      .strictObject({
+        labels: z
+          .enum(['keep', 'off'])
+          .default('keep')
+          .describe('off: what one task stores, another reads unlabelled.'),
+        thingDays: days.default(365).describe('How long a thing that was named keeps its labels after the last write.'),
+        connectorDays: days.default(30).describe('The same of a whole connector, where what was written is not known.'),
+      })
+      .prefault({})
+      .describe('Labels that stick to what tasks have stored.'),
+  })
+  .describe('What is kept of the flow of data across tasks.');
+
+export type FlowConfig = z.output<typeof flowSchema>;

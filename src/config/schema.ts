@@ -3,7 +3,7 @@ import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
-import { profileFlowShape, templateFlowSchema } from './flow-schema.ts';
+import { flowSchema, profileFlowShape, templateFlowSchema } from './flow-schema.ts';
 import { hoursSchema, riskSchema } from './risk-schema.ts';
 import { allowPrivateNetwork, keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
@@ -298,6 +298,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Bounds on what is under way.'),
+  flow: flowSchema.prefault({}),
   prompts: z
     .enum(['digest', 'text', 'off'])
     .default('digest')

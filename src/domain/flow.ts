@@ -42,6 +42,8 @@ export interface FlowProfile {
   readonly format: 'json' | 'yaml';
   readonly sink: SinkKind;
   readonly critical: readonly CriticalValue[];
+  /** Arguments that name the thing that is read or written, with the kind of value. Empty: not said. */
+  readonly resource: readonly { readonly name: string; readonly kind: string }[];
   /** Allow-list for critical arguments and URLs: literal, or with `*` at its start or end. */
   readonly destinations: readonly string[];
   /** Words by which a person asks for it. */

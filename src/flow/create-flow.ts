@@ -8,11 +8,12 @@ import {
 } from '../domain/flow.ts';
 import type { ConnectorId, TaskId, ToolRef } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { ThingNames } from '../domain/stored-mark.ts';
 import type { Task, TemplateFlow } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import { addPrompt, addReading, Families, type Family, hasWrittenTo, joinInto } from './family.ts';
 import { findOrigin } from './find-origin.ts';
-import { type FlowCall, type FlowRule, type Hold, isOutward } from './flow-call.ts';
+import { type FlowCall, type FlowRule, type Hold, isOutward, PUBLIC } from './flow-call.ts';
 import { holdsValue, normaliseText, normaliseValue } from './match-value.ts';
 import { readResult } from './read-result.ts';
 import { notAsked } from './rules/not-asked.ts';
@@ -22,6 +23,8 @@ import { thirdLeg } from './rules/third-leg.ts';
 import { urls } from './rules/urls.ts';
 import { zones } from './rules/zones.ts';
 import { scalarsOf } from './scalars.ts';
+import type { StoredLabels } from './stored-labels.ts';
+import { thingNames } from './thing-names.ts';
 
 /** A call on an item that has a profile of flow. */
 export interface FlowQuestion {
@@ -38,14 +41,21 @@ export interface FlowFacts {
   readonly outward: number;
 }
 
+export interface Admitted {
+  /** What the call's intent has to say. */
+  readonly said: DecisionFlow;
+  /** Durable before the call is forwarded, which is not when this is rejected. Undefined: there is nothing to wait for. */
+  readonly marked: Promise<void> | undefined;
+}
+
 /** Keeps what each task and its children have read, and holds calls that it does not go with. Asked for items with a profile of flow only. */
 export interface Flow {
   /** Whether the call has to wait for a person. Changes nothing. A fault holds: it never throws. */
   judge(question: FlowQuestion): { readonly hold: Hold | undefined; readonly facts: FlowFacts };
   /** What judging goes by: for policies, which are asked first. A fault gives the worst, and never throws. */
   factsOf(question: FlowQuestion): FlowFacts;
-  /** Joins what the call will bring, at worst, before it is forwarded. @returns what its intent has to say */
-  admit(question: FlowQuestion, provenance: readonly ValueProvenance[]): DecisionFlow;
+  /** Joins what the call will bring, at worst, before it is forwarded, and marks what it will store. */
+  admit(question: FlowQuestion, provenance: readonly ValueProvenance[]): Admitted;
   /** Takes in what a call brought. @param span of the call */
   learn(task: Task, item: GovernedTool, args: JsonObject, span: string, result: JsonObject): void;
   /** What a task and its children have read. Makes nothing. */
@@ -72,9 +82,11 @@ export interface FlowParts {
   readonly zoneOf: (connector: ConnectorId) => string;
   /** The task above a task that has not ended. */
   readonly parentOf: (task: TaskId) => TaskId | undefined;
+  readonly stored: StoredLabels;
 }
 
 export function createFlow(parts: FlowParts): Flow {
+  const { stored } = parts;
   const families = new Families(parts.parentOf);
   const ownLabels = new WeakMap<ToolProfile, FlowLabels>();
 
@@ -125,9 +137,16 @@ export function createFlow(parts: FlowParts): Flow {
       const { family, top } = families.of(task);
       const { profile } = item;
       const flow = profile?.flow;
+      let marked: Promise<void> | undefined;
       if (profile !== undefined && flow !== undefined) {
-        const wasTainted = family.labels.trust === 'untrusted';
+        const before = family.labels;
+        const wasTainted = before.trust === 'untrusted';
+        const names = thingNames(item, flow, args, stored.fingerprint);
+        if (flow.sink === 'internal' && saysMore(before, parts.zoneOf(item.connector))) {
+          marked = stored.mark(item.connector, names, before);
+        }
         joinInto(family, labelsOf(item, profile, flow));
+        if (bringsStored(profile, names)) joinInto(family, stored.labelsOf(item.connector, names));
         const reaches =
           isOutward(flow.sink) && (flow.critical.length === 0 || flow.critical.some(({ name }) => isGiven(args[name])));
         if (reaches) family.outward += 1;
@@ -135,23 +154,24 @@ export function createFlow(parts: FlowParts): Flow {
         // What is stored is stored as it is given: text that anybody wrote may be in it from now on.
         if (wasTainted && flow.sink === 'internal' && family.written !== 'all') family.written.add(item.connector);
       }
-      return {
-        labels: family.labels,
-        outward: family.outward,
-        provenance: found,
-        ...(top !== task.id && { family: top }),
-      };
+      const { labels, outward } = family;
+      return { said: { labels, outward, provenance: found, ...(top !== task.id && { family: top }) }, marked };
     },
     learn(task, item, args, span, result) {
-      const flow = item.profile?.flow;
-      if (flow === undefined) return;
+      const { profile } = item;
+      const flow = profile?.flow;
+      if (profile === undefined || flow === undefined) return;
       const { family } = families.of(task);
+      // Once more: another task may have stored something there since this call was admitted.
+      const names = thingNames(item, flow, args, stored.fingerprint);
+      const there = bringsStored(profile, names) ? stored.labelsOf(item.connector, names) : NO_LABELS;
+      joinInto(family, there);
       const asked = askedText(args);
       // What may all be an echo vouches for nothing.
       if (asked === undefined) return;
       const { text, fields } = readResult(result, flow);
       const byValue = new Map<string, FlowProfile['fields'][number][]>();
-      const isClean = !hasWrittenTo(family, item.connector);
+      const isClean = !hasWrittenTo(family, item.connector) && there.trust !== 'untrusted';
       const isTrusted = flow.trust !== 'untrusted' && isClean;
       for (const { field: issued, value } of fields) {
         const field = isClean ? issued : { ...issued, isTrusted: false };
@@ -184,6 +204,14 @@ export function createFlow(parts: FlowParts): Flow {
     },
   };
 }
+
+/** Whether what a task has read is worth a mark on what it stores: more than what the connector's own zone says. */
+const saysMore = ({ trust, dataClasses, zones }: FlowLabels, zone: string): boolean =>
+  trust !== 'trusted' || dataClasses.some((one) => one !== PUBLIC) || zones.some((one) => one !== zone);
+
+/** A read brings whatever may be meant; what changes something answers about what it names. */
+const bringsStored = ({ actionClass }: ToolProfile, names: ThingNames | undefined): boolean =>
+  actionClass === 'read' || names !== undefined;
 
 /** Everything that a call came with, in one spelling; undefined for more than can be judged. */
 function askedText(args: JsonObject): string | undefined {

@@ -2,6 +2,7 @@ import type { Approval, ApprovalState, Verdict } from '../domain/approval.ts';
 import type { AgentId, ApprovalId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
 import type { Revocation, RevocationEntry } from '../domain/revocation.ts';
+import type { StoredMark } from '../domain/stored-mark.ts';
 import type { Task, TaskEndReason } from '../domain/task.ts';
 
 /**
@@ -31,6 +32,7 @@ export interface Repositories {
   readonly oauth: OAuthRepository;
   readonly inventory: InventoryRepository;
   readonly riskHistory: RiskHistoryRepository;
+  readonly storedMarks: StoredMarkRepository;
 }
 
 export interface TaskRepository {
@@ -259,6 +261,15 @@ export interface OAuthRepository {
   destroy(model: string, id: string): Promise<void>;
   revokeByGrantId(model: string, grantId: string): Promise<void>;
   removeExpired(now: number): Promise<number>;
+}
+
+/** Labels that stick to what tasks have stored. Rows only add up: those on one thing are joined by who reads them. */
+export interface StoredMarkRepository {
+  /** Durable when it resolves. The same mark once more counts from `at` anew. */
+  keep(mark: StoredMark): Promise<void>;
+  list(tenant: TenantId): Promise<StoredMark[]>;
+  /** Removes marks on things, and on whole connectors, that are as old as that. @returns how many */
+  forget(tenant: TenantId, upTo: { readonly things: number; readonly connectors: number }): Promise<number>;
 }
 
 export interface InventoryAgent {

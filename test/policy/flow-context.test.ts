@@ -17,6 +17,7 @@ const flow: FlowProfile = {
   format: 'json',
   sink: 'external',
   critical: [{ name: 'path', kind: undefined, from: 'nowhere' }],
+  resource: [],
   destinations: [],
   asked: [],
   inverse: undefined,

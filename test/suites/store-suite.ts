@@ -7,6 +7,7 @@ import { testLeases } from '../store/lease-cases.ts';
 import { testOAuth } from '../store/oauth-cases.ts';
 import { testRevocations } from '../store/revocation-cases.ts';
 import { testRiskHistory } from '../store/risk-history-cases.ts';
+import { testStoredMarks } from '../store/stored-mark-cases.ts';
 import { testTasks } from '../store/task-cases.ts';
 import { testTransactions } from '../store/transaction-cases.ts';
 
@@ -40,6 +41,7 @@ export function storeSuite(name: string, open: () => Promise<StoreFixture>): voi
     describe('approvals', () => testApprovals(current));
     describe('secrets and keys', () => testKeys(current));
     describe('authorization server', () => testOAuth(current));
+    describe('stored marks', () => testStoredMarks(current));
     describe('inventory', () => testInventory(current));
     describe('risk history', () => testRiskHistory(current));
     describe('transactions and faults', () => testTransactions(current));

@@ -23,6 +23,7 @@ import { Secret } from '../../src/domain/secret.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { type GovernedTool, type ItemKind, itemRef } from '../../src/domain/tool.ts';
 import { createFlow } from '../../src/flow/create-flow.ts';
+import { NOTHING_STICKS } from '../../src/flow/stored-labels.ts';
 import type { Rounds } from '../../src/gateway/bridge/rounds.ts';
 import { createSealer } from '../../src/gateway/bridge/sealer.ts';
 import type { ClientRequest, ClientSide } from '../../src/gateway/client-request.ts';
@@ -202,6 +203,7 @@ export interface FakeOptions {
   readonly decider?: Gateway['decider'];
   readonly template?: Gateway['template'];
   readonly legacy?: Gateway['legacy'];
+  readonly flow?: Gateway['flow'];
   readonly approvals?: Gateway['approvals'];
   readonly risk?: Gateway['risk'];
 }
@@ -340,7 +342,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       resources: () => resources,
     },
     deviated: async (task, what) => void events.push(`deviated:${task} ${what}`),
-    flow: createFlow({ zoneOf: () => 'internal', parentOf: () => undefined }),
+    flow: options.flow ?? createFlow({ zoneOf: () => 'internal', parentOf: () => undefined, stored: NOTHING_STICKS }),
     decider: options.decider ?? {
       decideCall: options.decideCall ?? (() => decision('permit')),
       decideDiscovery: options.decideDiscovery ?? (() => decision('permit')),

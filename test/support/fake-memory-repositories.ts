@@ -1,5 +1,12 @@
+import type { StoredMark } from '../../src/domain/stored-mark.ts';
 import type { Task } from '../../src/domain/task.ts';
-import type { OAuthRepository, SigningKey, SigningKeyRepository, TaskRepository } from '../../src/seams/store.ts';
+import type {
+  OAuthRepository,
+  SigningKey,
+  SigningKeyRepository,
+  StoredMarkRepository,
+  TaskRepository,
+} from '../../src/seams/store.ts';
 
 /** FAKE: repositories in memory, for tests of what stands on a store. What a store must do is in the store suite. */
 
@@ -94,4 +101,16 @@ export function createMemorySigningKeys(): SigningKeyRepository & { rows: Signin
     },
   };
   return repository;
+}
+
+export function createMemoryStoredMarks(): StoredMarkRepository & { readonly rows: StoredMark[] } {
+  const rows: StoredMark[] = [];
+  return {
+    rows,
+    async keep(mark) {
+      rows.push(mark);
+    },
+    list: async () => [...rows],
+    forget: async () => 0,
+  };
 }

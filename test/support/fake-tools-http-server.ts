@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A server of 2026-07-28 alone over HTTP, with the tools `slow` (until it is called off) and `ask`. */
+/** A server of 2026-07-28 alone over HTTP, with the tools `slow` (until it is called off) and `ask`, and whichever a test adds. */
 export interface FakeToolsServer {
   readonly url: string;
   /** What it was sent, in order. */
@@ -11,10 +11,17 @@ export interface FakeToolsServer {
   close(): Promise<void>;
 }
 
-const TOOLS = ['slow', 'ask'].map((name) => ({ name, description: name, inputSchema: { type: 'object' } }));
 const requestedSchema = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };
 
-export async function startFakeToolsServer(): Promise<FakeToolsServer> {
+/** @param more tools that answer with a text, by name */
+export async function startFakeToolsServer(
+  more: Readonly<Record<string, (args: Readonly<Record<string, unknown>>) => string>> = {},
+): Promise<FakeToolsServer> {
+  const tools = ['slow', 'ask', ...Object.keys(more)].map((name) => ({
+    name,
+    description: name,
+    inputSchema: { type: 'object' },
+  }));
   const heard: FakeToolsServer['heard'] = [];
   const cutOff: unknown[] = [];
   const server = createServer((request, response) => {
@@ -38,12 +45,15 @@ export async function startFakeToolsServer(): Promise<FakeToolsServer> {
             cacheScope: 'private',
           });
         case 'tools/list':
-          return reply({ tools: TOOLS, ttlMs: 0, cacheScope: 'private' });
+          return reply({ tools, ttlMs: 0, cacheScope: 'private' });
         case 'tools/call':
           response.on('close', () => {
             if (!response.writableFinished) cutOff.push(id);
           });
           if (params.name === 'slow') return;
+          if (more[params.name] !== undefined) {
+            return reply({ content: [{ type: 'text', text: more[params.name]?.(params.arguments ?? {}) }] });
+          }
           if (params.inputResponses !== undefined) {
             const said = `${params.requestState}: ${JSON.stringify(params.inputResponses.who)}`;
             return reply({ content: [{ type: 'text', text: said }] });

@@ -16,6 +16,7 @@ import type { Atomically, Queries, Schema } from './schema.ts';
 import { makeSealedRowRepository } from './sealed-row-repository.ts';
 import { makeSecretRepository } from './secret-repository.ts';
 import { makeSigningKeyRepository } from './signing-key-repository.ts';
+import { makeStoredMarkRepository } from './stored-mark-repository.ts';
 import { makeTaskKeyRepository } from './task-key-repository.ts';
 import { makeTaskRepository } from './task-repository.ts';
 
@@ -165,6 +166,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     oauth: makeOAuthRepository(queries),
     inventory: makeInventoryRepository(queries, atomically),
     riskHistory: makeRiskHistoryRepository(queries),
+    storedMarks: makeStoredMarkRepository(queries),
   };
 }
 

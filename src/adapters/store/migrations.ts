@@ -20,6 +20,7 @@ const MIGRATIONS: readonly Migration[] = [
   addFingerprints,
   createApprovals,
   createRiskHistory,
+  createStoredMarks,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
@@ -357,5 +358,19 @@ async function createRiskHistory(db: Kysely<unknown>): Promise<void> {
     .addColumn('value', 'text', text)
     .addColumn('first_at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('risk_history_key', ['tenant', 'scope', 'kind', 'value'])
+    .execute();
+}
+
+/** Labels on what tasks have stored: one row for each set of labels, so that whoever writes at once loses nothing of another's. */
+async function createStoredMarks(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('stored_marks')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('connector', 'text', (column) => column.notNull())
+    .addColumn('names', 'text', (column) => column.notNull())
+    .addColumn('labels', 'text', (column) => column.notNull())
+    .addColumn('marked_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('stored_marks_key', ['tenant', 'id'])
     .execute();
 }

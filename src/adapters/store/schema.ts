@@ -21,6 +21,7 @@ export interface Schema {
   inventory_pins: InventoryPinTable;
   inventory_grants: InventoryGrantTable;
   risk_history: RiskHistoryTable;
+  stored_marks: StoredMarkTable;
 }
 
 /** The database or one transaction on it. */
@@ -240,4 +241,15 @@ export interface InventoryGrantTable {
   calls: number;
   max_duration_seconds: number;
   requires_user: number;
+}
+
+export interface StoredMarkTable {
+  tenant: string;
+  /** Digest of connector, names and labels. */
+  id: string;
+  connector: string;
+  /** Empty: of the whole connector. */
+  names: string;
+  labels: string;
+  marked_at: number;
 }

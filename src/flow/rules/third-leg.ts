@@ -1,8 +1,5 @@
 import { isVouchedFor } from '../family.ts';
-import { type FlowRule, isOutward } from '../flow-call.ts';
-
-/** Data that anybody may have is no leg. */
-const PUBLIC = 'public';
+import { type FlowRule, isOutward, PUBLIC } from '../flow-call.ts';
 
 /**
  * Untrusted input, sensitive access, and a call that changes or communicates (the lethal trifecta; Meta's Rule of Two): any two are fine. The third

@@ -38,18 +38,32 @@ function judge(
   decision: Decision,
   flow: FlowFacts | undefined,
   risk: CallRisk,
-): Decision {
+): Decision | Promise<Decision> {
   const flowing = flow === undefined ? decision : judgeFlow(gateway, caller, operation, decision, flow);
   return settle(gateway, caller, operation, judgeRisk(gateway, caller, operation, risk, flowing));
 }
 
-/** Charges a permit, and joins what it will bring: in one step, so that no parallel call comes in between. */
-export function settle(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
+/**
+ * Charges a permit, and joins what it will bring: in one step, so that no parallel call comes in between. Where it will store something, what
+ * follows is that the mark on it is durable.
+ */
+export function settle(
+  gateway: Gateway,
+  caller: Caller,
+  operation: Operation,
+  decision: Decision,
+): Decision | Promise<Decision> {
   const charged = charge(gateway, caller, operation, decision);
   const admitted =
     operation.item.profile?.flow === undefined ? charged : admitFlow(gateway, caller, operation, charged);
-  if (admitted.verdict === 'permit') learnUse(gateway, caller, operation, admitted);
-  return admitted;
+  return admitted instanceof Promise
+    ? admitted.then((late) => noteUse(gateway, caller, operation, late))
+    : noteUse(gateway, caller, operation, admitted);
+}
+
+function noteUse(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
+  if (decision.verdict === 'permit') learnUse(gateway, caller, operation, decision);
+  return decision;
 }
 
 function charge(gateway: Gateway, { task }: Caller, operation: Operation, decision: Decision): Decision {

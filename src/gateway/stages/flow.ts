@@ -1,5 +1,6 @@
 import type { Decision } from '../../domain/decision.ts';
-import type { DecisionFlow, FlowLabels, ValueProvenance } from '../../domain/flow.ts';
+import { messageOf } from '../../domain/errors.ts';
+import type { FlowLabels, ValueProvenance } from '../../domain/flow.ts';
 import { isAsGood } from '../../domain/flow.ts';
 import { DEFAULT_TERMS, joinStepUps, type Provenance, stepUpOf } from '../../domain/step-up.ts';
 import type { FlowFacts, FlowQuestion } from '../../flow/create-flow.ts';
@@ -50,12 +51,34 @@ export function factsOf(gateway: Gateway, caller: Caller, operation: Operation):
 }
 
 /** Joins what a permitted call will bring, at worst, into what its task has read: its intent says it, and it is not forwarded before. */
-export function admitFlow(gateway: Gateway, caller: Caller, operation: Operation, decision: Decision): Decision {
+export function admitFlow(
+  gateway: Gateway,
+  caller: Caller,
+  operation: Operation,
+  decision: Decision,
+): Decision | Promise<Decision> {
   if (decision.verdict !== 'permit' || operation.effect === 'follow') return decision;
   const question = questionOf(gateway, caller, operation);
-  const flow: DecisionFlow = gateway.flow.admit(question, decision.flow?.provenance ?? []);
-  return { ...decision, flow };
+  const { said, marked } = gateway.flow.admit(question, decision.flow?.provenance ?? []);
+  const admitted: Decision = { ...decision, flow: said };
+  if (marked === undefined) return admitted;
+  return marked.then(
+    () => admitted,
+    (error: unknown) => {
+      gateway.log.warn({ tool: operation.item.ref, error: messageOf(error) }, 'what a call stores could not be marked');
+      return { ...admitted, ...UNMARKED };
+    },
+  );
 }
+
+/** What a task stores without its labels, another reads as if nothing were wrong with it. */
+const UNMARKED = {
+  verdict: 'deny',
+  gate: 'flow',
+  policies: ['remit:unmarked'],
+  reason: 'What this task has read could not be noted on what it would store: the store does not answer.',
+  nextStep: 'Nothing was sent. Try again; if it persists, tell the owner of the gateway.',
+} as const;
 
 function questionOf(
   gateway: Pick<Gateway, 'template'>,

@@ -100,7 +100,7 @@ async function lift(
     lifted = { ...decided, verdict: 'deny', reason: `${decided.reason} What was approved has changed since.` };
   } else if (decided.verdict === 'step_up') {
     const why = approval === undefined ? 'It goes on with a call that was lifted.' : 'Approved.';
-    lifted = settle(gateway, now, current, {
+    lifted = await settle(gateway, now, current, {
       ...decided,
       verdict: 'permit',
       reason: `${why} ${decided.reason}`,

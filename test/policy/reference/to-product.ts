@@ -29,6 +29,7 @@ export function toProfile({ actionClass, dataClasses, reversible, sink, args, cr
             format: 'json',
             sink: (sink ?? 'none') as SinkKind,
             critical: critical.map((name) => ({ name, kind: undefined, from: 'user' as const })),
+            resource: [],
             destinations: [],
             asked: [],
             inverse: undefined,
