@@ -61,7 +61,8 @@ export function readRecordFilter(options: RecordOptions, now: number): RecordFil
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const TIME = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/;
 
-function readTime(option: string, text: string, now: number): number {
+/** @throws `ERR_USAGE` */
+export function readTime(option: string, text: string, now: number): number {
   const age = /^(\d{1,6})([smhd])$/.exec(text);
   if (age !== null) return now - Number(age[1]) * UNITS[age[2] as keyof typeof UNITS];
   // A time without its zone would be another one on each machine; a date alone begins at midnight UTC.

@@ -30,28 +30,41 @@ export function createJournalAccess(folder: string): JournalAccess {
     read: (from) => reader.read(from),
     starts: () => reader.starts(),
     verify: (options) => verifyTrail(folder, options),
-    async openContent({ store, vault, estate }, { sealed, task, span }, auditorKey) {
+    async openContent(workspace, record, auditorKey) {
+      const { sealed, task, span } = record;
       if (sealed === undefined || task === undefined || span === undefined)
         throw new RemitError('ERR_NOT_FOUND', 'the record has no sealed content');
-      const { key: name } = sealed;
-      if (name !== task && !name.startsWith(`${task}.`)) {
-        throw new RemitError('ERR_VAULT_KEY_WRONG', 'the record names the key of another task', { where: task });
-      }
-      const row = await store.taskKeys.get(estate.tenant, name as TaskId);
-      if (row === undefined) {
-        throw new RemitError('ERR_NOT_FOUND', `the key of ${task} has been erased: its content can no longer be read`, {
-          where: task,
-        });
-      }
-      const stored = await vault.open(taskKeyRecord(name), row);
-      if (isWrapped(stored) && auditorKey === undefined) {
-        throw new RemitError('ERR_AUDITOR_KEY', 'this content is for auditors alone', {
-          where: task,
-          hint: 'Give an auditor’s private key with --auditor-key.',
-        });
-      }
-      const bytes = isWrapped(stored) ? await unwrapForAuditor(stored, name, auditorKey as JWK) : stored;
+      const bytes = await openContentKey(workspace, task, sealed.key, auditorKey);
       return openContent(sealed, { task, span }, { name: sealed.key, bytes });
     },
   };
+}
+
+/**
+ * The key that content of a task is sealed under.
+ * @throws `ERR_NOT_FOUND` when it has been erased, `ERR_AUDITOR_KEY`, `ERR_VAULT_KEY_WRONG`
+ */
+export async function openContentKey(
+  { store, vault, estate }: Workspace,
+  task: TaskId,
+  name: string,
+  auditorKey: JWK | undefined,
+): Promise<Buffer> {
+  if (name !== task && !name.startsWith(`${task}.`)) {
+    throw new RemitError('ERR_VAULT_KEY_WRONG', 'the record names the key of another task', { where: task });
+  }
+  const row = await store.taskKeys.get(estate.tenant, name as TaskId);
+  if (row === undefined) {
+    throw new RemitError('ERR_NOT_FOUND', `the key of ${task} has been erased: its content can no longer be read`, {
+      where: task,
+    });
+  }
+  const stored = await vault.open(taskKeyRecord(name), row);
+  if (isWrapped(stored) && auditorKey === undefined) {
+    throw new RemitError('ERR_AUDITOR_KEY', 'this content is for auditors alone', {
+      where: task,
+      hint: 'Give an auditor’s private key with --auditor-key.',
+    });
+  }
+  return isWrapped(stored) ? unwrapForAuditor(stored, name, auditorKey as JWK) : stored;
 }

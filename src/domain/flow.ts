@@ -105,6 +105,8 @@ export interface ValueProvenance {
 
 /** What flow adds to a decision: of the task's family, the call's own joined where it was permitted. */
 export interface DecisionFlow extends RememberedFlow {
+  /** What had been read before it, where the call itself adds to that. */
+  readonly before?: FlowLabels;
   readonly provenance: readonly ValueProvenance[];
   /** The task at the top of the family, where it is another. */
   readonly family?: TaskId;

@@ -138,8 +138,8 @@ export function createFlow(parts: FlowParts): Flow {
       const { profile } = item;
       const flow = profile?.flow;
       let marked: Promise<void> | undefined;
+      const before = family.labels;
       if (profile !== undefined && flow !== undefined) {
-        const before = family.labels;
         const wasTainted = before.trust === 'untrusted';
         const names = thingNames(item, flow, args, stored.fingerprint);
         if (flow.sink === 'internal' && saysMore(before, parts.zoneOf(item.connector))) {
@@ -155,7 +155,14 @@ export function createFlow(parts: FlowParts): Flow {
         if (wasTainted && flow.sink === 'internal' && family.written !== 'all') family.written.add(item.connector);
       }
       const { labels, outward } = family;
-      return { said: { labels, outward, provenance: found, ...(top !== task.id && { family: top }) }, marked };
+      const said = {
+        labels,
+        ...(labels !== before && { before }),
+        outward,
+        provenance: found,
+        ...(top !== task.id && { family: top }),
+      };
+      return { said, marked };
     },
     learn(task, item, args, span, result) {
       const { profile } = item;

@@ -47,6 +47,7 @@ describe('the flow of data through a governed call', () => {
     await governed;
     expect(flowOf(fake, 0)).toEqual({
       labels: { trust: 'untrusted', dataClasses: ['personal'], zones: ['internal'] },
+      before: NO_LABELS,
       outward: 0,
       provenance: [],
     });

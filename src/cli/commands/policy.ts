@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addCheckCommand } from './policy-check.ts';
 import { addReloadCommand } from './policy-reload.ts';
 import { addSchemaCommand } from './policy-schema.ts';
+import { addSimulateCommand } from './policy-simulate.ts';
 import { addTestCommand } from './policy-test.ts';
 import { addVersionsCommand } from './policy-versions.ts';
 
@@ -12,4 +13,5 @@ export function addPolicyCommands(program: Command): void {
   addTestCommand(group);
   addReloadCommand(group);
   addVersionsCommand(group);
+  addSimulateCommand(group);
 }

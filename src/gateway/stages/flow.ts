@@ -14,7 +14,7 @@ import type { Caller } from './authenticate.ts';
  * (`follow`) was judged with that one.
  */
 export function judgeFlow(
-  gateway: Pick<Gateway, 'flow' | 'template'>,
+  gateway: { readonly flow: Pick<Gateway['flow'], 'judge'>; readonly template: Gateway['template'] },
   caller: Pick<Caller, 'task'>,
   operation: Pick<Operation, 'item' | 'args' | 'effect'>,
   decision: Decision,

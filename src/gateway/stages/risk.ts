@@ -22,14 +22,19 @@ export function riskOf(gateway: Gateway, caller: Caller, operation: Operation): 
   return risk.levels.isQuiet ? NO_RISK : risk.levels.levelsOf(riskyOf(caller, item));
 }
 
+/** What judging needs of a gateway. */
+interface Judging {
+  readonly risk: { readonly levels: Pick<NonNullable<Gateway['risk']>['levels'], 'judge' | 'isQuiet'> } | undefined;
+}
+
 /**
  * What thresholds say, over what policy and flow have not denied. What is about an earlier call (`follow`) was held with that one; nothing
  * goes on of whom the revocation log is about to hold back.
  */
 export function judgeRisk(
-  gateway: Gateway,
+  gateway: Judging,
   caller: Caller,
-  operation: Operation,
+  operation: Pick<Operation, 'item' | 'effect'>,
   levels: CallRisk,
   decision: Decision,
 ): Decision {
@@ -49,6 +54,7 @@ export function judgeRisk(
       nextStep: 'Stop, and tell your user. Calls are served again when an administrator has looked.',
       policyVersion: decision.policyVersion,
       risk: levels,
+      ...(decision.flow !== undefined && { flow: decision.flow }),
     };
   }
   const own = stepUpOf([{ by: 'remit:risk', ...DEFAULT_TERMS }], riskTexts(levels));

@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import { buildEstate } from '../../compose/estate.ts';
+import { needsEither, simulate } from '../../compose/simulate.ts';
+import { readSide } from '../../compose/simulation-side.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { command } from '../program.ts';
+import { openForReplay, type ReplayOptions, readSpan, replayOptions } from '../replay-options.ts';
+import { simulationText } from '../simulation-text.ts';
+import { withWorkspace } from '../with-workspace.ts';
+
+interface SimulateOptions extends ReplayOptions {
+  readonly baseline?: string;
+  readonly newConfig?: string;
+}
+
+export function addSimulateCommand(group: Command): void {
+  command<SimulateOptions>(
+    group,
+    'simulate <folder>',
+    'which recorded calls other policies would have decided otherwise, and why; changes nothing',
+    (c) =>
+      replayOptions(c, '7d')
+        .option('--baseline <folder>', 'compare with these policies instead of those of the configuration')
+        .option('--new-config <file>', 'with the templates and profiles of this configuration, too'),
+    async (output, options, [folder = '']) => {
+      await withWorkspace(options, async (workspace) => {
+        const { estate, places } = workspace;
+        const newEstate =
+          options.newConfig === undefined ? estate : buildEstate((await loadConfig(options.newConfig)).config);
+        const before = await readSide(estate, options.baseline ?? places.policies);
+        const after = await readSide(newEstate, folder);
+        const span = readSpan(workspace, options);
+        let needed = 0;
+        for await (const decided of span.read()) if (needsEither(before, after, decided)) needed += 1;
+        const opened = await openForReplay(workspace, options, 'remit policy simulate', needed);
+        const result = await simulate(span, before, after, opened);
+        output.result(result, () => simulationText(result));
+      });
+    },
+  );
+}
