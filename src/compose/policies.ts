@@ -3,6 +3,8 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildSchema } from '../adapters/policy/cedar-schema.ts';
 import { versionOf } from '../adapters/policy/cedar-version.ts';
+import type { LintFinding } from '../adapters/policy/lint/lint-model.ts';
+import { lintPolicies } from '../adapters/policy/lint/lint-policies.ts';
 import { type LoadedPolicies, loadPolicies } from '../adapters/policy/load-policies.ts';
 import type { PolicyInventory } from '../adapters/policy/policy-inventory.ts';
 import { RemitError } from '../domain/errors.ts';
@@ -74,6 +76,12 @@ export async function readPolicies(folder: string, estate: Estate): Promise<Load
 /** Version that a folder would have in force. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
 export async function folderVersion(folder: string, estate: Estate): Promise<string> {
   return versionOf(await readPolicies(folder, estate));
+}
+
+/** What is wrong or risky in the policies of a folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+export async function lintFolder(folder: string, estate: Estate): Promise<LintFinding[]> {
+  const { templates, environment } = estate;
+  return lintPolicies({ ...(await readPolicies(folder, estate)), templates: [...templates.values()], environment });
 }
 
 /** A group that does not exist would hold calls that nobody can ever approve. */

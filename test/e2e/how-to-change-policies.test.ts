@@ -45,7 +45,13 @@ it('every command of the page does what the page says', async () => {
   const [cases = ''] = blocksOf(page, 'yaml');
   await writeFile(join(estate.folder, 'policies', 'money.cases.yaml'), cases);
   const commands = blocksOf(page, 'sh').flatMap((block) => block.trim().split('\n'));
-  expect(commands).toEqual(['remit policy check', 'remit policy test', 'remit policy reload', 'remit policy versions']);
+  expect(commands).toEqual([
+    'remit policy check',
+    'remit policy test',
+    'remit policy lint --fail-on never',
+    'remit policy reload',
+    'remit policy versions',
+  ]);
   expect((await readBalance()).isDenied).toBe(false);
   await appendFile(
     policies(),
@@ -70,9 +76,11 @@ it('every command of the page does what the page says', async () => {
     told.push(done.stdout);
   }
   expect(told[1]).toContain('2 of 2 cases hold.');
-  const [, version = ''] = /policies are in force: (sha256:[0-9a-f]{64}) \(2 cases hold\)/.exec(told[2] ?? '') ?? [];
-  expect(told[3]).toContain(version);
-  expect(told[3]).toContain('The folder holds the last one.');
+  expect(told[2]).toContain('any-principal');
+  expect((await run(['policy', 'lint', '--fail-on', 'medium', '--config', estate.config])).code).toBe(1);
+  const [, version = ''] = /policies are in force: (sha256:[0-9a-f]{64}) \(2 cases hold\)/.exec(told[3] ?? '') ?? [];
+  expect(told[4]).toContain(version);
+  expect(told[4]).toContain('The folder holds the last one.');
   expect(await readBalance()).toEqual({
     isDenied: true,
     verdict: 'deny',

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addCheckCommand } from './policy-check.ts';
+import { addLintCommand } from './policy-lint.ts';
 import { addReloadCommand } from './policy-reload.ts';
 import { addSchemaCommand } from './policy-schema.ts';
 import { addSimulateCommand } from './policy-simulate.ts';
@@ -11,6 +12,7 @@ export function addPolicyCommands(program: Command): void {
   addCheckCommand(group);
   addSchemaCommand(group);
   addTestCommand(group);
+  addLintCommand(group);
   addReloadCommand(group);
   addVersionsCommand(group);
   addSimulateCommand(group);
