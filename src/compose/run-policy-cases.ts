@@ -2,6 +2,7 @@ import type { Decision } from '../domain/decision.ts';
 import { NO_LABELS } from '../domain/flow.ts';
 import { agentId, type TemplateId, taskId, templateId, traceId } from '../domain/ids.ts';
 import type { Principal } from '../domain/principal.ts';
+import { NO_RISK } from '../domain/risk.ts';
 import type { Task, TaskTemplate } from '../domain/task.ts';
 import { ACTION_CLASSES, type GovernedTool, itemRef } from '../domain/tool.ts';
 import { checkCase, type Mismatch } from '../policy/check-case.ts';
@@ -38,7 +39,7 @@ export async function runPolicyCases(
 }
 
 function decideCase(one: PolicyCase, engine: PolicyEngine, estate: Estate): Decision | Promise<Decision> {
-  const { labels = NO_LABELS, provenance, action = 'call', environment = estate.environment } = one;
+  const { labels = NO_LABELS, provenance, risk = NO_RISK, action = 'call', environment = estate.environment } = one;
   const decider = createDecider({
     engine: () => engine,
     environment,
@@ -59,7 +60,7 @@ function decideCase(one: PolicyCase, engine: PolicyEngine, estate: Estate): Deci
   };
   const request = { principal, task, template, tool: toolOf(one) };
   if (action === 'discover') return decider.decideDiscovery(request);
-  return decider.decideCall({ ...request, args: one.arguments ?? {}, callsLeft: task.bounds.calls, provenance });
+  return decider.decideCall({ ...request, args: one.arguments ?? {}, callsLeft: task.bounds.calls, provenance, risk });
 }
 
 function templateOf(one: PolicyCase, { templates, connectors }: Estate): TaskTemplate {

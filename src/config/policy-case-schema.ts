@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { ORIGINS, TRUSTS } from '../domain/flow.ts';
+import { RISK_LEVELS } from '../domain/risk.ts';
 
 /** Shape of `*.cases.yaml`, the test cases beside the policies. Strict: an unknown key is an error. */
+
+const riskLevel = z.enum(RISK_LEVELS).default('low');
 
 const given = {
   agent: z.string().min(1).optional().describe('As under `agents:`.'),
@@ -40,6 +43,10 @@ const given = {
     .record(z.string().min(1), z.enum(ORIGINS))
     .optional()
     .describe('Where the values of critical arguments come from.'),
+  risk: z
+    .strictObject({ task: riskLevel, connector: riskLevel, agent: riskLevel, user: riskLevel })
+    .optional()
+    .describe('Levels of whom the call concerns.'),
 };
 
 const policyCase = z.strictObject({

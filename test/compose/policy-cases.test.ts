@@ -21,6 +21,9 @@ when { context.labels.trust == "untrusted" && context.environment == "test" };
 @id("never-to-strangers")
 forbid (principal, action == Remit::Action::"shop/pay", resource)
 when { context.provenance has to && context.provenance.to == "text" };
+@id("not-at-risk")
+forbid (principal, action == Remit::Action::"shop/note", resource)
+when { context.risk.agent == "high" };
 `;
 
 async function tried(cases: string, policies = POLICIES) {
@@ -50,11 +53,12 @@ cases:
   - { name: and that a user is there, tool: shop/find, template: look, arguments: { text: x }, expect: deny, policies: ["remit:template"] }
   - { name: arguments are exact, tool: shop/pay, arguments: { to: a, amount: "1" }, expect: deny, gate: arguments }
   - { name: a resource, tool: "shop/resource:shop://orders/*", arguments: { uri: "shop://orders/7" }, expect: permit }
+  - { name: a risky agent’s notes are not, tool: shop/note, arguments: { text: x }, risk: { agent: high }, expect: deny, policies: [not-at-risk] }
   - { name: what is held is listed, tool: shop/pay, action: discover, expect: permit }
   - { name: actors are asked too, tool: shop/find, arguments: { text: x }, actors: [clerk], expect: permit, gate: actor_policy }
 `);
     expect(results.flatMap((one) => (one.mismatches.length > 0 ? [describeFailure(one)] : []))).toEqual([]);
-    expect(results).toHaveLength(15);
+    expect(results).toHaveLength(16);
     expect(undecided).toEqual([]);
   });
 

@@ -5,6 +5,7 @@ import { type LoadedPolicy, loadPolicies } from '../../src/adapters/policy/load-
 import type { AccessRequest } from '../../src/domain/decision.ts';
 import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, type ToolRef, taskId, templateId } from '../../src/domain/ids.ts';
+import { NO_RISK } from '../../src/domain/risk.ts';
 import { INVENTORY, PAY, QUERY, READ_FILE, samplePrincipal, sampleRequest, sampleTask } from './samples.ts';
 
 /** Random policies over the sample estate, valid ones only, and random requests. */
@@ -165,7 +166,7 @@ export const request: fc.Arbitrary<AccessRequest> = fc
             arguments: values,
             labelsOf: () => NO_LABELS,
             provenance: {},
-            riskOf: () => NO_RISK,
+            risk: NO_RISK,
           },
         });
       }),

@@ -2,6 +2,7 @@ import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { AccessRequest, PolicyArguments } from '../../../domain/decision.ts';
 import { NO_LABELS } from '../../../domain/flow.ts';
 import { agentId, taskId, templateId, tenantId, traceId } from '../../../domain/ids.ts';
+import { NO_RISK } from '../../../domain/risk.ts';
 import type { ArgumentType } from '../../../domain/tool.ts';
 import { createCedarEngine } from '../cedar-engine.ts';
 import { type References, readReferences } from '../cedar-references.ts';
@@ -104,6 +105,7 @@ function requestOf({ asker, action, tool }: Point, environment: string): AccessR
       arguments: action === 'call' ? exampleArguments(tool.profile.criticalArguments) : {},
       labelsOf: () => NO_LABELS,
       provenance: {},
+      risk: NO_RISK,
     },
   };
 }
