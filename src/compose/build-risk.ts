@@ -7,6 +7,7 @@ import { userKey } from '../domain/principal.ts';
 import { type RevocationSubject, RISK, type Standing } from '../domain/revocation.ts';
 import { RISK_LEVELS, type RiskSubject, readRiskKey } from '../domain/risk.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import type { SecurityEvents } from '../http/security-events.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import { inspectDefinition } from '../inventory/inspect-definition.ts';
 import type { RevocationOrder } from '../revocation/revoke.ts';
@@ -18,6 +19,7 @@ import { Scores } from '../risk/scores.ts';
 import { createCallWatch } from '../risk/watch-calls.ts';
 import { watchConnectors } from '../risk/watch-connectors.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import { buildSecurityEvents } from './build-security-events.ts';
 import type { OpenTelemetry } from './open-telemetry.ts';
 import { loadOrCreateStateKey } from './state-key.ts';
 import type { Workspace } from './workspace.ts';
@@ -26,6 +28,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 export type BuiltRisk = NonNullable<Gateway['risk']> & {
+  /** Undefined where nobody may push events. */
+  readonly securityEvents: SecurityEvents | undefined;
   /** A connector's items have been listed. */
   lookAt(connector: ConnectorId): void;
   /** Subjects above the lowest level, by level. */
@@ -42,16 +46,18 @@ export async function buildRisk(parts: {
   recorder: Recorder;
   recordLater: (entry: RecordEntry) => void;
   observed: Pick<OpenTelemetry, 'signal'>;
+  recordRefusal: SecurityEvents['recordRefusal'];
   /** Not there yet while the gateway is put together. */
   order: (order: RevocationOrder) => Promise<unknown>;
   catalogue: () => Pick<Catalogue, 'tools' | 'prompts'>;
 }): Promise<BuiltRisk> {
-  const { workspace, tasks, standing, recorder, recordLater, observed, order, catalogue } = parts;
+  const { workspace, tasks, standing, recorder, recordLater, observed, recordRefusal, order, catalogue } = parts;
   const { config, estate, store, vault, system } = workspace;
   const { clock, random, log } = system;
   const { tenant } = estate;
   const { risk: settings } = config;
 
+  const weights = { ...settings.points, external: 0 };
   const subjectsOf = ({ kind, id }: RiskSubject): readonly RevocationSubject[] =>
     kind === 'user'
       ? tasks
@@ -73,7 +79,7 @@ export async function buildRisk(parts: {
   const risk = createRisk({
     scores: new Scores({ halfLifeMs: settings.halfLifeMinutes * MINUTE_MS, bounds: settings.levels }),
     consequences,
-    weights: settings.points,
+    weights,
     record: (entry) => recorder.record(entry),
     recordLater,
     count: observed.signal ?? (() => {}),
@@ -100,7 +106,7 @@ export async function buildRisk(parts: {
   );
   const calls = createCallWatch({
     risk,
-    weights: settings.points,
+    weights,
     burst: { count: settings.denials.count, windowMs: settings.denials.windowSeconds * 1_000 },
     history,
     learnMs: settings.learnHours * HOUR_MS,
@@ -117,6 +123,7 @@ export async function buildRisk(parts: {
   return {
     levels: risk,
     calls,
+    securityEvents: await buildSecurityEvents(workspace, risk, recordRefusal),
     lookAt(connector) {
       const { tools, prompts } = catalogue();
       const own = [...tools(), ...prompts()].filter((item) => item.connector === connector);

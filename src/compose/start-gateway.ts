@@ -213,6 +213,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       standing,
       tasks,
       observed,
+      recordRefusal,
       order: (order) => revocation.order(order),
       catalogue: () => catalogue,
     });
@@ -376,6 +377,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         drain: served.drain,
         approvals: approvals.pages,
         connectorOauth: authorizations,
+        securityEvents: risk.securityEvents,
         authorizationServer: authorizationServer.callback,
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,

@@ -1,10 +1,14 @@
 import { z } from 'zod';
-import { RISK_LEVELS, SIGNAL_KINDS } from '../domain/risk.ts';
+import { RISK_LEVELS, type SignalKind } from '../domain/risk.ts';
+import { secretName } from './schema-parts.ts';
 
 /** How risk is reckoned, and what follows from it. */
 
-/** Points of each kind of signal, where the configuration says nothing else. An external event weighs what its own entry says. */
-const POINTS: Readonly<Record<(typeof SIGNAL_KINDS)[number], number>> = {
+/** An external event weighs what its own entry says. */
+type Weighed = Exclude<SignalKind, 'external'>;
+
+/** Points of each kind of signal, where the configuration says nothing else. */
+const POINTS: Readonly<Record<Weighed, number>> = {
   denials: 20,
   novel_tool: 5,
   novel_destination: 10,
@@ -15,7 +19,6 @@ const POINTS: Readonly<Record<(typeof SIGNAL_KINDS)[number], number>> = {
   connector_fault: 5,
   credential_echoed: 60,
   canary: 200,
-  external: 50,
 };
 
 const points = z.number().min(0).max(10_000);
@@ -30,6 +33,22 @@ const rule = z
   })
   .prefault({});
 
+const transmitter = z.strictObject({
+  issuer: z.url({ protocol: /^https?$/ }),
+  audience: z.string().min(1).describe('`aud` of its tokens: this gateway, as the transmitter knows it.'),
+  jwksUri: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Left out: found through the issuer’s metadata.'),
+  authorization: secretName.optional().describe('Secret that its Authorization header has to be, whole.'),
+  events: z
+    .record(z.string().min(1), points)
+    .describe('Points by event type URI; any other is taken, and does nothing.'),
+  usersOf: z.array(z.string().min(1)).optional().describe('Issuers of whose users it may speak; left out: its own.'),
+  agents: z.array(z.string().min(1)).default([]).describe('Agents of which it may speak.'),
+  connectors: z.array(z.string().min(1)).default([]).describe('Connectors of which it may speak.'),
+});
+
 export const riskSchema = z.strictObject({
   halfLifeMinutes: z.number().min(1).max(43_200).default(30).describe('A score halves in this time.'),
   levels: z
@@ -43,8 +62,8 @@ export const riskSchema = z.strictObject({
     .describe('Scores from which on a level is reached.'),
   points: z
     .strictObject(
-      Object.fromEntries(SIGNAL_KINDS.map((kind) => [kind, points.default(POINTS[kind])])) as {
-        [kind in (typeof SIGNAL_KINDS)[number]]: z.ZodDefault<typeof points>;
+      Object.fromEntries(Object.entries(POINTS).map(([kind, usual]) => [kind, points.default(usual)])) as {
+        [kind in Weighed]: z.ZodDefault<typeof points>;
       },
     )
     .prefault({})
@@ -62,6 +81,17 @@ export const riskSchema = z.strictObject({
     .max(8_760)
     .default(24)
     .describe('What an agent does under a template for the first time is noted for so long, before it is a signal.'),
+  transmitters: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'a name is 1–63 of a–z, 0–9 and -, starting with a letter'),
+      transmitter,
+    )
+    .default({})
+    .refine(
+      (all) => new Set(Object.values(all).map(({ issuer }) => issuer)).size === Object.keys(all).length,
+      'two transmitters have the same issuer',
+    )
+    .describe('Who may push security event tokens to /risk/events.'),
   task: rule,
   connector: rule,
   agent: rule,

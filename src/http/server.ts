@@ -17,6 +17,7 @@ import { refuseCaller, respond } from './answers.ts';
 import { PATHS } from './authorization-server/metadata.ts';
 import { CONNECTOR_OAUTH_PATHS, type ConnectorOauth, serveConnectorOauth } from './connector-oauth.ts';
 import { notePrompt } from './note-prompt.ts';
+import { SECURITY_EVENTS_PATH, type SecurityEvents, serveSecurityEvents } from './security-events.ts';
 
 export interface HttpServerOptions {
   /** Connections at one time; more are closed as they come. */
@@ -43,6 +44,8 @@ export interface Routes {
   readonly authorizationServer: Handler;
   /** For connectors' own authorization servers; undefined where no connector has one. */
   readonly connectorOauth?: ConnectorOauth | undefined;
+  /** Pushed security events; undefined where nobody may push any. */
+  readonly securityEvents?: SecurityEvents | undefined;
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
   readonly gateway: () => Gateway;
@@ -185,6 +188,9 @@ function dispatch(
     case CONNECTOR_OAUTH_PATHS.document:
       if (routes.connectorOauth === undefined) return respond(response, 404, { error: 'not_found' });
       return serveConnectorOauth(routes.connectorOauth, request, response);
+    case SECURITY_EVENTS_PATH:
+      if (routes.securityEvents === undefined) return respond(response, 404, { error: 'not_found' });
+      return serveSecurityEvents(routes.securityEvents, request, response);
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
     default:

@@ -68,6 +68,8 @@ export interface Risk {
   judge(call: RiskyCall, levels: CallRisk, isRead: boolean): RiskJudgement | undefined;
   /** Counts at once, goes on the trail ahead of whatever is decided after, and then has its consequence. */
   signal(signal: Signal): void;
+  /** The same; resolves when it is on the trail. @throws what putting it there throws: it counts all the same */
+  signalDurably(signal: Signal): Promise<void>;
   restore(subject: RiskSubject, score: Score): void;
   list(): ReturnType<Scores['list']>;
   /** Of one subject. */
@@ -109,8 +111,12 @@ export function createRisk(parts: RiskParts): Risk {
     return undefined;
   }
 
-  function signal({ kind, what, subjects, points = weights[kind], identity }: Signal): void {
-    if (!(points > 0) || subjects.length === 0) return;
+  /** @returns undefined where nothing waits for it */
+  function take(
+    { kind, what, subjects, points = weights[kind], identity }: Signal,
+    mustBeDurable: boolean,
+  ): Promise<unknown> | undefined {
+    if (!(points > 0) || subjects.length === 0) return undefined;
     const now = clock();
     const after = subjects.map((subject) => ({ subject, score: scores.add(subject, points, now) }));
     const levels = subjects.map((subject) => [riskKey(subject), scores.level(subject, now)] as const);
@@ -130,21 +136,25 @@ export function createRisk(parts: RiskParts): Risk {
       const level = levels[at]?.[1] ?? 'critical';
       return consequences.actionAt(subject.kind, level) !== undefined;
     });
-    if (calls.length === 0) {
+    if (calls.length === 0 && !mustBeDurable) {
       parts.recordLater(entry);
-      return;
+      return undefined;
     }
     const recorded = parts.record(entry);
     for (const subject of calls) {
       const level = scores.level(subject, now);
       consequences.follow(subject, level, recorded, `risk ${level}: ${what}`.slice(0, 500));
     }
+    return recorded;
   }
 
   return {
     levelsOf,
     judge,
-    signal,
+    signal: (signal) => void take(signal, false),
+    async signalDurably(signal) {
+      await take(signal, true);
+    },
     restore: (subject, score) => scores.set(subject, score, clock()),
     list() {
       scores.sweep(clock());

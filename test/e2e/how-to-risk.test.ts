@@ -1,5 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { endAll, run, runJson, startUp, type Up } from '../cli/remit.ts';
 import { type FakePayments, makePaymentsEstate, startFakePayments } from '../support/fake-payments.ts';
@@ -16,6 +19,8 @@ let estate: Estate;
 let gateway: Up;
 let own: OwnTask;
 let commands: string[];
+let transmitter: Server;
+let transmitterKey: CryptoKey;
 
 const blocksOf = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'gm'))].map((match) => match[1] as string);
@@ -25,7 +30,14 @@ beforeAll(async () => {
   const [yaml = ''] = blocksOf(text, 'yaml');
   commands = blocksOf(text, 'sh').flatMap((block) => block.trim().split('\n'));
   payments = await startFakePayments();
-  estate = await makePaymentsEstate(payments, { policy: POLICY, yaml });
+  const pair = await generateKeyPair('ES256', { extractable: true });
+  transmitterKey = pair.privateKey;
+  const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k1' };
+  transmitter = createServer((_, response) => void response.end(JSON.stringify({ keys: [jwk] })));
+  await new Promise<void>((resolve) => transmitter.listen(0, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${(transmitter.address() as AddressInfo).port}`;
+  const entry = `{ issuer: "${issuer}", audience: remit, jwksUri: "${issuer}/keys", events: { "urn:left": 60 }, agents: [scribe] }`;
+  estate = await makePaymentsEstate(payments, { policy: POLICY, yaml: `${yaml}  transmitters: { idp: ${entry} }\n` });
   gateway = await startUp(estate.config);
   own = await takeTask(estate, 'pay');
 });
@@ -34,6 +46,7 @@ afterAll(async () => {
   await gateway?.stop();
   await endAll();
   await payments?.close();
+  transmitter?.close();
 });
 
 /** What the client is told, and by which rule. */
@@ -102,4 +115,29 @@ it('V2 a risk survives a restart, and what is cleared stays cleared', async () =
   await gateway.stop();
   gateway = await startUp(estate.config);
   expect(await runJson(['risk', 'ls', '--config', estate.config])).toEqual([]);
+});
+
+it('another system’s word moves the risk of an agent, over the port', async () => {
+  const issuer = `http://127.0.0.1:${(transmitter.address() as AddressInfo).port}`;
+  const subject = { format: 'opaque', id: 'agent scribe' };
+  const claims = { iss: issuer, aud: 'remit', jti: 'j1', sub_id: subject, events: { 'urn:left': {} } };
+  const token = await new SignJWT(claims)
+    .setProtectedHeader({ alg: 'ES256', kid: 'k1', typ: 'secevent+jwt' })
+    .setIssuedAt()
+    .sign(transmitterKey);
+  const push = (body: string) =>
+    fetch(`${gateway.url}/risk/events`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/secevent+jwt' },
+      body,
+    });
+  expect((await push(`${token.slice(0, -8)}AAAAAAAA`)).status).toBe(400);
+  expect((await push(token)).status).toBe(202);
+  expect(await runJson(['risk', 'ls', '--config', estate.config])).toMatchObject([
+    { kind: 'agent', id: 'scribe', level: 'high' },
+  ]);
+  expect((await recordsOf(estate, 'signal')).at(-1)?.detail).toMatchObject({
+    signal: 'external',
+    what: 'idp: urn:left',
+  });
 });
