@@ -7,8 +7,6 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
-import { mayFinish } from '../leases/held-lease.ts';
-import { createLeaseManager } from '../leases/lease-manager.ts';
 import { createDecider } from '../policy/decide.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
@@ -21,6 +19,7 @@ import { buildApprovals } from './build-approvals.ts';
 import { buildCatalogue } from './build-catalogue.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildFlow } from './build-flow.ts';
+import { buildLeases } from './build-leases.ts';
 import { buildRevocation } from './build-revocation.ts';
 import { buildRisk } from './build-risk.ts';
 import { buildWire } from './build-wire.ts';
@@ -32,7 +31,6 @@ import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { joinTasks } from './join-tasks.ts';
 import { keepTrail, type TrailKeeper } from './keep-trail.ts';
-import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
 import { buildLegacy } from './legacy.ts';
 import { openTrail } from './open-journal.ts';
 import { openPort } from './open-port.ts';
@@ -129,25 +127,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     });
     closers.push(() => tasks.close());
 
-    const leases = createLeaseManager({
-      tenant,
-      repository: store.leases,
-      claims: store.leaseClaims,
-      claimant: `gateway ${newName(random)}`,
-      handles: createHandleSealer(vault),
-      issuerOf: (connector) => issuers.get(connector),
-      issuerAt: issuerFinder(issuers),
-      clock,
-      schedule,
-      random,
-      log,
-      audit: async (event) => {
-        await recorder.record(event);
-      },
-      taskOf: (task) => store.tasks.get(tenant, task),
-      onRetired: (lease, reason) =>
-        mayFinish(reason) ? connections.retireLease(lease.id) : connections.closeLease(lease.id),
-    });
+    const leases = buildLeases({ workspace, issuers, recorder, wire: () => wire });
 
     /** Not there yet while the port is not open: the callback is part of it. */
     let authorizations: ConnectorAuthorizations | undefined;
