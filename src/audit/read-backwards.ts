@@ -18,7 +18,7 @@ interface Run {
 }
 
 /** Runs from the newest to the oldest; within each, payloads in order. */
-async function* runsBackwards({ read, starts }: RunReader): AsyncGenerator<Run, void> {
+export async function* runsBackwards({ read, starts }: RunReader): AsyncGenerator<Run, void> {
   const all = await starts();
   for (let index = all.length - 1; index >= 0; index -= 1) {
     const start = all[index] as number;

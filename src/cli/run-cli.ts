@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   policy: async () => (await import('./commands/policy.ts')).addPolicyCommands,
   keys: async () => (await import('./commands/keys.ts')).addKeysCommands,
   'who-can': async () => (await import('./commands/who-can.ts')).addWhoCanCommand,
+  why: async () => (await import('./commands/why.ts')).addWhyCommand,
   audit: async () => (await import('./commands/audit.ts')).addAuditCommands,
   auditor: async () => (await import('./commands/auditor.ts')).addAuditorCommands,
   findings: async () => (await import('./commands/findings.ts')).addFindingsCommand,

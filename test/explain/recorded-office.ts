@@ -2,6 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
+import type { RunReader } from '../../src/audit/read-backwards.ts';
 import { createRecorder } from '../../src/audit/recorder.ts';
 import { createContentSealer, openContent } from '../../src/audit/seal-content.ts';
 import { buildEstate, type Estate } from '../../src/compose/estate.ts';
@@ -78,6 +79,7 @@ export interface Office {
   readonly estate: Estate;
   readonly policies: string;
   readonly span: RecordedSpan;
+  readonly reader: RunReader;
   readonly openArguments: OpenArguments;
   readonly payloads: readonly Buffer[];
   start(more?: Partial<Declared>): Task;
@@ -188,13 +190,9 @@ export async function makeOffice(options: { seed?: number; cedar?: string; other
     others,
     now: START,
     payloads: journal.payloads,
+    reader: { read: (from) => journal.read(from), starts: async () => [0] },
     get span() {
-      return recordedSpan(
-        { read: (from) => journal.read(from), starts: async () => [0] },
-        estate,
-        0,
-        Number.MAX_SAFE_INTEGER / 1000,
-      );
+      return recordedSpan(office.reader, estate, 0, Number.MAX_SAFE_INTEGER / 1000);
     },
     async openArguments({ record: { sealed, task, span } }) {
       const bytes = sealed && keys.get(sealed.key);

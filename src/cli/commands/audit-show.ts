@@ -2,27 +2,20 @@ import type { Command } from 'commander';
 import { findStoryStart } from '../../audit/read-backwards.ts';
 import { readRecords } from '../../audit/read-records.ts';
 import { subjectOf, tellStory } from '../../audit/tell-story.ts';
-import { readAuditorKey } from '../../compose/auditor-files.ts';
 import { createJournalAccess } from '../../compose/journal-access.ts';
-import { recordContentRead } from '../../compose/record-administration.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { callAdmin } from '../admin-client.ts';
+import { type ContentOptions, contentOptions, openContents } from '../content-options.ts';
 import { type Common, command } from '../program.ts';
 import { storyText } from '../record-text.ts';
-import { withWorkspace } from '../with-workspace.ts';
 
 export function addShowCommand(group: Command): void {
-  command<Common & { content: boolean; reason?: string; auditorKey?: string }>(
+  command<Common & ContentOptions>(
     group,
     'show <id>',
     'tell one call, task or credential as a story, from the prompt to the end of the right that it used',
-    (c) =>
-      c
-        .option('--content', 'open what is sealed; that it was read, and why, goes on the trail first', false)
-        .option('--reason <text>', 'why it is read, for the trail')
-        .option('--auditor-key <file>', 'private key of an auditor, where the configuration names auditors'),
+    contentOptions,
     async (output, options, [id = '']) => {
       const subject = subjectOf(id);
       if (subject === undefined) {
@@ -39,35 +32,12 @@ export function addShowCommand(group: Command): void {
         });
       }
       if (!options.content) return output.result(story, () => storyText(story));
-      const { reason } = options;
-      if (reason === undefined || reason.trim() === '') {
-        throw new RemitError('ERR_USAGE', 'reading content needs a reason', {
-          hint: 'Say why with --reason: it goes on the trail, with who read.',
-        });
-      }
-      const key = options.auditorKey === undefined ? undefined : await readAuditorKey(options.auditorKey);
-      await withWorkspace(options, async (workspace) => {
-        const sealed = story.steps.filter(({ record }) => record.sealed !== undefined).length;
-        const { task, trace } = story;
-        await recordContentRead(
-          workspace,
-          { about: id, reason, records: sealed, ...(key?.kid !== undefined && { auditorKey: key.kid }) },
-          { ...(task !== undefined && { task }), ...(trace !== undefined && { trace }) },
-          ({ detail }) =>
-            callAdmin(workspace.places.socket, 'record-content-read', {
-              detail: JSON.stringify(detail),
-              ...(task !== undefined && { task }),
-              ...(trace !== undefined && { trace }),
-            }),
-        );
-        const contents: Record<string, string> = {};
-        for (const { record } of story.steps) {
-          if (record.sealed !== undefined) contents[record.seq] = await access.openContent(workspace, record, key);
-        }
-        output.result({ ...story, contents }, () =>
-          [storyText(story), '', ...Object.entries(contents).map(([seq, text]) => `#${seq}  ${text}`)].join('\n'),
-        );
-      });
+      const { task, trace } = story;
+      const records = story.steps.map(({ record }) => record);
+      const contents = await openContents(options, access, { id, task, trace }, records);
+      output.result({ ...story, contents }, () =>
+        [storyText(story), '', ...Object.entries(contents).map(([seq, text]) => `#${seq}  ${text}`)].join('\n'),
+      );
     },
   );
 }

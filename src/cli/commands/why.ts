@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import { findCall } from '../../audit/find-call.ts';
+import { findStoryStart } from '../../audit/read-backwards.ts';
+import { readRecords } from '../../audit/read-records.ts';
+import { traceCall } from '../../audit/trace-call.ts';
+import { buildEstate } from '../../compose/estate.ts';
+import { explainCall } from '../../compose/explain-call.ts';
+import { createJournalAccess } from '../../compose/journal-access.ts';
+import { readPoliciesNow } from '../../compose/policies-now.ts';
+import { placesOf } from '../../compose/workspace.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { RemitError } from '../../domain/errors.ts';
+import { type ContentOptions, contentOptions, openContents } from '../content-options.ts';
+import { explanationJson, explanationText } from '../explanation-text.ts';
+import { type Common, command } from '../program.ts';
+
+export function addWhyCommand(program: Command): void {
+  command<Common & ContentOptions & { last: boolean; task?: string; agent?: string }>(
+    program,
+    'why [call]',
+    'why one call was permitted, denied or held: each gate with what it said, and what would have to change',
+    (c) =>
+      contentOptions(
+        c
+          .option('--last', 'the newest call', false)
+          .option('--task <id>', 'of this task')
+          .option('-a, --agent <name>', 'of this agent'),
+      ),
+    async (output, options, [given]) => {
+      const id = options.last ? 'last' : given;
+      if (id === undefined || id === '') {
+        throw new RemitError('ERR_USAGE', 'no call is named', {
+          hint: 'Give its id (or the start of it), a trace, a task, an approval, or --last: `remit audit tail --type decision` shows them.',
+        });
+      }
+      const loaded = await loadConfig(options.config);
+      const places = placesOf(loaded);
+      const access = createJournalAccess(places.journal);
+      const { task, agent } = options;
+      const span = await findCall(access, { id, task, agent });
+      const from = span === undefined ? undefined : await findStoryStart(access, { kind: 'call', span });
+      const trace =
+        span === undefined || from === undefined ? undefined : await traceCall(readRecords(access.read(from)), span);
+      if (trace === undefined) {
+        throw new RemitError('ERR_NOT_FOUND', `no call on the trail is ${id}`, {
+          hint: '`remit audit tail --type decision` shows those that there are.',
+        });
+      }
+      const estate = buildEstate(loaded.config);
+      const explanation = explainCall(trace, estate, await readPoliciesNow(places.policies, estate));
+      const { record, sealed } = trace;
+      const about = { id: trace.span, task: record.task, trace: record.trace };
+      const contents = options.content ? await openContents(options, access, about, sealed) : undefined;
+      output.result(explanationJson(explanation, contents), () => explanationText(explanation, contents));
+    },
+  );
+}
