@@ -84,16 +84,16 @@ function foldDecoded(state: TrailState, record: AuditRecord): void {
 export function foldEntry(state: TrailState, position: number, entry: RecordEntry): void {
   if (position !== state.upTo) return;
   const { detail, type } = entry;
-  if (FOLDED.has(type)) {
-    if (typeof detail !== 'string') foldRecord(state, { ...entry, detail, seq: position }, undefined);
-    else if (type === 'decision') foldDecision(state, entry, position, entry.permits, entry.flow, undefined);
-    else if (type === 'outcome') foldRecord(state, { ...entry, detail: NO_DETAIL, seq: position }, undefined);
-    else return;
+  // The two of each call come first, and nothing is made for them.
+  if (type === 'outcome') foldOutcome(state, entry);
+  else if (type === 'decision' && typeof detail === 'string')
+    foldDecision(state, entry, position, entry.permits, entry.flow, undefined);
+  else if (FOLDED.has(type)) {
+    if (typeof detail === 'string') return;
+    foldRecord(state, { ...entry, detail, seq: position }, undefined);
   }
   state.upTo = position + 1;
 }
-
-const NO_DETAIL = {};
 
 type Folded = Pick<AuditRecord, 'type' | 'task' | 'seq' | 'span' | 'detail'>;
 
@@ -111,15 +111,19 @@ function foldDecision(
   if (task !== undefined && flow !== undefined) foldFlow(state, task, seq, flow as DecisionFlow);
 }
 
+function foldOutcome({ open }: TrailState, { span }: Pick<Folded, 'span'>): void {
+  if (span !== undefined) open.delete(span);
+}
+
 function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | undefined): void {
-  const { open, tasks } = state;
-  const { type, task, seq, span, detail } = record;
+  const { tasks } = state;
+  const { type, task, seq, detail } = record;
   switch (type) {
     case 'decision':
       if (detail.verdict === 'permit') foldDecision(state, record, seq, detail.effect, detail.flow, unknown);
       return;
     case 'outcome':
-      if (span !== undefined) open.delete(span);
+      foldOutcome(state, record);
       return;
     case 'prompt':
       if (task !== undefined) knownTask(state, task, seq).prompt = String(detail.digest);
