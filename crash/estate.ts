@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { runRemit } from '../demo/run-remit.ts';
 import { freePort } from '../harness/service.ts';
 import { writeAgentKey } from '../src/agent/agent-key.ts';
+import type { LeaseMode } from '../src/domain/lease.ts';
 import { DATABASE } from './downstream.ts';
 
 const OWNER = 'crash@example.com';
@@ -19,6 +20,8 @@ export interface HomePlan {
   readonly redis?: { readonly port: number; readonly password: string; readonly toolsUrl: string } | undefined;
   /** A connector over stdio too, whose server reaches PostgreSQL at this port. */
   readonly stdioPort?: number | undefined;
+  /** What one credential is for, of each connector over HTTP; left out: a task. */
+  readonly modes?: { readonly shop: LeaseMode; readonly cache: LeaseMode } | undefined;
   /** Undefined for SQLite; otherwise where it is, and the environment variable that says so. */
   readonly store?: { readonly url: string; readonly variable: string } | undefined;
 }
@@ -103,7 +106,10 @@ permit (principal, action in [Remit::Action::"discover", Remit::Action::"read"],
   };
 }
 
-function connectorsOf({ postgres, redis, stdioPort }: HomePlan, folder: string): Record<string, object> {
+function connectorsOf(
+  { postgres, redis, stdioPort, modes = { shop: 'task', cache: 'task' } }: HomePlan,
+  folder: string,
+): Record<string, object> {
   const common = {
     owner: OWNER,
     protocol: 'legacy',
@@ -121,7 +127,7 @@ function connectorsOf({ postgres, redis, stdioPort }: HomePlan, folder: string):
     shop: {
       ...common,
       transport: { http: { url: postgres.toolsUrl } },
-      credential: { postgres: postgresIssuer, ttlSeconds: 10, inject: { headers } },
+      credential: { postgres: postgresIssuer, mode: modes.shop, ttlSeconds: 10, inject: { headers } },
     },
     ...(redis !== undefined && {
       cache: {
@@ -129,6 +135,7 @@ function connectorsOf({ postgres, redis, stdioPort }: HomePlan, folder: string):
         transport: { http: { url: redis.toolsUrl } },
         credential: {
           redis: { port: redis.port, adminUser: 'default', adminPassword: 'redis_admin' },
+          mode: modes.cache,
           ttlSeconds: 10,
           inject: { headers },
         },

@@ -22,6 +22,7 @@ import { descendants, type GatewayProcess, isStillThere, processesOf, startGatew
 import { readLeases, readLeasesLeft, readTrail } from './ledger.ts';
 import { runLoad, type Survivors } from './load.ts';
 import { nameOf, type Plan } from './steps.ts';
+import { Stops } from './stops.ts';
 import { count, type Tally } from './tally.ts';
 import { weather } from './wire.ts';
 
@@ -140,6 +141,7 @@ export async function runRound(lane: Lane, home: Home, plans: readonly Plan[]): 
   const places = placesOf(await loadConfig(home.config));
   const excused = new Map<string, number>();
   const survivors: Survivors = new Set();
+  const stops = new Stops();
   await mkdir(places.journal, { recursive: true, mode: 0o700 });
   /** Open leases of the gateway that was killed last. */
   let left: readonly string[] = [];
@@ -176,6 +178,9 @@ export async function runRound(lane: Lane, home: Home, plans: readonly Plan[]): 
         socket: places.socket,
         random,
         survivors,
+        stops,
+        found: (detail) =>
+          tally.findings.push({ what: 'a stop does not hold in the next gateway', detail: `${at}: ${detail}` }),
         counts: tally.load,
         isOver: () => isOver || gateway.hasExited(),
       });

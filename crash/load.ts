@@ -1,15 +1,20 @@
 import type { Random } from '../harness/random.ts';
 import { openTaskSession, type TaskSession } from '../src/agent/task-session.ts';
 import { callAdmin } from '../src/cli/admin-client.ts';
+import { ALL, type RevocationSubject, subjectText } from '../src/domain/revocation.ts';
 import { AGENTS, type Home } from './estate.ts';
 import { readLeases } from './ledger.ts';
+import { order, type Stop, type Stops } from './stops.ts';
 
 export interface LoadCounts {
   tasks: number;
   calls: number;
   /** Calls whose credential opened the downstream. */
   looked: number;
-  endings: { ended: number; abandoned: number; byAdministrator: number; leaseRevoked: number };
+  endings: { ended: number; abandoned: number; byAdministrator: number; leaseRevoked: number; killed: number };
+  /** Tasks that were suspended and resumed; agents, connectors and everything that was stopped and let go on. */
+  suspended: number;
+  stopped: number;
 }
 
 /** Sessions that go on in the next gateway, as an agent's would. */
@@ -30,10 +35,13 @@ export async function runLoad(options: {
   readonly socket: string;
   readonly random: Random;
   readonly survivors: Survivors;
+  readonly stops: Stops;
+  /** Told of a stop that does not hold. */
+  readonly found: (detail: string) => void;
   readonly counts: LoadCounts;
   readonly isOver: () => boolean;
 }): Promise<void> {
-  const { home, url, socket, random, survivors, counts, isOver } = options;
+  const { home, url, socket, random, survivors, stops, counts, isOver } = options;
 
   async function work(): Promise<void> {
     while (!isOver()) {
@@ -57,19 +65,40 @@ export async function runLoad(options: {
       survivors.delete(survivor);
       return survivor;
     }
-    const agent = random.pick(AGENTS);
-    const session = await openTaskSession({
+    const session = await openSession(random.pick(AGENTS));
+    counts.tasks += 1;
+    return session;
+  }
+
+  const openSession = (agent: string): Promise<TaskSession> =>
+    openTaskSession({
       gateway: url,
       agent,
       key: home.keys.get(agent) as NonNullable<ReturnType<Home['keys']['get']>>,
       task: { declare: { template: 'work', duration_seconds: random.pick(DURATIONS_S) } },
       clock: Date.now,
     });
-    counts.tasks += 1;
-    return session;
+
+  /** What was stopped under a gateway that is dead holds under this one (V1); then it is let go on. */
+  async function liftWhatHolds(): Promise<void> {
+    const stop = stops.now;
+    if (stop?.isAcknowledged === true && (await isServed(stop.subject))) {
+      options.found(`${subjectText(stop.subject)} was ${stop.action === 'suspend' ? 'suspended' : 'stopped'}`);
+    }
+    await stops.lift(socket);
   }
 
-  async function look(session: TaskSession): Promise<void> {
+  async function isServed({ kind, id }: RevocationSubject): Promise<boolean> {
+    const agent = kind === 'agent' ? id : AGENTS[0];
+    const session = await openSession(agent).catch(() => undefined);
+    if (session !== undefined && kind !== 'connector') return true;
+    const survivor = [...survivors].find(({ granted }) => granted.agent === agent);
+    const connector = kind === 'connector' ? id : (home.connectors[0] as string);
+    const known = [session, survivor].filter((one) => one !== undefined);
+    return (await Promise.all(known.map((one) => look(one, connector).catch(() => false)))).includes(true);
+  }
+
+  async function look(session: TaskSession, connector = random.pick(home.connectors)): Promise<boolean> {
     counts.calls += 1;
     const response = await fetch(session.mcpUrl, {
       method: 'POST',
@@ -82,16 +111,18 @@ export async function runLoad(options: {
         jsonrpc: '2.0',
         id: 1,
         method: 'tools/call',
-        params: { name: `${random.pick(home.connectors)}__look`, arguments: {} },
+        params: { name: `${connector}__look`, arguments: {} },
       }),
       signal: AbortSignal.timeout(15_000),
     });
-    if ((await response.text()).includes('looked')) counts.looked += 1;
+    const hasLooked = (await response.text()).includes('looked');
+    if (hasLooked) counts.looked += 1;
+    return hasLooked;
   }
 
   async function finish(session: TaskSession): Promise<void> {
     const { endings } = counts;
-    const choice = random.below(10);
+    const choice = random.below(13);
     if (choice < 5) {
       await session.end();
       endings.ended += 1;
@@ -102,9 +133,38 @@ export async function runLoad(options: {
       const lease = (await readLeases(home)).find(({ state }) => state === 'active');
       if (lease !== undefined) await callAdmin(socket, 'revoke-lease', { lease: lease.id });
       endings.leaseRevoked += 1;
-    } else endings.abandoned += 1;
+    } else if (choice < 10) endings.abandoned += 1;
+    else if (choice < 11) await suspendAndResume(session);
+    else if (choice < 12) {
+      await order(socket, 'revoke', { kind: 'task', id: session.granted.task });
+      endings.killed += 1;
+    } else await stopAndLift();
   }
 
+  async function suspendAndResume(session: TaskSession): Promise<void> {
+    const subject = { kind: 'task', id: session.granted.task } as const;
+    await order(socket, 'suspend', subject);
+    await pause(random.between(0, 300));
+    await order(socket, 'resume', subject);
+    counts.suspended += 1;
+    await look(session);
+  }
+
+  async function stopAndLift(): Promise<void> {
+    const [action, subject] = random.pick<readonly [Stop['action'], RevocationSubject]>([
+      ['suspend', { kind: 'agent', id: random.pick(AGENTS) }],
+      ['revoke', { kind: 'agent', id: random.pick(AGENTS) }],
+      ['suspend', { kind: 'connector', id: random.pick(home.connectors) }],
+      ['revoke', ALL],
+    ]);
+    if (!(await stops.stop(socket, action, subject))) return;
+    await pause(random.between(0, 400));
+    await stops.lift(socket);
+    counts.stopped += 1;
+  }
+
+  // Killed meanwhile: the next one is asked.
+  await liftWhatHolds().catch(() => {});
   await Promise.all(Array.from({ length: WORKERS }, work));
 }
 

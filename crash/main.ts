@@ -33,6 +33,8 @@ const KILLS_A_HOME = 25;
 /** Every so many homes keep their store in PostgreSQL, and start a connector's process besides. */
 const POSTGRES_EVERY = 4;
 const STDIO_EVERY = 3;
+/** One for the whole task is what most have. */
+const MODES = ['task', 'task', 'task_tool', 'call'] as const;
 /** Chances of a step that did not come in time. */
 const RETRIES = 2;
 
@@ -101,6 +103,7 @@ async function main(): Promise<boolean> {
         ...(redis !== undefined && {
           redis: { port: proxyPort(lane, 'redis'), password: redis.password, toolsUrl: lane.tools.url('redis') },
         }),
+        modes: { shop: random.pick(MODES), cache: random.pick(MODES) },
         ...(number_ % STDIO_EVERY === 0 && { stdioPort: postgres.port }),
         store,
       });
