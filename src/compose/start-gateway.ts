@@ -7,7 +7,6 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
-import { createDecider } from '../policy/decide.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { allowedHosts } from './addresses.ts';
@@ -17,6 +16,7 @@ import { readAuditors } from './auditor-files.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildApprovals } from './build-approvals.ts';
 import { buildCatalogue } from './build-catalogue.ts';
+import { openDecider } from './build-decider.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildFlow } from './build-flow.ts';
 import { buildLeases } from './build-leases.ts';
@@ -66,7 +66,7 @@ export interface RunningGateway {
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. Only this folder knows implementations. */
 export async function startGateway(workspace: Workspace, version: string): Promise<RunningGateway> {
   const { config, estate, places, system, store, vault } = workspace;
-  const { tenant, environment } = estate;
+  const { tenant } = estate;
   const { clock, random, schedule, log } = system;
   const closers: (() => Promise<unknown> | unknown)[] = [];
   const closeAll = (): Promise<void> => closeInReverse(closers, log);
@@ -77,6 +77,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
+    const makeDecider = await openDecider(workspace, closers);
     const connectorTokens = createConnectorTokens(workspace);
     const issuers = await buildIssuers(workspace, connectorTokens);
     closers.push(() => Promise.all([...issuers.values()].map(({ issuer }) => issuer.close())));
@@ -281,7 +282,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       approvals,
       risk,
       deviated: (task, what) => revocation.deviations.deviated(task, what),
-      decider: createDecider({ engine: policies.engine, environment, labelsOf: flow.labelsOf, clock, log }),
+      decider: makeDecider({ engine: policies.engine, labelsOf: flow.labelsOf }),
       recorder,
       recordLater,
       recordRefusal,

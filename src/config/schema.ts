@@ -4,6 +4,7 @@ import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { flowSchema, profileFlowShape, templateFlowSchema } from './flow-schema.ts';
+import { policySchema } from './policy-schema.ts';
 import { hoursSchema, riskSchema } from './risk-schema.ts';
 import { allowPrivateNetwork, keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
@@ -268,6 +269,7 @@ export const configSchema = z.strictObject({
     .enum(['manual', 'watch'])
     .default('manual')
     .describe('manual: by `remit policy reload`; watch: when the folder has changed, too.'),
+  policy: policySchema.prefault({}).describe('Decisions from outside.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
   sessions: z
     .strictObject({

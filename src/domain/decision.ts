@@ -45,6 +45,7 @@ export type Gate =
   | 'user_policy'
   | 'agent_policy'
   | 'actor_policy'
+  | 'external_policy'
   | 'flow'
   | 'risk'
   | 'fault';

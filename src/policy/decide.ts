@@ -6,7 +6,7 @@ import { type CallRisk, NO_RISK } from '../domain/risk.ts';
 import { stepUpOf } from '../domain/step-up.ts';
 import type { Task, TaskTemplate } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
-import type { Clock, Log } from '../seams/clock.ts';
+import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { PolicyAnswer, PolicyEngine } from '../seams/policy-engine.ts';
 import { type Denial, denial } from './denial.ts';
 import { readCriticalArguments } from './read-arguments.ts';
@@ -19,6 +19,7 @@ import {
   checkTemplate,
   checkTool,
 } from './task-gate.ts';
+import { withinTime } from './within-time.ts';
 
 export interface DiscoveryRequest {
   readonly principal: Principal;
@@ -58,6 +59,8 @@ export interface DeciderOptions {
   /** What a task and its children have read. */
   readonly labelsOf: (task: Task) => FlowLabels;
   readonly clock: Clock;
+  /** Bounds an engine that answers later: one that has not by then has failed. Left out: such an engine must bound itself. */
+  readonly schedule?: Schedule;
   readonly log?: Log;
 }
 
@@ -74,7 +77,7 @@ export function createDecider(options: DeciderOptions): Decider {
   };
 }
 
-const FAULT = denial(
+export const FAULT = denial(
   'fault',
   'remit:fault',
   'The decision could not be made.',
@@ -96,7 +99,7 @@ function decide(
     if ('denied' in gates) return { ...gates.denied, policyVersion };
     const asked = askAll(engine, options, request, action, gates);
     if (!isPromise(asked)) return asked;
-    return asked.then(
+    return inTime(options, asked).then(
       // Asking took time: the task may have expired meanwhile.
       (decision) => {
         const denied = lateDenial(options, request.task);
@@ -108,6 +111,11 @@ function decide(
     return { ...faulted(options, error), policyVersion };
   }
 }
+
+const MOST_WAIT_MS = 5_000;
+
+const inTime = ({ schedule }: DeciderOptions, asked: Promise<Decision>): Promise<Decision> =>
+  schedule === undefined ? asked : withinTime(MOST_WAIT_MS, schedule, () => asked);
 
 function faulted({ log }: DeciderOptions, error: unknown): Denial {
   try {
@@ -246,6 +254,7 @@ function concluded(links: readonly Link[], permits: readonly PolicyAnswer[], pol
   const isOnly = permits.length === 1 && only !== undefined;
   const known = isOnly ? permissions.get(only) : undefined;
   if (known !== undefined && known.gate === gate && known.policyVersion === policyVersion) return known;
+  if (!permits.every(isWhole)) return { ...FAULT, policyVersion };
   const holding = permits.findIndex((answer) => answer.verdict === 'step_up');
   if (holding !== -1) return held((links[holding] as Link).gate, permits, policyVersion);
   const reason = [...new Set(permits.map((answer) => answer.reason))].join(' ');
@@ -253,6 +262,11 @@ function concluded(links: readonly Link[], permits: readonly PolicyAnswer[], pol
   const decision: Decision = { verdict: 'permit', gate, policies, reason, nextStep: 'Go on.', policyVersion };
   if (isOnly) permissions.set(only, decision);
   return decision;
+}
+
+/** An answer without policies or reason comes from an engine that is broken: nothing it says is believed. */
+function isWhole({ policies, reason }: PolicyAnswer): boolean {
+  return Array.isArray(policies) && typeof reason === 'string';
 }
 
 function held(gate: Gate, permits: readonly PolicyAnswer[], policyVersion: string): Decision {

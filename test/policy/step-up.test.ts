@@ -6,9 +6,9 @@ import {
   createCedarEngine,
 } from '../../src/adapters/policy/cedar-engine.ts';
 import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
-import { readStepUp } from '../../src/adapters/policy/read-step-up.ts';
 import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId } from '../../src/domain/ids.ts';
+import { readStepUp } from '../../src/domain/read-step-up.ts';
 import { createDecider } from '../../src/policy/decide.ts';
 import type { PolicyAnswer } from '../../src/seams/policy-engine.ts';
 import {

@@ -1,5 +1,6 @@
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { messageOf, RemitError } from '../../domain/errors.ts';
+import { readStepUp } from '../../domain/read-step-up.ts';
 import type { StepUpTerms } from '../../domain/step-up.ts';
 import { cedar } from './cedar.ts';
 import { isGroupAction } from './cedar-names.ts';
@@ -9,7 +10,6 @@ import { scopeEntities } from './cedar-scopes.ts';
 import { indexInventory, type PolicyInventory } from './policy-inventory.ts';
 import { invalidPolicies, type PolicyProblem } from './policy-problems.ts';
 import { fromByteOffset, type PolicyPart, placeOf, splitPolicies } from './policy-text.ts';
-import { readStepUp } from './read-step-up.ts';
 
 export interface PolicyFile {
   /** As it is shown to people and used in ids: relative to the policies folder. */

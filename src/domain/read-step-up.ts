@@ -1,4 +1,4 @@
-import { BARRED_APPROVERS, type BarredApprover, DEFAULT_TERMS, type StepUpTerms } from '../../domain/step-up.ts';
+import { BARRED_APPROVERS, type BarredApprover, DEFAULT_TERMS, type StepUpTerms } from './step-up.ts';
 
 /** Longest that an approval may be open: a day. A task lasts no longer either. */
 const MOST_SECONDS = 86_400;
