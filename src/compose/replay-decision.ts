@@ -144,10 +144,12 @@ export function recordedVerdict({ record }: RecordedDecision): Verdict {
   return {
     verdict: verdict === 'permit' && approval !== undefined ? 'step_up' : (verdict ?? 'deny'),
     gate: gate ?? 'fault',
-    policies: policies ?? [],
+    policies: (policies ?? []).filter((id) => !isOutside(id)),
     reason: reason ?? '',
   };
 }
+
+const isOutside = (id: string): boolean => id.startsWith('remit:external/');
 
 function leftOut(estate: Estate, { record, task, isWhole }: RecordedDecision): LeftOut | undefined {
   const { effect, method, policies, gate, policyVersion, verdict } = record.detail as Partial<Decision> & {
@@ -156,7 +158,9 @@ function leftOut(estate: Estate, { record, task, isWhole }: RecordedDecision): L
   };
   if (effect === 'ask') return 'question';
   if (effect !== 'call' && effect !== 'follow') return 'before_policy';
-  const rule = policies?.find((id) => id.startsWith('remit:'));
+  // Who is asked outside is not asked again; what they only permitted as well was decided here.
+  if (gate === 'external_policy') return 'before_policy';
+  const rule = policies?.find((id) => id.startsWith('remit:') && !isOutside(id));
   if (rule === 'remit:unmarked') return 'before_policy';
   const isOwn = rule === undefined || DECIDERS.has(rule) || AFTER_POLICY.has(gate);
   if (!isOwn || policyVersion === undefined || record.tool === undefined) return 'before_policy';
