@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   why: async () => (await import('./commands/why.ts')).addWhyCommand,
   audit: async () => (await import('./commands/audit.ts')).addAuditCommands,
   auditor: async () => (await import('./commands/auditor.ts')).addAuditorCommands,
+  canary: async () => (await import('./commands/canary.ts')).addCanaryCommands,
   findings: async () => (await import('./commands/findings.ts')).addFindingsCommand,
   doctor: async () => (await import('./commands/doctor.ts')).addDoctorCommand,
 };

@@ -2,6 +2,7 @@ import type { Recorder } from '../audit/recorder.ts';
 import { RemitError } from '../domain/errors.ts';
 import { connectorId, leaseId, taskId, traceId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
+import type { Flow } from '../flow/create-flow.ts';
 import type { AdminOperation } from '../http/admin-socket.ts';
 import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
@@ -29,6 +30,7 @@ export function adminOperations(parts: {
   approvals: BuiltApprovals;
   risk: Pick<BuiltRisk, 'levels'>;
   catalogue: Catalogue;
+  flow: Pick<Flow, 'canaries'>;
   revocation: RevocationControl;
   signingKeys: SigningKeys;
   connectorTokens: ConnectorTokens;
@@ -110,6 +112,11 @@ export function adminOperations(parts: {
         ...(task !== undefined && { task: taskId(task) }),
         detail: read,
       });
+    },
+    /** Canaries were added or removed, by a command that can open the store. */
+    async 'reload-canaries'() {
+      parts.flow.canaries.replace(await store.canaries.list(estate.tenant));
+      return { canaries: parts.flow.canaries.size };
     },
     /** Takes up the vault's keys as the configuration names them by now: a rotation of the vault's key, without a restart. */
     async 'reload-vault-keys'() {

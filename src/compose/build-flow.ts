@@ -1,32 +1,44 @@
-import { createHmac } from 'node:crypto';
+import { createCanaries } from '../flow/canaries.ts';
 import { createFlow, type Flow } from '../flow/create-flow.ts';
+import { createMarkedValues } from '../flow/marked-values.ts';
 import { createStoredLabels, NOTHING_STICKS, type StoredLabels } from '../flow/stored-labels.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
-import { loadOrCreateStateKey } from './state-key.ts';
+import { type FlowKeys, loadFlowKeys } from './flow-keys.ts';
 import type { Workspace } from './workspace.ts';
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 
-/** What tasks have read, for as long as they live, and what sticks to what they have stored. @throws `ERR_STORE_*` */
+/** What tasks have read, for as long as they live, and what of it is kept beyond. @throws `ERR_STORE_*`, `ERR_VAULT_*` */
 export async function buildFlow(workspace: Workspace, tasks: TaskRegistry): Promise<Flow> {
-  const { estate } = workspace;
+  const { config, estate, store, system } = workspace;
+  const { dataClasses, acrossTasksHours } = config.flow.marked;
+  const keys = await loadFlowKeys(workspace);
+  const { printer } = keys;
   const flow = createFlow({
     zoneOf: (connector) => estate.connectors.get(connector)?.zone ?? 'unknown',
     parentOf: (id) => tasks.live().find((task) => task.id === id)?.parent,
-    stored: await loadStored(workspace),
+    stored: await loadStored(workspace, keys),
+    marked: createMarkedValues({
+      printer,
+      dataClasses,
+      acrossMs: acrossTasksHours === undefined ? undefined : acrossTasksHours * HOUR_MS,
+      clock: system.clock,
+    }),
+    canaries: createCanaries(printer, await store.canaries.list(estate.tenant)),
   });
   tasks.onEnd((task) => flow.forget(task.id));
   return flow;
 }
 
-async function loadStored({ config, estate, store, vault, system }: Workspace): Promise<StoredLabels> {
+async function loadStored(
+  { config, estate, store, system }: Workspace,
+  { fingerprint }: FlowKeys,
+): Promise<StoredLabels> {
   const { labels, thingDays, connectorDays } = config.flow.stored;
   if (labels === 'off') return NOTHING_STICKS;
   const { tenant } = estate;
-  const { clock, random } = system;
-  const key = await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock });
-  const namesKey = createHmac('sha256', key).update('names of things that tasks have stored').digest();
-  key.fill(0);
+  const { clock } = system;
   const thingMs = thingDays * DAY_MS;
   const connectorMs = connectorDays * DAY_MS;
   const now = clock();
@@ -35,7 +47,7 @@ async function loadStored({ config, estate, store, vault, system }: Workspace): 
   return createStoredLabels({
     tenant,
     repository: store.storedMarks,
-    fingerprint: (text) => createHmac('sha256', namesKey).update(text).digest('base64url').slice(0, 22),
+    fingerprint,
     clock,
     thingMs,
     connectorMs,

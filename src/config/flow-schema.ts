@@ -71,6 +71,18 @@ export const flowSchema = z
       })
       .prefault({})
       .describe('Labels that stick to what tasks have stored.'),
+    marked: z
+      .strictObject({
+        dataClasses: z.array(name).default([]).describe('Values of these go to no other zone, and to no outside.'),
+        acrossTasksHours: z
+          .number()
+          .positive()
+          .max(8_760)
+          .optional()
+          .describe('What one task has read of them counts for every other, so long. Left out: for its own family.'),
+      })
+      .prefault({})
+      .describe('Classes of data whose values are known again where they come up.'),
   })
   .describe('What is kept of the flow of data across tasks.');
 

@@ -11,11 +11,14 @@ import type { JsonObject } from '../domain/json.ts';
 import type { ThingNames } from '../domain/stored-mark.ts';
 import type { Task, TemplateFlow } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
+import type { Canaries } from './canaries.ts';
 import { addPrompt, addReading, Families, type Family, hasWrittenTo, joinInto } from './family.ts';
 import { findOrigin } from './find-origin.ts';
 import { type FlowCall, type FlowRule, type Hold, isOutward, PUBLIC } from './flow-call.ts';
+import type { MarkedValues } from './marked-values.ts';
 import { holdsValue, normaliseText, normaliseValue } from './match-value.ts';
 import { readResult } from './read-result.ts';
+import { markedValues } from './rules/marked-values.ts';
 import { notAsked } from './rules/not-asked.ts';
 import { provenance } from './rules/provenance.ts';
 import { reach } from './rules/reach.ts';
@@ -58,18 +61,21 @@ export interface Flow {
   admit(question: FlowQuestion, provenance: readonly ValueProvenance[]): Admitted;
   /** Takes in what a call brought. @param span of the call */
   learn(task: Task, item: GovernedTool, args: JsonObject, span: string, result: JsonObject): void;
+  /** Takes in what came back and vouches for nothing: an error, or what passes unseen. */
+  note(task: Task, item: GovernedTool, came: JsonObject | undefined): void;
   /** What a task and its children have read. Makes nothing. */
   labelsOf(task: Pick<Task, 'id' | 'parent'>): FlowLabels;
   /** The words that a task's calls follow from, as the host of its agent gave them. */
   notePrompt(task: Task, text: string): void;
   restore(task: Pick<Task, 'id' | 'parent'>, remembered: RememberedFlow): void;
   forget(task: TaskId): void;
+  readonly canaries: Canaries;
   /** Families that are kept. */
   readonly size: number;
 }
 
 /** In this order; the first that has something against a call says so. */
-const RULES: readonly FlowRule[] = [notAsked, provenance, urls, thirdLeg, zones, reach];
+const RULES: readonly FlowRule[] = [markedValues, notAsked, provenance, urls, thirdLeg, zones, reach];
 
 /** Arguments shorter than this point at nothing: a page number stands in many prompts. */
 const LEAST_POINTER = 4;
@@ -83,10 +89,12 @@ export interface FlowParts {
   /** The task above a task that has not ended. */
   readonly parentOf: (task: TaskId) => TaskId | undefined;
   readonly stored: StoredLabels;
+  readonly marked: MarkedValues;
+  readonly canaries: Canaries;
 }
 
 export function createFlow(parts: FlowParts): Flow {
-  const { stored } = parts;
+  const { stored, marked } = parts;
   const families = new Families(parts.parentOf);
   const ownLabels = new WeakMap<ToolProfile, FlowLabels>();
 
@@ -107,7 +115,18 @@ export function createFlow(parts: FlowParts): Flow {
     const { family } = families.of(task);
     const found = provenanceOf(family, flow, template, args);
     const sink = isOutward(flow.sink) && flow.critical.length > 0 && found.length === 0 ? 'internal' : flow.sink;
-    return { item, profile, flow, args, zone: parts.zoneOf(item.connector), template, family, provenance: found, sink };
+    return {
+      item,
+      profile,
+      flow,
+      args,
+      zone: parts.zoneOf(item.connector),
+      template,
+      family,
+      provenance: found,
+      sink,
+      marked,
+    };
   }
 
   return {
@@ -173,6 +192,7 @@ export function createFlow(parts: FlowParts): Flow {
       const names = thingNames(item, flow, args, stored.fingerprint);
       const there = bringsStored(profile, names) ? stored.labelsOf(item.connector, names) : NO_LABELS;
       joinInto(family, there);
+      if (marked.isOn) marked.take(family.marks, item, parts.zoneOf(item.connector), result);
       const asked = askedText(args);
       // What may all be an echo vouches for nothing.
       if (asked === undefined) return;
@@ -197,15 +217,20 @@ export function createFlow(parts: FlowParts): Flow {
         fields: byValue,
       });
     },
+    note(task, item, came) {
+      if (marked.isOn) marked.take(families.of(task).family.marks, item, parts.zoneOf(item.connector), came);
+    },
     labelsOf: (task) => families.find(task)?.labels ?? NO_LABELS,
     notePrompt: (task, text) => addPrompt(families.of(task).family, text),
     restore(task, { labels, outward }) {
       const { family } = families.of(task);
       joinInto(family, labels);
       if (labels.trust === 'untrusted') family.written = 'all';
+      if (marked.hasMarked(labels.dataClasses)) family.marks.isPartial = true;
       family.outward = Math.max(family.outward, outward);
     },
     forget: (task) => families.forget(task),
+    canaries: parts.canaries,
     get size() {
       return families.size;
     },

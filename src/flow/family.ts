@@ -1,6 +1,7 @@
 import { type FlowLabels, type IssuedField, joinLabels, NO_LABELS, type Origin } from '../domain/flow.ts';
 import type { ConnectorId, TaskId, ToolRef } from '../domain/ids.ts';
 import { type PromptWords, wordsOf } from './asks-for.ts';
+import { type FamilyMarks, noMarks } from './marked-values.ts';
 import { normaliseText } from './match-value.ts';
 
 /** A result that was read, in one spelling, with what vouches for it. */
@@ -32,6 +33,7 @@ export interface Family {
   readonly connectors: Set<ConnectorId>;
   /** Where it has written since it read untrusted text: what comes back from there may be that text. `all`: after a restart, which forgets where. */
   written: Set<ConnectorId> | 'all';
+  readonly marks: FamilyMarks;
   readonly prompts: Prompt[];
   readonly readings: Reading[];
   /** UTF-16 units of text that `readings` hold. */
@@ -50,6 +52,7 @@ export const newFamily = (): Family => ({
   outward: 0,
   connectors: new Set(),
   written: new Set(),
+  marks: noMarks(),
   prompts: [],
   readings: [],
   size: 0,

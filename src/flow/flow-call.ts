@@ -1,8 +1,10 @@
 import type { FlowProfile, SinkKind, ValueProvenance } from '../domain/flow.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { Provenance } from '../domain/step-up.ts';
 import type { TemplateFlow } from '../domain/task.ts';
 import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import type { Family } from './family.ts';
+import type { MarkedValues } from './marked-values.ts';
 
 /** One call as the rules of flow look at it, after policy has permitted it. */
 export interface FlowCall {
@@ -18,6 +20,7 @@ export interface FlowCall {
   readonly provenance: readonly ValueProvenance[];
   /** `sink` of the profile, as far as this call uses it: what names no destination reaches nobody. */
   readonly sink: SinkKind;
+  readonly marked: MarkedValues;
 }
 
 export type FlowRuleId =
@@ -33,6 +36,8 @@ export type FlowRuleId =
 export interface Hold {
   readonly rule: FlowRuleId;
   readonly reason: string;
+  /** Where what it is about comes from, beside the critical values. */
+  readonly from?: Provenance;
 }
 
 /** Undefined: this rule has nothing against the call. */

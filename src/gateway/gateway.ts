@@ -52,7 +52,7 @@ export interface Gateway {
   /** How risky those are whom a call concerns, and who watches calls for signals. Undefined where neither is done. */
   readonly risk: { readonly levels: Risk; readonly calls: CallWatch } | undefined;
   /** A task did what it was not declared for. @throws when that cannot be put on record */
-  readonly deviated: (task: TaskId, what: string) => Promise<unknown>;
+  readonly deviated: (task: TaskId, what: string, isGrave?: boolean) => Promise<unknown>;
   /** Calls that wait for people; nothing here takes a verdict (guarantee A6). */
   readonly approvals: HeldCalls;
   readonly recorder: Recorder;

@@ -37,7 +37,8 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     const decision = deciding instanceof Promise ? await deciding : deciding;
     await recordIntent(gateway, caller, operation, decision);
     if (decision.verdict !== 'permit') {
-      if (decision.gate === 'task') await noteDeviation(gateway, caller, operation, decision);
+      if (decision.gate === 'task' || decision.gate === 'flow')
+        await noteDeviation(gateway, caller, operation, decision);
       if (decision.verdict !== 'step_up') {
         noteDenied(gateway, caller, decision, operation.item);
         return refuseCall(gateway, caller, operation, decision);
@@ -56,6 +57,7 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
     if ('resultChunks' in came) {
       isStreaming = true;
+      if (operation.item.profile?.flow !== undefined) gateway.flow.note(caller.task, operation.item, undefined);
       return pass(gateway, caller, operation, used, needles, came, startedAt);
     }
     const { reply, withheld } = withhold(came, needles);
@@ -96,6 +98,7 @@ const NO_LEASE = { held: undefined };
 /** What came back is kept for where later values come from. Of a result too large to hold nothing is: it vouches for nothing. */
 function learn(gateway: Gateway, { task }: Caller, operation: Operation, reply: MethodAnswer['reply']): void {
   if ('result' in reply) gateway.flow.learn(task, operation.item, operation.args, operation.span, reply.result);
+  else if ('error' in reply) gateway.flow.note(task, operation.item, { error: reply.error });
 }
 
 /** A large result goes through piece by piece; what came of it is known, and recorded, when it has passed or broken off. */

@@ -1,4 +1,5 @@
 import type { Approval, ApprovalState, Verdict } from '../domain/approval.ts';
+import type { Canary } from '../domain/canary.ts';
 import type { AgentId, ApprovalId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
 import type { Revocation, RevocationEntry } from '../domain/revocation.ts';
@@ -33,6 +34,7 @@ export interface Repositories {
   readonly inventory: InventoryRepository;
   readonly riskHistory: RiskHistoryRepository;
   readonly storedMarks: StoredMarkRepository;
+  readonly canaries: CanaryRepository;
 }
 
 export interface TaskRepository {
@@ -261,6 +263,14 @@ export interface OAuthRepository {
   destroy(model: string, id: string): Promise<void>;
   revokeByGrantId(model: string, grantId: string): Promise<void>;
   removeExpired(now: number): Promise<number>;
+}
+
+/** Values that nothing may carry, as keyed fingerprints. */
+export interface CanaryRepository {
+  insert(canary: Canary): Promise<void>;
+  /** Oldest first. */
+  list(tenant: TenantId): Promise<Canary[]>;
+  remove(tenant: TenantId, id: string): Promise<boolean>;
 }
 
 /** Labels that stick to what tasks have stored. Rows only add up: those on one thing are joined by who reads them. */

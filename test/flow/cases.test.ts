@@ -8,10 +8,9 @@ import type { JsonObject } from '../../src/domain/json.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
 import type { GovernedTool } from '../../src/domain/tool.ts';
 import { createFlow, type Flow } from '../../src/flow/create-flow.ts';
-import { NOTHING_STICKS } from '../../src/flow/stored-labels.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
 import { createDecider } from '../../src/policy/decide.ts';
-import { makeClientRequest, makeGateway, makePrincipal } from '../support/fake-gateway-parts.ts';
+import { makeClientRequest, makeGateway, makePrincipal, nothingKept } from '../support/fake-gateway-parts.ts';
 import { asResult, CONTACTS, FETCH, NOTE, POST, REMOVE, SEARCH, SEND, STORE, taskOf, ZONES } from './office.ts';
 
 /**
@@ -104,7 +103,7 @@ async function run({ steps }: Traced, one: Case): Promise<{ before: string[]; la
   const flow: Flow = createFlow({
     zoneOf: (id) => ZONES[id] as string,
     parentOf: () => undefined,
-    stored: NOTHING_STICKS,
+    ...nothingKept(),
   });
   const engine = engineOf(one.policy ?? 'permit (principal, action, resource);', top.agent);
   let brings: unknown = '';

@@ -3,7 +3,7 @@ import { seededRandom } from '../../harness/random.ts';
 import { type FlowLabels, joinLabels, NO_LABELS, TRUSTS } from '../../src/domain/flow.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { createFlow } from '../../src/flow/create-flow.ts';
-import { NOTHING_STICKS } from '../../src/flow/stored-labels.ts';
+import { nothingKept } from '../support/fake-gateway-parts.ts';
 import { newFlow, taskOf, tool, untrusted } from './office.ts';
 
 /** The lattice, once more and otherwise: a set of everything that was ever joined. */
@@ -106,7 +106,7 @@ describe('labels', () => {
   });
 
   it('are not lost to a ring of parents', () => {
-    const flow = createFlow({ zoneOf: () => 'internal', parentOf: (id) => id, stored: NOTHING_STICKS });
+    const flow = createFlow({ zoneOf: () => 'internal', parentOf: (id) => id, ...nothingKept() });
     const task = taskOf('tsk_a', taskOf('tsk_b'));
     expect(
       flow.judge({ task, template: undefined, item: tool('read', { source: untrusted }), args: {} }).hold,

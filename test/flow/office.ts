@@ -4,9 +4,8 @@ import { connectorId, type TaskId } from '../../src/domain/ids.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Task, TemplateFlow } from '../../src/domain/task.ts';
 import type { ActionClass, GovernedTool } from '../../src/domain/tool.ts';
-import { createFlow, type Flow } from '../../src/flow/create-flow.ts';
-import { NOTHING_STICKS, type StoredLabels } from '../../src/flow/stored-labels.ts';
-import { makeItem, makeTask } from '../support/fake-gateway-parts.ts';
+import { createFlow, type Flow, type FlowParts } from '../../src/flow/create-flow.ts';
+import { makeItem, makeTask, nothingKept } from '../support/fake-gateway-parts.ts';
 
 /** What tests of flow share: a few described tools, tasks of a family, and one step of a call as the gateway makes it. */
 
@@ -57,12 +56,13 @@ export const STORE = tool(
 export const taskOf = (id: string, parent?: Task): Task => ({ ...makeTask(id), parent: parent?.id });
 
 /** A flow over tasks that know their parents. */
-export function newFlow(tasks: readonly Task[] = [], stored: StoredLabels = NOTHING_STICKS): Flow {
+export function newFlow(tasks: readonly Task[] = [], more: Partial<FlowParts> = {}): Flow {
   const parents = new Map<TaskId, TaskId | undefined>(tasks.map(({ id, parent }) => [id, parent]));
   return createFlow({
     zoneOf: (connector) => ZONES[connector] ?? 'internal',
     parentOf: (id) => parents.get(id),
-    stored,
+    ...nothingKept(),
+    ...more,
   });
 }
 

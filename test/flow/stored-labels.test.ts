@@ -55,7 +55,7 @@ function readAfter(
 ): FlowLabels {
   const { stored } = fixture();
   const [writer, reader] = [taskOf('tsk_writer'), taskOf('tsk_reader')];
-  const flow = newFlow([writer, reader], stored);
+  const flow = newFlow([writer, reader], { stored });
   call(flow, writer, SEARCH, {}, {});
   expect(call(flow, writer, write.item, write.args, 'done')).toBeUndefined();
   flow.forget(writer.id);
@@ -110,7 +110,7 @@ describe('labels that stick to what a task stored', () => {
   it('a stored text vouches for nothing in the other task, and is a leg there', () => {
     const { stored } = fixture();
     const [writer, reader, other] = [taskOf('tsk_writer'), taskOf('tsk_reader'), taskOf('tsk_other')];
-    const flow = newFlow([writer, reader, other], stored);
+    const flow = newFlow([writer, reader, other], { stored });
     call(flow, other, READ, { id: 'team' }, 'bob@client.example');
     expect(call(flow, other, SEND, { to: 'bob@client.example' })).toBeUndefined();
     call(flow, writer, SEARCH, {}, {});
@@ -122,7 +122,7 @@ describe('labels that stick to what a task stored', () => {
   it('what is stored while a read is under way is joined when that comes back', () => {
     const { stored } = fixture();
     const [writer, reader] = [taskOf('tsk_writer'), taskOf('tsk_reader')];
-    const flow = newFlow([writer, reader], stored);
+    const flow = newFlow([writer, reader], { stored });
     const question = { task: reader, template: undefined, item: READ, args: { id: 'team' } };
     flow.admit(question, []);
     call(flow, writer, SEARCH, {}, {});
@@ -135,7 +135,7 @@ describe('labels that stick to what a task stored', () => {
   it('what a task that has read nothing of note stores gets no mark', () => {
     const { stored, repository } = fixture();
     const task = taskOf('tsk_a');
-    const flow = newFlow([task], stored);
+    const flow = newFlow([task], { stored });
     call(flow, task, CONTACTS, {}, 'x');
     call(flow, task, WRITE, { page: 'team' }, 'done');
     expect(repository.rows).toEqual([]);
@@ -144,7 +144,7 @@ describe('labels that stick to what a task stored', () => {
   it('no value is kept, only keyed fingerprints of names', async () => {
     const { stored, repository } = fixture();
     const task = taskOf('tsk_a');
-    const flow = newFlow([task], stored);
+    const flow = newFlow([task], { stored });
     call(flow, task, SEARCH, {}, {});
     call(flow, task, WRITE, { page: 'Salaries of 2026' });
     expect(repository.rows).toHaveLength(1);
@@ -154,12 +154,12 @@ describe('labels that stick to what a task stored', () => {
   it('a restarted gateway knows them: nothing is laundered by a restart', () => {
     const first = fixture();
     const writer = taskOf('tsk_writer');
-    const flow = newFlow([writer], first.stored);
+    const flow = newFlow([writer], { stored: first.stored });
     call(flow, writer, SEARCH, {}, {});
     call(flow, writer, WRITE, { page: 'team' });
     const second = fixture({ marks: first.repository.rows });
     const reader = taskOf('tsk_reader');
-    const again = newFlow([reader], second.stored);
+    const again = newFlow([reader], { stored: second.stored });
     call(again, reader, READ, { id: 'team' }, 'x');
     expect(again.labelsOf(reader)).toEqual(TAINTED);
     expect(again.labelsOf(reader)).not.toEqual(CLEAN);

@@ -26,7 +26,7 @@ function office(keep: StoredMarkRepository['keep']): FakeGateway {
   const result = asResult('something');
   return makeGateway({
     tools: [SEARCH, WRITE],
-    flow: newFlow([], stored),
+    flow: newFlow([], { stored }),
     reply: async () => ({ result, resultText: JSON.stringify(result) }),
   });
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { Store } from '../../src/seams/store.ts';
 import { testApprovals } from '../store/approval-cases.ts';
+import { testCanaries } from '../store/canary-cases.ts';
 import { testInventory } from '../store/inventory-cases.ts';
 import { testKeys } from '../store/key-cases.ts';
 import { testLeases } from '../store/lease-cases.ts';
@@ -41,6 +42,7 @@ export function storeSuite(name: string, open: () => Promise<StoreFixture>): voi
     describe('approvals', () => testApprovals(current));
     describe('secrets and keys', () => testKeys(current));
     describe('authorization server', () => testOAuth(current));
+    describe('canaries', () => testCanaries(current));
     describe('stored marks', () => testStoredMarks(current));
     describe('inventory', () => testInventory(current));
     describe('risk history', () => testRiskHistory(current));

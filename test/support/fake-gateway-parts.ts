@@ -22,8 +22,11 @@ import { refuse } from '../../src/domain/refusal.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { type GovernedTool, type ItemKind, itemRef } from '../../src/domain/tool.ts';
-import { createFlow } from '../../src/flow/create-flow.ts';
+import { createCanaries } from '../../src/flow/canaries.ts';
+import { createFlow, type FlowParts } from '../../src/flow/create-flow.ts';
+import { createMarkedValues } from '../../src/flow/marked-values.ts';
 import { NOTHING_STICKS } from '../../src/flow/stored-labels.ts';
+import { createPrinter } from '../../src/flow/value-prints.ts';
 import type { Rounds } from '../../src/gateway/bridge/rounds.ts';
 import { createSealer } from '../../src/gateway/bridge/sealer.ts';
 import type { ClientRequest, ClientSide } from '../../src/gateway/client-request.ts';
@@ -42,6 +45,16 @@ import { type NotedEntry, noteEntry } from './noted-entry.ts';
 export const TENANT = tenantId('default');
 export const CONNECTOR = connectorId('shop');
 export const NOW = 1_800_000_000_000;
+
+/** Fingerprints of values, under a key of tests. */
+export const PRINTER = createPrinter(Buffer.alloc(32, 7));
+
+/** A flow keeps nothing beyond its families, marks no class, and knows no canary. */
+export const nothingKept = (): Pick<FlowParts, 'stored' | 'marked' | 'canaries'> => ({
+  stored: NOTHING_STICKS,
+  marked: createMarkedValues({ printer: PRINTER, dataClasses: [], acrossMs: undefined, clock: () => NOW }),
+  canaries: createCanaries(PRINTER, []),
+});
 
 export function makeTask(id: string, agent = 'helper', calls = 5): Task {
   return {
@@ -341,8 +354,9 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
       templates: () => templates,
       resources: () => resources,
     },
-    deviated: async (task, what) => void events.push(`deviated:${task} ${what}`),
-    flow: options.flow ?? createFlow({ zoneOf: () => 'internal', parentOf: () => undefined, stored: NOTHING_STICKS }),
+    deviated: async (task, what, isGrave) =>
+      void events.push(`deviated:${task} ${what}${isGrave === true ? ' at once' : ''}`),
+    flow: options.flow ?? createFlow({ zoneOf: () => 'internal', parentOf: () => undefined, ...nothingKept() }),
     decider: options.decider ?? {
       decideCall: options.decideCall ?? (() => decision('permit')),
       decideDiscovery: options.decideDiscovery ?? (() => decision('permit')),

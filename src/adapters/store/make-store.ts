@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
 import type { Repositories, Store } from '../../seams/store.ts';
 import { makeApprovalRepository } from './approval-repository.ts';
+import { makeCanaryRepository } from './canary-repository.ts';
 import { type Diagnosis, toFault } from './faults.ts';
 import { makeInventoryRepository } from './inventory-repository.ts';
 import { makeLeaseClaims } from './lease-claims.ts';
@@ -166,6 +167,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     oauth: makeOAuthRepository(queries),
     inventory: makeInventoryRepository(queries, atomically),
     riskHistory: makeRiskHistoryRepository(queries),
+    canaries: makeCanaryRepository(queries),
     storedMarks: makeStoredMarkRepository(queries),
   };
 }

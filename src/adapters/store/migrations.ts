@@ -21,6 +21,7 @@ const MIGRATIONS: readonly Migration[] = [
   createApprovals,
   createRiskHistory,
   createStoredMarks,
+  createCanaries,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
@@ -372,5 +373,20 @@ async function createStoredMarks(db: Kysely<unknown>): Promise<void> {
     .addColumn('labels', 'text', (column) => column.notNull())
     .addColumn('marked_at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('stored_marks_key', ['tenant', 'id'])
+    .execute();
+}
+
+async function createCanaries(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('canaries')
+    .addColumn('tenant', 'text', (column) => column.notNull())
+    .addColumn('id', 'text', (column) => column.notNull())
+    .addColumn('zone', 'text', (column) => column.notNull())
+    .addColumn('length', 'bigint', (column) => column.notNull())
+    .addColumn('tag', 'bigint', (column) => column.notNull())
+    .addColumn('mac', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('created_by', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('canaries_key', ['tenant', 'id'])
     .execute();
 }

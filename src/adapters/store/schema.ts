@@ -22,6 +22,7 @@ export interface Schema {
   inventory_grants: InventoryGrantTable;
   risk_history: RiskHistoryTable;
   stored_marks: StoredMarkTable;
+  canaries: CanaryTable;
 }
 
 /** The database or one transaction on it. */
@@ -252,4 +253,15 @@ export interface StoredMarkTable {
   names: string;
   labels: string;
   marked_at: number;
+}
+
+export interface CanaryTable {
+  tenant: string;
+  id: string;
+  zone: string;
+  length: number;
+  tag: number;
+  mac: string;
+  created_at: number;
+  created_by: string;
 }

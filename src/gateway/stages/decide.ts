@@ -6,6 +6,7 @@ import { checkBudget } from '../../policy/task-gate.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
+import { judgeCanary } from './canary.ts';
 import { admitFlow, factsOf, judgeFlow } from './flow.ts';
 import { judgeRisk, learnUse, riskOf } from './risk.ts';
 
@@ -40,7 +41,8 @@ function judge(
   risk: CallRisk,
 ): Decision | Promise<Decision> {
   const flowing = flow === undefined ? decision : judgeFlow(gateway, caller, operation, decision, flow);
-  return settle(gateway, caller, operation, judgeRisk(gateway, caller, operation, risk, flowing));
+  const checked = judgeCanary(gateway, operation, flowing);
+  return settle(gateway, caller, operation, judgeRisk(gateway, caller, operation, risk, checked));
 }
 
 /**

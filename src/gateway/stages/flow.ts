@@ -25,12 +25,11 @@ export function judgeFlow(
   if (operation.effect === 'follow') return decision;
   const { hold, facts } = gateway.flow.judge(questionOf(gateway, caller, operation));
   if (hold === undefined) return { ...decision, flow: facts };
-  const { rule, reason } = hold;
-  const own = stepUpOf(
-    [{ by: rule, ...DEFAULT_TERMS }],
-    labelTexts(facts.labels),
-    facts.provenance.map((value) => toProvenance(value)),
-  );
+  const { rule, reason, from } = hold;
+  const own = stepUpOf([{ by: rule, ...DEFAULT_TERMS }], labelTexts(facts.labels), [
+    ...(from === undefined ? [] : [from]),
+    ...facts.provenance.map((value) => toProvenance(value)),
+  ]);
   const also = decision.verdict === 'step_up' ? decision : undefined;
   return {
     verdict: 'step_up',
