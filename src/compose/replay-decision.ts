@@ -161,7 +161,7 @@ function leftOut(estate: Estate, { record, task, isWhole }: RecordedDecision): L
   // Who is asked outside is not asked again; what they only permitted as well was decided here.
   if (gate === 'external_policy') return 'before_policy';
   const rule = policies?.find((id) => id.startsWith('remit:') && !isOutside(id));
-  if (rule === 'remit:unmarked') return 'before_policy';
+  if (rule === 'remit:unmarked' || rule === 'remit:canary') return 'before_policy';
   const isOwn = rule === undefined || DECIDERS.has(rule) || AFTER_POLICY.has(gate);
   if (!isOwn || policyVersion === undefined || record.tool === undefined) return 'before_policy';
   if (rule === 'remit:undescribed' && describedItem(estate, record.tool) === undefined) return 'before_policy';

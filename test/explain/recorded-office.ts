@@ -27,7 +27,6 @@ import { type CallRisk, NO_RISK } from '../../src/domain/risk.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
 import { createFlow } from '../../src/flow/create-flow.ts';
 import { originsOf } from '../../src/flow/origins-of.ts';
-import { NOTHING_STICKS } from '../../src/flow/stored-labels.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import { listTools } from '../../src/gateway/methods/list-items.ts';
 import type { Operation } from '../../src/gateway/operation.ts';
@@ -40,7 +39,7 @@ import { createDecider } from '../../src/policy/decide.ts';
 import { narrowTask } from '../../src/tasks/declare-task.ts';
 import { isTaskRefusal } from '../../src/tasks/task-refusal.ts';
 import { memoryJournal } from '../audit/fixtures.ts';
-import { makeClientRequest } from '../support/fake-gateway-parts.ts';
+import { makeClientRequest, nothingKept } from '../support/fake-gateway-parts.ts';
 import { OFFICE_CEDAR, OFFICE_YAML } from './office-estate.ts';
 
 export const START = Date.UTC(2026, 6, 1, 8);
@@ -119,7 +118,7 @@ export async function makeOffice(options: { seed?: number; cedar?: string; other
   const flow = createFlow({
     zoneOf: (connector) => estate.connectors.get(connector)?.zone ?? 'unknown',
     parentOf: () => undefined,
-    stored: NOTHING_STICKS,
+    ...nothingKept(),
   });
   const journal = memoryJournal();
   const clock = (): number => office.now;
