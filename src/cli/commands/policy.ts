@@ -4,6 +4,7 @@ import { addLintCommand } from './policy-lint.ts';
 import { addReloadCommand } from './policy-reload.ts';
 import { addSchemaCommand } from './policy-schema.ts';
 import { addSimulateCommand } from './policy-simulate.ts';
+import { addSuggestCommand } from './policy-suggest.ts';
 import { addTestCommand } from './policy-test.ts';
 import { addVersionsCommand } from './policy-versions.ts';
 
@@ -16,4 +17,5 @@ export function addPolicyCommands(program: Command): void {
   addReloadCommand(group);
   addVersionsCommand(group);
   addSimulateCommand(group);
+  addSuggestCommand(group);
 }
