@@ -5,9 +5,10 @@ import { messageOf, RemitError } from '../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { GivenPrompt } from '../domain/prompt.ts';
 
-/** What an agent declares; everything but the template may be left to the template. */
+/** What an agent declares; everything but the template may be left to the template. Of a child `parent` stands in its place. */
 export interface Declaration {
-  readonly template: string;
+  readonly template?: string;
+  readonly parent?: string;
   readonly purpose?: string;
   readonly actions?: readonly string[];
   readonly tools?: readonly string[];

@@ -4,14 +4,14 @@ import type { TaskId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { readRiskKey, readScore } from '../domain/risk.ts';
-import { emptyTrailState, type KnownTask, type OpenOperation, type TrailState } from './trail-state.ts';
+import { emptyTrailState, type KnownTask, NOTHING_LEFT, type OpenOperation, type TrailState } from './trail-state.ts';
 
 /**
  * A record that holds the trail's state as of a position, so that a start reads from there on (`recovery_mark`). It is on the trail like any
  * other: what it says is under the same signatures as what it sums up.
  */
 
-/** Detail of a mark. A task is `[first record, calls, prompt, flow]`, the last two left out or null where there is none, or `[first record]` for one that has ended and whose credentials have not. */
+/** Detail of a mark. A task is `[first record, calls, prompt, flow, parent]`, the last three left out or null where there is none, or `[first record]` for one that has ended and whose credentials have not. */
 export function markDetail(state: TrailState): AuditRecord['detail'] {
   const tasks = [...state.tasks].map(([id, known]) => [id, taskFacts(known)]);
   return {
@@ -25,8 +25,9 @@ export function markDetail(state: TrailState): AuditRecord['detail'] {
   };
 }
 
-function taskFacts({ from, calls, prompt, flow, hasEnded }: KnownTask): readonly unknown[] {
+function taskFacts({ from, calls, prompt, flow, parent, hasEnded }: KnownTask): readonly unknown[] {
   if (hasEnded) return [from];
+  if (parent !== undefined) return [from, calls, prompt ?? null, flow ?? null, parent];
   if (flow !== undefined) return [from, calls, prompt ?? null, flow];
   return prompt === undefined ? [from, calls] : [from, calls, prompt];
 }
@@ -72,16 +73,17 @@ export function falseMark(seq: number, what: string): RemitError {
 
 function readTask(facts: unknown, upTo: number): KnownTask | undefined {
   if (!Array.isArray(facts)) return undefined;
-  const [from, calls, said, read] = facts as unknown[];
+  const [from, calls, said, read = null, parent] = facts as unknown[];
   const prompt = said ?? undefined;
-  const flow = read === undefined ? undefined : readRemembered(read);
+  const flow = read === null ? undefined : readRemembered(read);
   // As much as the sum's end: a task whose first record is yet to come, or was taken by a crash.
   if (!isPosition(from, upTo)) return undefined;
-  if (facts.length === 1) return { from, calls: 0, prompt: undefined, flow: undefined, hasEnded: true };
+  if (facts.length === 1) return { from, ...NOTHING_LEFT, hasEnded: true };
   if (!isPosition(calls, upTo) || (prompt !== undefined && typeof prompt !== 'string')) return undefined;
   // Of a label that cannot be read it is not known what it held back.
-  if (read !== undefined && flow === undefined) return undefined;
-  return { from, calls, prompt, flow, hasEnded: false };
+  if (read !== null && flow === undefined) return undefined;
+  if (parent !== undefined && typeof parent !== 'string') return undefined;
+  return { from, calls, prompt, flow, parent: parent as TaskId | undefined, hasEnded: false };
 }
 
 const isPosition = (value: unknown, most: number): value is number =>

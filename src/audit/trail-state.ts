@@ -16,6 +16,8 @@ export interface KnownTask {
   prompt: string | undefined;
   /** What it and its children have read: the worst that their intents say. Of the task at the top of a family. */
   flow: RememberedFlow | undefined;
+  /** The task that it is a child of, whose budget its calls take of as well. */
+  parent: TaskId | undefined;
   hasEnded: boolean;
 }
 
@@ -107,7 +109,7 @@ function foldDecision(
 ): void {
   if (!SETTLED.has(effect)) return;
   state.open.set(span ?? `#${seq}`, { seq, unknown });
-  if (task !== undefined && effect === 'call') knownTask(state, task, seq).calls += 1;
+  if (effect === 'call') charge(state, task, seq);
   if (task !== undefined && flow !== undefined) foldFlow(state, task, seq, flow as DecisionFlow);
 }
 
@@ -129,12 +131,12 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
       if (task !== undefined) knownTask(state, task, seq).prompt = String(detail.digest);
       return;
     case 'task_started':
-      if (task !== undefined) knownTask(state, task, seq);
+      if (task !== undefined) knownTask(state, task, seq).parent = parentOf(detail);
       return;
     case 'task_ended': {
       const known = task === undefined ? undefined : tasks.get(task);
       if (task !== undefined) state.risks.delete(`task ${task}`);
-      if (known !== undefined) Object.assign(known, { hasEnded: true, calls: 0, prompt: undefined, flow: undefined });
+      if (known !== undefined) Object.assign(known, { ...NOTHING_LEFT, hasEnded: true });
       return;
     }
     case 'records_removed':
@@ -148,6 +150,24 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
       return;
   }
 }
+
+/** Of a task that has done nothing, or can do nothing more. */
+export const NOTHING_LEFT = { calls: 0, prompt: undefined, flow: undefined, parent: undefined } as const;
+
+/** A chain is short; this bound is against a ring. */
+const MOST_ABOVE = 64;
+
+function charge(state: TrailState, task: TaskId | undefined, seq: number): void {
+  let at = task;
+  for (let depth = 0; at !== undefined && depth < MOST_ABOVE; depth += 1) {
+    const known: KnownTask = knownTask(state, at, seq);
+    known.calls += 1;
+    at = known.parent;
+  }
+}
+
+const parentOf = ({ parent }: Folded['detail']): TaskId | undefined =>
+  typeof parent === 'string' ? (parent as TaskId) : undefined;
 
 function foldFlow(state: TrailState, task: TaskId, seq: number, said: DecisionFlow): void {
   const top = knownTask(state, said.family ?? task, seq);
@@ -172,7 +192,7 @@ const MOST_RISKS = 10_000;
 function knownTask({ tasks }: TrailState, id: TaskId, seq: number): KnownTask {
   let known = tasks.get(id);
   if (known === undefined) {
-    known = { from: seq, calls: 0, prompt: undefined, flow: undefined, hasEnded: false };
+    known = { from: seq, ...NOTHING_LEFT, hasEnded: false };
     tasks.set(id, known);
   }
   return known;

@@ -66,7 +66,8 @@ export async function buildAuthorization(parts: {
       const task = await tasks.start(request);
       const { prompt } = request.declaration;
       if (isTaskRefusal(task) || prompt === undefined) return task;
-      if ('text' in prompt) parts.flow.notePrompt(task, prompt.text);
+      // A child is narrower than its parent: words that it brings along must not widen what the family was asked for.
+      if ('text' in prompt && task.parent === undefined) parts.flow.notePrompt(task, prompt.text);
       if (prompts === undefined) return task;
       try {
         await prompts.note({ ...identityOfTask(task), task: task.id }, prompt, {

@@ -104,6 +104,7 @@ export function buildEstate(config: Config): Estate {
           },
           maxDurationSeconds: template.maxDurationSeconds,
           requiresUser: template.requiresUser,
+          children: template.children,
           flow: toTemplateFlow(template.flow),
         },
       ]),

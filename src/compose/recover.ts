@@ -2,6 +2,7 @@ import { findTaskRecords } from '../audit/find-task-records.ts';
 import type { Prompts } from '../audit/prompts.ts';
 import type { ReadTrail } from '../audit/read-trail.ts';
 import type { Recorder } from '../audit/recorder.ts';
+import { NOTHING_LEFT } from '../audit/trail-state.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { riskKey } from '../domain/risk.ts';
 import type { Flow } from '../flow/create-flow.ts';
@@ -55,7 +56,7 @@ export async function recover(parts: {
     if (known?.prompt !== undefined) prompts?.restore(task.id, known.prompt);
     if (known?.flow !== undefined) flow.restore(task, known.flow);
     if (known === undefined) {
-      state.tasks.set(task.id, { from: state.upTo, calls: 0, prompt: undefined, flow: undefined, hasEnded: false });
+      state.tasks.set(task.id, { from: state.upTo, ...NOTHING_LEFT, parent: task.parent, hasEnded: false });
     }
   }
   // Those whose end was durable and whose record a crash took.

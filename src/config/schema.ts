@@ -189,6 +189,13 @@ const taskTemplate = z.strictObject({
   calls: z.int().min(1).max(1_000_000).default(100).describe('Call budget of one task.'),
   maxDurationSeconds: z.int().min(1).max(86_400).default(3600),
   requiresUser: z.boolean().default(false).describe('Tasks need a verified user.'),
+  children: z
+    .strictObject({
+      depth: z.int().min(1).max(8).default(1).describe('How deep children may have children.'),
+      perTask: z.int().min(1).max(100).default(4).describe('Children that one task may have at a time.'),
+    })
+    .optional()
+    .describe('How far tasks may branch. Left out: they have no children.'),
   flow: templateFlowSchema.optional(),
 });
 

@@ -27,6 +27,8 @@ export interface TaskTemplate {
   readonly maxDurationSeconds: number;
   /** A task under this template needs a user (a verified subject token). */
   readonly requiresUser: boolean;
+  /** How far its tasks may branch; undefined: they have no children. */
+  readonly children?: { readonly depth: number; readonly perTask: number } | undefined;
   /** What a task may do with what it has read. Undefined: the rules of flow alone say. */
   readonly flow?: TemplateFlow | undefined;
 }

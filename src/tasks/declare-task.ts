@@ -1,4 +1,4 @@
-import type { AgentId, TaskId, TenantId, ToolRef, TraceId } from '../domain/ids.ts';
+import type { AgentId, TaskId, TemplateId, TenantId, ToolRef, TraceId } from '../domain/ids.ts';
 import type { User } from '../domain/principal.ts';
 import { coversTool, type Task, type TaskDeclaration, type TaskTemplate } from '../domain/task.ts';
 import { coversResource, resourceFault } from './covers-resource.ts';
@@ -21,6 +21,22 @@ const MAX_ENTRY = 600;
 /** Control, format (bidirectional overrides among them), separators of lines, lone surrogates: they forge log lines. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const TOOL = /^[a-z][a-z0-9_]{0,30}\/.+$/su;
+
+/** Makes a task of a declaration, which names its template. */
+export function declareTask(
+  templates: ReadonlyMap<TemplateId, TaskTemplate>,
+  { agent, user, declaration }: Pick<DeclarationContext, 'agent' | 'user'> & { readonly declaration: TaskDeclaration },
+  context: Omit<DeclarationContext, 'agent' | 'user'>,
+): Task | TaskRefusal {
+  const template = templates.get(declaration.template);
+  if (template !== undefined) return narrowTask(template, declaration, { ...context, agent, user });
+  const allowed = [...templates.values()].filter(({ agents }) => agents.includes(agent)).map(({ id }) => id);
+  return refuseTask(
+    'unknown_template',
+    `template '${declaration.template}' is not known; allowed for agent '${agent}': ${listAllowed(allowed)}`,
+    { field: 'template', value: declaration.template, allowed },
+  );
+}
 
 /**
  * Makes a task out of a declaration within its template. A declaration may only narrow; what it leaves out is the

@@ -14,10 +14,11 @@ import type { Task, TaskDeclaration, TaskEndReason, TaskTemplate } from '../doma
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { TaskRepository } from '../seams/store.ts';
 import { type AppliedToTasks, applyRevocation } from './apply-revocation.ts';
-import { narrowTask } from './declare-task.ts';
-import { refuseStart } from './hold-on.ts';
+import { type ChildDeclaration, narrowChild } from './declare-child.ts';
+import { declareTask } from './declare-task.ts';
+import { type Holdable, refuseStart } from './hold-on.ts';
 import { createSuspensions, type SuspensionListener, type TaskEntry } from './suspensions.ts';
-import { isTaskRefusal, listAllowed, refuseTask, type TaskRefusal } from './task-refusal.ts';
+import { isTaskRefusal, refuseTask, type TaskRefusal } from './task-refusal.ts';
 import { createTaskTree } from './task-tree.ts';
 
 export interface StartTask {
@@ -25,6 +26,13 @@ export interface StartTask {
   /** Only ever from a verified subject token. */
   readonly user: User | undefined;
   readonly declaration: TaskDeclaration;
+}
+
+/** Of a task below one of the same agent: its user and its template are that one's. */
+export interface StartChild {
+  readonly agent: AgentId;
+  readonly parent: TaskId;
+  readonly declaration: ChildDeclaration;
 }
 
 /** Told of an ended task (its state is `ended`). Awaited; a fault in one is logged and does not stop the others. */
@@ -49,7 +57,7 @@ export interface TaskRegistryOptions {
 
 export interface TaskRegistry {
   /** Starts a task: durable before it is returned. @throws `ERR_STORE_*` when it could not be made durable */
-  start(request: StartTask): Promise<Task | TaskRefusal>;
+  start(request: StartTask | StartChild): Promise<Task | TaskRefusal>;
   /** The task, while it is active: from memory, and never past its expiry. */
   get(id: TaskId): Task | undefined;
   /** All active tasks. */
@@ -88,6 +96,7 @@ export interface TaskRegistry {
   close(): void;
 }
 
+const NOBODY: readonly TaskEntry[] = [];
 const LIVE = ['active', 'suspended'] as const;
 const ENDED_AT_ONCE = 8;
 const FIRST_RETRY_MS = 1_000;
@@ -102,7 +111,7 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
   const endings = new Map<TaskId, Promise<boolean>>();
   const listeners: TaskEndListener[] = [];
   /** Tasks that are durable but not admitted yet, with whether they were ended meanwhile. */
-  const starting = new Map<TaskId, { readonly id: TaskId; readonly agent: AgentId; hasEnded: boolean }>();
+  const starting = new Map<TaskId, Holdable & { readonly parent: TaskId | undefined; hasEnded: boolean }>();
   const tree = createTaskTree();
   const standing = options.standing ?? new Standing();
   const suspensions = createSuspensions({ tenant, repository, standing, entries, tree, log });
@@ -154,28 +163,44 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     return entry;
   }
 
-  async function start(request: StartTask): Promise<Task | TaskRefusal> {
-    const { agent, user, declaration } = request;
-    const held = refuseStart(standing, agent);
-    if (held !== undefined) return held;
-    const known = templates();
-    const template = known.get(declaration.template);
-    if (template === undefined) {
-      const allowed = [...known.values()].filter(({ agents }) => agents.includes(agent)).map(({ id }) => id);
-      return refuseTask(
-        'unknown_template',
-        `template '${declaration.template}' is not known; allowed for agent '${agent}': ${listAllowed(allowed)}`,
-        { field: 'template', value: declaration.template, allowed },
-      );
+  /** The task and those above it, nearest first. */
+  function chainOf(task: Task): readonly TaskEntry[] {
+    const own = entries.get(task.id);
+    const above = task.parent === undefined ? [] : tree.ancestorsOf(task).flatMap((id) => entries.get(id) ?? []);
+    return own === undefined ? above : [own, ...above];
+  }
+
+  const leftIn = (chain: readonly TaskEntry[]): number =>
+    Math.min(...chain.map(({ task, used }) => task.bounds.calls - used));
+
+  function declareChild({ agent, parent: id, declaration }: StartChild): Task | TaskRefusal {
+    const parent = find(id)?.task;
+    const template = parent === undefined ? undefined : templates().get(parent.template);
+    if (parent?.agent !== agent || template === undefined) {
+      return refuseTask('not_found', `'${id}' is not a running task of agent '${agent}'`, {
+        field: 'parent',
+        value: id,
+      });
     }
-    const task = narrowTask(template, declaration, {
-      tenant,
-      agent,
-      user,
+    const chain = chainOf(parent);
+    const begun = [...starting.values()].filter((one) => one.parent === id).length;
+    const siblings = tree.childrenOf(id).length + begun;
+    const place = { parent, depth: chain.length, siblings, callsLeft: leftIn(chain) };
+    return narrowChild(template, declaration, place, {
       now: clock(),
       id: newTaskId(random),
       trace: newTraceId(random),
     });
+  }
+
+  async function start(request: StartTask | StartChild): Promise<Task | TaskRefusal> {
+    const { agent } = request;
+    const held = refuseStart(standing, agent);
+    if (held !== undefined) return held;
+    const task =
+      'parent' in request
+        ? declareChild(request)
+        : declareTask(templates(), request, { tenant, now: clock(), id: newTaskId(random), trace: newTraceId(random) });
     if (isTaskRefusal(task)) return task;
     if ((counts.get(agent) ?? 0) >= maxActive) {
       return refuseTask(
@@ -184,7 +209,7 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
       );
     }
     count(agent, 1);
-    const state = { id: task.id, agent, hasEnded: false };
+    const state = { id: task.id, agent, parent: task.parent, hasEnded: false };
     starting.set(task.id, state);
     try {
       await repository.insert(task, standing.position);
@@ -204,9 +229,12 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     } finally {
       starting.delete(task.id);
     }
-    const late = state.hasEnded
-      ? refuseTask('ended', `task '${task.id}' was ended while it was started`)
-      : refuseStart(standing, agent);
+    // What befell the task above it meanwhile is this one's too, and has not found it yet.
+    const isOrphan = task.parent !== undefined && find(task.parent) === undefined;
+    const late =
+      state.hasEnded || isOrphan
+        ? refuseTask('ended', `task '${task.id}' was ended while it was started`)
+        : refuseStart(standing, agent);
     if (late !== undefined) {
       count(agent, -1);
       // The end may have come before there was a row to end.
@@ -326,13 +354,15 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     onEnd: (listener) => void listeners.push(listener),
     callsLeft(id) {
       const entry = find(id);
-      return entry === undefined ? 0 : entry.task.bounds.calls - entry.used;
+      if (entry === undefined) return 0;
+      return entry.task.parent === undefined ? entry.task.bounds.calls - entry.used : leftIn(chainOf(entry.task));
     },
     takeCall(id) {
       const entry = find(id);
       if (entry === undefined) return refuseTask('ended', `task '${id}' is not active: declare a new one`);
       const { calls } = entry.task.bounds;
-      if (entry.used >= calls) {
+      const above = entry.task.parent === undefined ? NOBODY : chainOf(entry.task).slice(1);
+      if (entry.used >= calls || above.some((one) => one.used >= one.task.bounds.calls)) {
         return refuseTask(
           'budget_exhausted',
           `task '${id}' has used its budget of ${calls} calls: declare a new task`,
@@ -344,6 +374,8 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
         );
       }
       entry.used += 1;
+      // What a child does, its parents do: a budget is of a task with all below it.
+      for (const one of above) one.used += 1;
       return { callsLeft: calls - entry.used };
     },
     restoreUsed(id, used) {

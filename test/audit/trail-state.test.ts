@@ -135,6 +135,34 @@ describe('what the trail says of the present', () => {
     });
   });
 
+  it('A1 a call of a child takes of the budgets above it, by the records and by a mark, after the child has ended too', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    const [top, child, grandchild] = [TASK, OTHER, ENDED];
+    await record({ type: 'task_started', ...IDENTITY, task: top, detail: {} });
+    await record({ type: 'task_started', ...IDENTITY, task: child, detail: { parent: top } });
+    await record({ type: 'task_started', ...IDENTITY, task: grandchild, detail: { parent: child } });
+    for (const [task, span] of [
+      [grandchild, 'g1'],
+      [grandchild, 'g2'],
+      [child, 'c1'],
+      [top, 't1'],
+    ] as const) {
+      await record(decision(task, span));
+    }
+    await record({ type: 'task_ended', ...IDENTITY, task: grandchild, detail: { reason: 'completed' } });
+    const state = await stateOf(trail);
+    const calls = ({ tasks }: TrailState) => [top, child].map((task) => tasks.get(task)?.calls);
+    expect(calls(state)).toEqual([4, 3]);
+    await record({ type: 'recovery_mark', detail: markDetail(state) });
+    const [mark] = (await collect(readRecords(trail.read(0)))).filter(({ type }) => type === 'recovery_mark');
+    const again = readMark(mark as never);
+    expect(again.tasks).toEqual(state.tasks);
+    await record(decision(child, 'c2'));
+    for await (const { position, payload } of trail.read(again.upTo)) foldPayload(again, position, payload);
+    expect(calls(again)).toEqual([5, 4]);
+  });
+
   it('V2 risk survives a restart as the last signal left it, by the records and by a mark; clearing and the end of a task take it', async () => {
     const trail = journal();
     const { record } = recorderOf(trail);

@@ -99,7 +99,7 @@ export async function startFixture() {
   const templates = new Map(
     [
       template('triage'),
-      template('for-users', { requiresUser: true }),
+      template('for-users', { requiresUser: true, children: { depth: 1, perTask: 2 } }),
       template('payroll', { agents: [agentId('payroll-bot')] }),
       template('shared', { agents: [agentId('support-bot'), agentId('other-bot')] }),
     ].map((one) => [one.id, one]),

@@ -191,6 +191,25 @@ describe('client credentials: a task without a user', () => {
     },
   );
 
+  it('R73 a task below one of the agent’s own has that one’s user, and no other agent can begin it', async () => {
+    const top = await fixture.exchange(userToken, { template: 'for-users' });
+    const [{ task: parent }] = top.body.authorization_details as [{ task: string }];
+    const { status, body } = await fixture.declare({ parent, budget: { calls: 1 } });
+    expect(status, JSON.stringify(body)).toBe(200);
+    expect(body.authorization_details).toMatchObject([{ parent, template: 'for-users', budget: { calls: 1 } }]);
+    expect(await authenticate(body.access_token)).toMatchObject({ user: { subject: decodeJwt(userToken).sub } });
+    for (const [declaration, error] of [
+      [{ parent, template: 'triage' }, 'invalid_authorization_details'],
+      [{ parent, user: 'alice' }, 'invalid_authorization_details'],
+      [{ parent: `tsk_${'0'.repeat(24)}` }, 'invalid_grant'],
+    ] as const) {
+      expect((await fixture.declare(declaration)).body).toMatchObject({ error });
+    }
+    expect((await fixture.exchange(userToken, { parent })).body).toMatchObject({
+      error: 'invalid_authorization_details',
+    });
+  });
+
   it('an agent cannot slip a user into the details or a subject token into this grant', async () => {
     const inside = await fixture.declare({ template: 'triage', user: 'alice' });
     expect(inside.body).toMatchObject({ error: 'invalid_authorization_details' });

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { openTaskSession } from '../../agent/task-session.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
+import { RemitError } from '../../domain/errors.ts';
 import { userKey } from '../../domain/principal.ts';
 import { callAdmin } from '../admin-client.ts';
 import { table } from '../output.ts';
@@ -16,7 +17,8 @@ export function addTaskCommands(program: Command): void {
   command<
     Common &
       AgentOptions & {
-        template: string;
+        template?: string;
+        parent?: string;
         purpose?: string;
         tools?: string;
         resources?: string;
@@ -33,7 +35,8 @@ export function addTaskCommands(program: Command): void {
       promptOption(
         c
           .requiredOption('-a, --agent <name>', 'the agent')
-          .requiredOption('-t, --template <id>', 'the template that bounds it')
+          .option('-t, --template <id>', 'the template that bounds it')
+          .option('--parent <task>', 'in place of a template: the running task that it is a part of')
           .option('-p, --purpose <text>', 'business purpose')
           .option('--classes <list>', 'action classes, comma-separated')
           .option('--tools <list>', 'tools, comma-separated')
@@ -45,13 +48,18 @@ export function addTaskCommands(program: Command): void {
           .option('--user-token-file <file>', 'the user’s own token'),
       ),
     async (output, options) => {
+      if ((options.template === undefined) === (options.parent === undefined)) {
+        throw new RemitError('ERR_USAGE', 'a task has a template, or a parent', {
+          hint: 'Name one: --template ID, or --parent TASK.',
+        });
+      }
       const loaded = await loadConfig(options.config);
       const list = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
       const session = await openTaskSession({
         ...(await readSessionOptions(loaded, options)),
         task: {
           declare: {
-            template: options.template,
+            ...defined({ template: options.template, parent: options.parent }),
             ...(await readPrompt(loaded, options)),
             ...defined({
               purpose: options.purpose,

@@ -8,6 +8,7 @@ import { OAuthRefusal } from './oauth-refusal.ts';
 /** The one type of RFC 9396 that this server knows. */
 export const TASK_TYPE = 'remit_task';
 
+const TASK_ID = /^tsk_[0-9a-hjkmnp-tv-z]{24}$/;
 const entries = z.array(z.string().min(1)).max(200);
 
 const declaration = z.strictObject({
@@ -32,13 +33,21 @@ const declaration = z.strictObject({
     .optional(),
 });
 
+/** A child is of its parent's template. */
+const child = declaration
+  .omit({ template: true })
+  .extend({ parent: z.string().regex(TASK_ID, 'not the id of a task') });
+
 const continuation = z.strictObject({
   type: z.literal(TASK_TYPE),
-  task: z.string().regex(/^tsk_[0-9a-hjkmnp-tv-z]{24}$/, 'not the id of a task'),
+  task: z.string().regex(TASK_ID, 'not the id of a task'),
 });
 
-/** What a client asks for: a new task, or a fresh token for one that runs. */
-export type TaskRequest = { readonly declare: TaskDeclaration } | { readonly continue: TaskId };
+/** What a client asks for: a new task, one below a task of its own, or a fresh token for one that runs. */
+export type TaskRequest =
+  | { readonly declare: TaskDeclaration }
+  | { readonly declareChild: Omit<TaskDeclaration, 'template'>; readonly parent: TaskId }
+  | { readonly continue: TaskId };
 
 /**
  * Reads `authorization_details`: exactly one object, strict.
@@ -57,22 +66,30 @@ export function readTaskRequest(text: string | undefined, resource: string): Tas
   }
   if ('task' in detail) return { continue: taskId(check(continuation, detail).task) };
 
+  if ('parent' in detail) {
+    const asked = check(child, detail);
+    return { declareChild: readDeclaration(asked, resource), parent: taskId(asked.parent) };
+  }
   const asked = check(declaration, detail);
+  return { declare: { template: templateId(asked.template), ...readDeclaration(asked, resource) } };
+}
+
+function readDeclaration(
+  asked: Omit<z.output<typeof declaration>, 'template'>,
+  resource: string,
+): Omit<TaskDeclaration, 'template'> {
   const prompt = readGivenPrompt(asked.prompt);
   for (const location of asked.locations ?? []) {
     if (location !== resource) refuse(`locations[0] '${location}' is not this gateway; allowed: ${resource}`);
   }
   return {
-    declare: {
-      template: templateId(asked.template),
-      ...(asked.purpose !== undefined && { purpose: asked.purpose }),
-      ...(asked.actions !== undefined && { actionClasses: asked.actions }),
-      ...(asked.tools !== undefined && { tools: asked.tools }),
-      ...(asked.resources !== undefined && { resources: asked.resources }),
-      ...(asked.budget !== undefined && { calls: asked.budget.calls }),
-      ...(asked.duration_seconds !== undefined && { durationSeconds: asked.duration_seconds }),
-      ...(prompt !== undefined && { prompt }),
-    },
+    ...(asked.purpose !== undefined && { purpose: asked.purpose }),
+    ...(asked.actions !== undefined && { actionClasses: asked.actions }),
+    ...(asked.tools !== undefined && { tools: asked.tools }),
+    ...(asked.resources !== undefined && { resources: asked.resources }),
+    ...(asked.budget !== undefined && { calls: asked.budget.calls }),
+    ...(asked.duration_seconds !== undefined && { durationSeconds: asked.duration_seconds }),
+    ...(prompt !== undefined && { prompt }),
   };
 }
 
@@ -81,6 +98,7 @@ export interface GrantedTask {
   readonly type: typeof TASK_TYPE;
   readonly task: string;
   readonly template: string;
+  readonly parent?: string;
   readonly purpose: string;
   readonly actions: readonly string[];
   readonly tools: readonly string[];
@@ -95,6 +113,7 @@ export function toGrantedTask(task: Task): GrantedTask {
     type: TASK_TYPE,
     task: task.id,
     template: task.template,
+    ...(task.parent !== undefined && { parent: task.parent }),
     purpose: task.purpose,
     actions: task.bounds.actionClasses,
     tools: task.bounds.tools,

@@ -1,9 +1,10 @@
 import type { Provider, TokenEndpointGrantContext } from 'oidc-provider';
 import { type AgentId, agentId, type TaskId } from '../../domain/ids.ts';
 import type { User } from '../../domain/principal.ts';
-import type { Task, TaskDeclaration } from '../../domain/task.ts';
+import type { Task } from '../../domain/task.ts';
 import type { Clock } from '../../seams/clock.ts';
 import { isTaskRefusal, type TaskRefusal } from '../../tasks/task-refusal.ts';
+import type { StartChild, StartTask } from '../../tasks/task-registry.ts';
 import { CLIENT_CREDENTIALS, TOKEN_EXCHANGE } from './agent-clients.ts';
 import { readTaskRequest, toGrantedTask } from './authorization-details.ts';
 import {
@@ -36,11 +37,7 @@ export interface GrantServices {
   readonly tokenSeconds: number;
   readonly clock: Clock;
   /** Starts a task; durable before it answers. */
-  readonly startTask: (request: {
-    agent: AgentId;
-    user: User | undefined;
-    declaration: TaskDeclaration;
-  }) => Promise<Task | TaskRefusal>;
+  readonly startTask: (request: StartTask | StartChild) => Promise<Task | TaskRefusal>;
   /** The running task of this very agent; another agent's is `not_found`, like one that does not exist. */
   readonly continueTask: (request: {
     agent: AgentId;
@@ -73,10 +70,10 @@ export function registerGrants(provider: Provider, services: GrantServices, stat
       checkCommonParameters(params, services.resource);
       const subjectToken = readSubjectToken(params);
       const asked = readTaskRequest(params.authorization_details, services.resource);
-      if ('continue' in asked) {
+      if (!('declare' in asked)) {
         throw new OAuthRefusal(
           'invalid_authorization_details',
-          'authorization_details[0].task belongs to the client_credentials grant: the user of a task is fixed at its start',
+          'authorization_details[0]: a running task, and one below it, belong to the client_credentials grant: the user of a task is fixed at its start',
         );
       }
       const agent = agentId(ctx.oidc.client.clientId);
@@ -99,7 +96,9 @@ export function registerGrants(provider: Provider, services: GrantServices, stat
       const task = await orUnavailable(() =>
         'continue' in asked
           ? services.continueTask({ agent, task: asked.continue })
-          : services.startTask({ agent, user: undefined, declaration: asked.declare }),
+          : 'parent' in asked
+            ? services.startTask({ agent, parent: asked.parent, declaration: asked.declareChild })
+            : services.startTask({ agent, user: undefined, declaration: asked.declare }),
       );
       await answer(ctx, task, {});
     },
