@@ -39,6 +39,7 @@ import { buildOpeners, type OnChallenge } from './openers.ts';
 import { writePolicySchema } from './policies.ts';
 import { openPolicies } from './policy-in-force.ts';
 import { readAgents } from './read-agents.ts';
+import { readEnforcementPoints } from './read-enforcement-points.ts';
 import { recover } from './recover.ts';
 import { assertNoneShared } from './shared-secrets.ts';
 import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
@@ -77,6 +78,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
+    const enforcementPoints = await readEnforcementPoints(workspace);
     const makeDecider = await openDecider(workspace, closers);
     const connectorTokens = createConnectorTokens(workspace);
     const issuers = await buildIssuers(workspace, connectorTokens);
@@ -360,6 +362,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         approvals: approvals.pages,
         connectorOauth: authorizations,
         securityEvents: risk.securityEvents,
+        authZen: enforcementPoints && { url, points: enforcementPoints },
         authorizationServer: authorizationServer.callback,
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { ACTION_CLASSES } from '../domain/tool.ts';
 import { allowPrivateNetwork, secretName } from './schema-parts.ts';
 
-const id = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'an id is 1–63 of a–z, 0–9 and -, starting with a letter');
+const name = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'an id is 1–63 of a–z, 0–9 and -, starting with a letter');
 
 const scope = {
-  id: id.describe('Its name in decisions: `remit:external/<id>`.'),
+  id: name.describe('Its name in decisions: `remit:external/<id>`.'),
   ask: z
     .array(z.enum(['call', 'discover']))
     .min(1)
@@ -76,13 +76,17 @@ const externalPolicy = z.discriminatedUnion(
   { error: 'kind is authzen, opa or opa-wasm' },
 );
 
-/** Decisions beyond the policies' own. */
+/** Decisions beyond the policies' own: whom Remit asks, and who may ask it. */
 export const policySchema = z.strictObject({
   external: z
     .array(externalPolicy)
     .default([])
     .refine((all) => new Set(all.map((one) => one.id)).size === all.length, 'each needs an id of its own')
     .describe('Decision points outside: what Remit permits, each of them must permit as well.'),
+  enforcementPoints: z
+    .record(name, z.strictObject({ token: secretName.describe('Vault secret that it shows as a bearer token.') }))
+    .default({})
+    .describe('Who else may ask for decisions, by AuthZEN. None: the API is not served.'),
 });
 
 export type ExternalPolicyConfig = z.output<typeof policySchema>['external'][number];

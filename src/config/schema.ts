@@ -276,7 +276,7 @@ export const configSchema = z.strictObject({
     .enum(['manual', 'watch'])
     .default('manual')
     .describe('manual: by `remit policy reload`; watch: when the folder has changed, too.'),
-  policy: policySchema.prefault({}).describe('Decisions from outside.'),
+  policy: policySchema.prefault({}).describe('Decisions from outside, and for others.'),
   tokenSeconds: z.int().min(30).max(600).default(600).describe('Life of one task token.'),
   sessions: z
     .strictObject({

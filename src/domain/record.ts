@@ -14,6 +14,7 @@ export const RECORD_TYPES = [
   'discovery',
   'connector_started',
   'decision',
+  'evaluation',
   'credential_intended',
   'credential_issued',
   'credential_used',

@@ -15,6 +15,7 @@ import { authenticate } from '../gateway/stages/authenticate.ts';
 import type { Schedule } from '../seams/clock.ts';
 import { refuseCaller, respond } from './answers.ts';
 import { PATHS } from './authorization-server/metadata.ts';
+import { AUTHZEN_PATHS, type AuthZen, serveAuthZen } from './authzen/serve-authzen.ts';
 import { CONNECTOR_OAUTH_PATHS, type ConnectorOauth, serveConnectorOauth } from './connector-oauth.ts';
 import { notePrompt } from './note-prompt.ts';
 import { SECURITY_EVENTS_PATH, type SecurityEvents, serveSecurityEvents } from './security-events.ts';
@@ -46,6 +47,8 @@ export interface Routes {
   readonly connectorOauth?: ConnectorOauth | undefined;
   /** Pushed security events; undefined where nobody may push any. */
   readonly securityEvents?: SecurityEvents | undefined;
+  /** Decisions for others; undefined where nobody may ask for any. */
+  readonly authZen?: AuthZen | undefined;
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
   readonly gateway: () => Gateway;
@@ -191,6 +194,11 @@ function dispatch(
     case SECURITY_EVENTS_PATH:
       if (routes.securityEvents === undefined) return respond(response, 404, { error: 'not_found' });
       return serveSecurityEvents(routes.securityEvents, request, response);
+    case AUTHZEN_PATHS.evaluation:
+    case AUTHZEN_PATHS.evaluations:
+    case AUTHZEN_PATHS.configuration:
+      if (routes.authZen === undefined) return respond(response, 404, { error: 'not_found' });
+      return serveAuthZen(routes.authZen, routes.gateway(), path, request, response);
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
     default:

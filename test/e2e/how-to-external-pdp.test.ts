@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { endAll, run, runJson, startUp, type Up } from '../cli/remit.ts';
@@ -10,6 +12,7 @@ import { connectTo, type Estate, makeClient, type OwnTask, recordsOf, takeTask }
 
 /** `docs/how-to/use-an-external-pdp.md`, as somebody would follow it: one decision point of each kind. */
 const POLICY = '@id("all")\npermit (principal, action, resource);\n';
+const TOKEN = '5'.repeat(64);
 let company: FakeDecisionPoint;
 let opa: FakeDecisionPoint;
 let payments: FakePayments;
@@ -24,7 +27,7 @@ const blocksOf = (text: string, language: string): string[] =>
 beforeAll(async () => {
   const text = await readFile(resolve(import.meta.dirname, '../../docs/how-to/use-an-external-pdp.md'), 'utf8');
   commands = blocksOf(text, 'sh').flatMap((block) => block.trim().split('\n'));
-  const [authzen = '', rego = '', wasm = ''] = blocksOf(text, 'yaml');
+  const [authzen = '', rego = '', wasm = '', points = ''] = blocksOf(text, 'yaml');
   company = await startFakeDecisionPoint();
   opa = await startFakeDecisionPoint();
   payments = await startFakePayments();
@@ -32,12 +35,16 @@ beforeAll(async () => {
     authzen.replace('https://pdp.shop.example', company.url),
     rego.replace('http://127.0.0.1:8181', opa.url),
     wasm.replace('remit/allow', 'fake/allow'),
+    points,
   ].join('');
   estate = await makePaymentsEstate(payments, { policy: POLICY, yaml });
   // Denies where it finds the one who may not be paid.
   await writeFile(join(estate.folder, 'bundle.tar.gz'), gzipSync(fakeOpaBundle({ forbidden: '"amount":13' })));
   const [put = ''] = commands;
   await run([...put.split(' ').slice(1), '--config', estate.config], { input: 's3cret' });
+  const [, , , store = ''] = commands;
+  expect(store).toBe('openssl rand -hex 32 | remit secret put portal-token');
+  await run(['secret', 'put', 'portal-token', '--config', estate.config], { input: TOKEN });
   gateway = await startUp(estate.config);
   own = await takeTask(estate, 'pay');
 });
@@ -138,6 +145,40 @@ it('D5 a hold is approved like any other, is asked about once more, and made onc
   expect(payments.paid).toHaveLength(paid);
 });
 
+it('an enforcement point asks as the page says, and nothing follows from it', async () => {
+  const line = (commands.at(-1) ?? '').replace('http://127.0.0.1:7420', gateway.url).replace('TASK', own.task);
+  const ask = async (token: string) => {
+    const words = [...line.replace('TOKEN', token).matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+      ([, double, single, plain]) => double ?? single ?? plain ?? '',
+    );
+    const { stdout } = await promisify(execFile)(words[0] as string, words.slice(1), { timeout: 10_000 });
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+  const waiting = () => runJson<object[]>(['approval', 'ls', '--config', estate.config]);
+  const before = await waiting();
+  const paid = payments.paid.length;
+  const decisions = (await recordsOf(estate, 'decision')).length;
+  expect(await ask(TOKEN)).toMatchObject({ decision: true, context: { verdict: 'permit' } });
+  company.answer = () => ({ decision: true, context: { step_up: 'count=1' } });
+  expect(await ask(TOKEN)).toMatchObject({ decision: false, context: { verdict: 'step_up' } });
+  company.answer = () => ({ decision: false });
+  expect(await ask(TOKEN)).toMatchObject({
+    decision: false,
+    context: { verdict: 'deny', reason_admin: { en: 'external_policy: remit:external/company' } },
+  });
+  expect(await ask('wrong')).toEqual({ error: 'invalid_token' });
+  expect(await ask(own.token)).toEqual({ error: 'invalid_token' });
+  expect(payments.paid).toHaveLength(paid);
+  expect(await recordsOf(estate, 'decision')).toHaveLength(decisions);
+  expect(await waiting()).toEqual(before);
+  const records = await recordsOf(estate, 'evaluation');
+  expect(records.map(({ agent, task, tool, detail }) => [agent, task, tool, detail.by, detail.verdict])).toEqual(
+    ['permit', 'step_up', 'deny'].map((verdict) => ['scribe', own.task, 'bank/pay', 'portal', verdict]),
+  );
+  expect(records[0]?.sealed).toBeDefined();
+  expect(JSON.stringify(records)).not.toContain(TOKEN);
+});
+
 it('D1 a module that cannot be used, and a misspelt item, stop the start', async () => {
   const config = await readFile(estate.config, 'utf8');
   const elsewhere = join(estate.folder, 'other.yaml');
@@ -149,7 +190,11 @@ it('D1 a module that cannot be used, and a misspelt item, stop the start', async
   for (const [from, to, why] of tries) {
     await writeFile(
       elsewhere,
-      config.replace(from, to).replace('token: pdp-token', '').replace('version: 1', 'version: 1\ndata: elsewhere'),
+      config
+        .replace(from, to)
+        .replace('token: pdp-token', '')
+        .replace(/ {2}enforcementPoints:\n.*\n/, '')
+        .replace('version: 1', 'version: 1\ndata: elsewhere'),
     );
     const up = await run(['up', '--config', elsewhere]);
     expect(up.code).not.toBe(0);

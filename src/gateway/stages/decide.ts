@@ -10,12 +10,27 @@ import { judgeCanary } from './canary.ts';
 import { admitFlow, factsOf, judgeFlow } from './flow.ts';
 import { judgeRisk, learnUse, riskOf } from './risk.ts';
 
+/** What a decision is about. */
+export type Weighed = Pick<Operation, 'item' | 'effect' | 'args'>;
+
 /** Asks for the decision on one operation. Whatever goes wrong on the way is a denial (guarantee D1). Synchronous where the engine is. */
 export function decide(gateway: Gateway, caller: Caller, operation: Operation): Decision | Promise<Decision> {
+  const decision = weigh(gateway, caller, operation, riskOf(gateway, caller, operation));
+  return decision instanceof Promise
+    ? decision.then((late) => settle(gateway, caller, operation, late))
+    : settle(gateway, caller, operation, decision);
+}
+
+/** The decision by itself: nothing is charged, joined or learned. */
+export function weigh(
+  gateway: Gateway,
+  caller: Caller,
+  operation: Weighed,
+  risk: CallRisk,
+): Decision | Promise<Decision> {
   const { principal, task } = caller;
   const isCounted = operation.effect === 'call';
   const flow = operation.item.profile?.flow === undefined ? undefined : factsOf(gateway, caller, operation);
-  const risk = riskOf(gateway, caller, operation);
   const decision = gateway.decider.decideCall({
     principal,
     task,
@@ -35,14 +50,14 @@ export function decide(gateway: Gateway, caller: Caller, operation: Operation): 
 function judge(
   gateway: Gateway,
   caller: Caller,
-  operation: Operation,
+  operation: Weighed,
   decision: Decision,
   flow: FlowFacts | undefined,
   risk: CallRisk,
-): Decision | Promise<Decision> {
+): Decision {
   const flowing = flow === undefined ? decision : judgeFlow(gateway, caller, operation, decision, flow);
   const checked = judgeCanary(gateway, operation, flowing);
-  return settle(gateway, caller, operation, judgeRisk(gateway, caller, operation, risk, checked));
+  return judgeRisk(gateway, caller, operation, risk, checked);
 }
 
 /**

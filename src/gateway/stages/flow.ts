@@ -45,7 +45,7 @@ export function judgeFlow(
 }
 
 /** What is known of a call before anybody decides on it. */
-export function factsOf(gateway: Gateway, caller: Caller, operation: Operation): FlowFacts {
+export function factsOf(gateway: Gateway, caller: Caller, operation: Pick<Operation, 'item' | 'args'>): FlowFacts {
   return gateway.flow.factsOf(questionOf(gateway, caller, operation));
 }
 

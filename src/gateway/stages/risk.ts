@@ -19,7 +19,12 @@ export function riskOf(gateway: Gateway, caller: Caller, operation: Operation): 
   if (effect === 'call' && (reachesOut(item) || !risk.calls.isUsual(caller.task, item))) {
     risk.calls.attempt(watchedOf(caller, operation));
   }
-  return risk.levels.isQuiet ? NO_RISK : risk.levels.levelsOf(riskyOf(caller, item));
+  return levelsNow(gateway, caller, item);
+}
+
+/** The levels alone: to ask is no signal. */
+export function levelsNow({ risk }: Gateway, caller: Caller, item: GovernedTool): CallRisk {
+  return risk === undefined || risk.levels.isQuiet ? NO_RISK : risk.levels.levelsOf(riskyOf(caller, item));
 }
 
 /** What judging needs of a gateway. */
