@@ -38,7 +38,9 @@ export interface ReplayGateway {
 const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 
 /** Agents may do what their task covers: what more is decided is up to flow. */
-const POLICY = '@id("within-the-task")\npermit (principal, action, resource);\n';
+const OPEN: ReplayPolicies = [
+  { path: 'replay.cedar', text: '@id("within-the-task")\npermit (principal, action, resource);\n' },
+];
 
 interface Answer {
   readonly error?: { readonly message: string };
@@ -47,13 +49,16 @@ interface Answer {
   };
 }
 
+/** Another folder of policies than the one that permits whatever the task covers. */
+export type ReplayPolicies = readonly { readonly path: string; readonly text: string }[];
+
 /** The whole gateway in this process: its own folder, journal, store, policies and keys; agents and connectors over HTTP. */
-export async function openReplayGateway(config: object): Promise<ReplayGateway> {
+export async function openReplayGateway(config: object, policies: ReplayPolicies = OPEN): Promise<ReplayGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'remit-replay-'));
   const path = join(folder, 'remit.yaml');
   await writeFile(path, stringify(config, { aliasDuplicateObjects: false }));
   await mkdir(join(folder, 'policies'));
-  await writeFile(join(folder, 'policies', 'replay.cedar'), POLICY);
+  for (const { path: name, text } of policies) await writeFile(join(folder, 'policies', name), text);
   const privateKey = join(folder, 'replay.key.json');
   await writeAgentKey('replay', { privateKey, publicKeys: join(folder, 'replay.jwks.json') });
   await runRemit(['secret', 'init', '--config', path]);

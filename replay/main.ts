@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
+import { starterPolicies } from '../src/policy/starter-policies.ts';
+import { STRICTNESSES } from '../src/policy/starters/parts.ts';
 import { readCorpus } from './corpus.ts';
 import { startFakeRecordedTools } from './fake-recorded-tools.ts';
-import { openReplayGateway } from './gateway.ts';
+import { openReplayGateway, type ReplayPolicies } from './gateway.ts';
 import { type Played, playTrace } from './play.ts';
 import { proposedDeclaration, proposeProfiles } from './propose.ts';
 import { configOf, ROWS, type Row, readDeclarations, readProfiles } from './rows.ts';
@@ -18,6 +20,7 @@ import { missed, percent, type Score, score } from './score.ts';
  *   --format NAME        json or yaml: how proposed profiles say that results are written; yaml
  *   --suite NAME         one suite alone
  *   --row NAME           template, declared or off alone
+ *   --starter STRICTNESS the policies that `remit init --profile STRICTNESS` writes, instead of one that permits all; no targets then
  *   --verbose            every call that was held, denied, or should have been
  */
 const { values: options } = parseArgs({
@@ -29,6 +32,7 @@ const { values: options } = parseArgs({
     format: { type: 'string', default: 'yaml' },
     suite: { type: 'string' },
     row: { type: 'string' },
+    starter: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -68,6 +72,7 @@ async function main(): Promise<boolean> {
           profiles,
           declarations,
         ),
+        starterOf(options.starter),
       );
       const all: Played[] = [];
       try {
@@ -90,13 +95,21 @@ async function main(): Promise<boolean> {
     await Promise.all(opened.map(({ tools }) => tools.close()));
   }
   if (figures === undefined) return true;
-  const short = missed(figures);
+  const short = options.starter === undefined ? missed(figures) : [];
   say(
     `replay: ASR ${percent(figures.attackSuccessRate)}, autonomous utility ${percent(figures.autonomousUtility)}, ` +
       `${figures.approvalsPerTask.toFixed(2)} approvals per benign task, utility with approvals ${percent(figures.utilityWithApprovals)}` +
       (short.length === 0 ? '' : ` — missed: ${short.join('; ')}`),
   );
   return short.length === 0;
+}
+
+/** Without their cases, which are about the estate that `remit init` writes. */
+function starterOf(name: string | undefined): ReplayPolicies | undefined {
+  if (name === undefined) return undefined;
+  const strictness = STRICTNESSES.find((one) => one === name);
+  if (strictness === undefined) throw new Error(`--starter takes one of ${STRICTNESSES.join(', ')}`);
+  return starterPolicies(strictness).filter(({ path }) => path.endsWith('.cedar'));
 }
 
 function line(title: string, of: Score): string {

@@ -12,7 +12,9 @@ it('an agent that was taken out of the configuration: at the next start its task
   const { task } = await runJson<{ task: string }>(['token', '--agent', 'my-agent', '--config', home.config]);
   await first.stop();
 
-  for (const file of [home.config, join(home.folder, 'policies', 'agents.cedar')]) {
+  for (const file of ['remit.yaml', 'policies/agents.cedar', 'policies/starter.cases.yaml'].map((name) =>
+    join(home.folder, name),
+  )) {
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replaceAll(/(?<!agents\/)my-agent/g, 'another-agent'));
   }

@@ -46,7 +46,9 @@ describe('remit init', () => {
       '--config',
       join(folder, 'remit.yaml'),
     ]);
-    expect(policies.map(({ id }) => id)).toEqual(['agents-discover', 'agents-read']);
+    expect(policies.map(({ id }) => id)).toEqual(
+      expect.arrayContaining(['agents-discover', 'agents-read', 'risk-waits']),
+    );
     expect(policies[0]?.at).toMatch(/agents\.cedar:\d+$/);
   });
 

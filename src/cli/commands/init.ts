@@ -7,21 +7,30 @@ import { buildEstate } from '../../compose/estate.ts';
 import { writePolicySchema } from '../../compose/policies.ts';
 import { ensureVaultKey } from '../../compose/vault-key.ts';
 import { placesOf } from '../../compose/workspace.ts';
-import { configJsonSchema } from '../../config/json-schema.ts';
+import { casesJsonSchema, configJsonSchema } from '../../config/json-schema.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { starterPolicies } from '../../policy/starter-policies.ts';
+import { STRICTNESSES } from '../../policy/starters/parts.ts';
 import { type Common, command } from '../program.ts';
 import { starterConfig } from './init-files.ts';
 
 /** `remit init`: a commented configuration, policies, keys, and a workspace folder; overwrites nothing. */
 export function addInitCommand(program: Command): void {
-  command<Common & { owner?: string }>(
+  command<Common & { owner?: string; profile: string }>(
     program,
     'init [folder]',
     'write remit.yaml, policies/, an agent’s key and a vault key',
-    (c) => c.option('--owner <who>', 'who answers for the agent and the connector, for example an e-mail address'),
-    async (output, { owner }, [folder = '.']) => {
+    (c) =>
+      c
+        .option('--owner <who>', 'who answers for the agent and the connector, for example an e-mail address')
+        .option('--profile <strictness>', `how strict the policies are: ${STRICTNESSES.join(', ')}`, 'production'),
+    async (output, { owner, profile }, [folder = '.']) => {
+      const strictness = STRICTNESSES.find((one) => one === profile);
+      if (strictness === undefined)
+        throw new RemitError('ERR_USAGE', `--profile takes a strictness, not ${profile}`, {
+          hint: `One of ${STRICTNESSES.join(', ')}.`,
+        });
       const root = resolve(folder);
       const config = join(root, 'remit.yaml');
       if (await exists(config)) {
@@ -44,7 +53,8 @@ export function addInitCommand(program: Command): void {
         written.push(name);
       };
       await write('remit.schema.json', `${JSON.stringify(configJsonSchema(), null, 2)}\n`);
-      for (const { path, text } of starterPolicies()) await write(join('policies', path), text);
+      await write('cases.schema.json', `${JSON.stringify(casesJsonSchema(), null, 2)}\n`);
+      for (const { path, text } of starterPolicies(strictness)) await write(join('policies', path), text);
       await write(join('workspace', 'hello.txt'), 'Hello from the workspace.\n');
       await write('remit.yaml', starterConfig(answerable));
 
@@ -60,10 +70,10 @@ export function addInitCommand(program: Command): void {
         });
       }
       await writePolicySchema(places.policies, buildEstate(loaded.config));
-      output.result({ folder: root, written, owner: answerable }, () =>
+      output.result({ folder: root, written, owner: answerable, profile: strictness }, () =>
         [
           `Written to ${root}: ${written.join(', ')}, agents/my-agent.jwks.json, and keys in ${loaded.config.data}/.`,
-          `Owner of the agent and the connector: ${answerable}.`,
+          `Owner of the agent and the connector: ${answerable}. Policies: ${strictness}.`,
           '',
           'Next:',
           '  remit up                          # serve on loopback',

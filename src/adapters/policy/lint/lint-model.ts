@@ -1,4 +1,5 @@
 import type { TaskTemplate } from '../../../domain/task.ts';
+import { readUid } from '../cedar-names.ts';
 import type { LoadedPolicies, LoadedPolicy } from '../load-policies.ts';
 import type { PolicyTool } from '../policy-inventory.ts';
 
@@ -98,6 +99,12 @@ export function isCovered(model: LintModel, covered: Applied, covers: readonly A
     if (!covers.some((cover) => coversAt(model, cover, covered, point))) return false;
   }
   return isAnywhere;
+}
+
+/** Ids of the actions that a policy's scope names; none: any. */
+export function actionsOf({ json: { action } }: LoadedPolicy): string[] {
+  const entities = 'entities' in action ? action.entities : 'entity' in action ? [action.entity] : [];
+  return entities.map((entity) => readUid(entity).id);
 }
 
 /** Names of some tools, for people. */

@@ -1,6 +1,15 @@
 import { readUid } from '../cedar-names.ts';
 import type { LoadedPolicy } from '../load-policies.ts';
-import { type Applied, coversAt, findingOf, type LintModel, type LintRule, namesOf, type Point } from './lint-model.ts';
+import {
+  type Applied,
+  actionsOf,
+  coversAt,
+  findingOf,
+  type LintModel,
+  type LintRule,
+  namesOf,
+  type Point,
+} from './lint-model.ts';
 
 /** Classes of which each permit should say that it means them. */
 const CRITICAL: ReadonlySet<string> = new Set(['financial', 'export', 'privilege', 'secret']);
@@ -103,15 +112,10 @@ function isRead({ applied }: LintModel, point: number): boolean {
   });
 }
 
-function namesItem({ json: { resource, action } }: LoadedPolicy): boolean {
+function namesItem(policy: LoadedPolicy): boolean {
+  const { resource } = policy.json;
   const isTool = 'entity' in resource && readUid(resource.entity).type === 'Remit::Tool';
-  return isTool || actionsOf(action).some((id) => id.includes('/'));
+  return isTool || actionsOf(policy).some((id) => id.includes('/'));
 }
 
-const namesClass = ({ json }: LoadedPolicy, actionClass: string): boolean =>
-  actionsOf(json.action).includes(actionClass);
-
-function actionsOf(action: LoadedPolicy['json']['action']): string[] {
-  const entities = 'entities' in action ? action.entities : 'entity' in action ? [action.entity] : [];
-  return entities.map((entity) => readUid(entity).id);
-}
+const namesClass = (policy: LoadedPolicy, actionClass: string): boolean => actionsOf(policy).includes(actionClass);
