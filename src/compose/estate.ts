@@ -105,6 +105,7 @@ export function buildEstate(config: Config): Estate {
           maxDurationSeconds: template.maxDurationSeconds,
           requiresUser: template.requiresUser,
           children: template.children,
+          limits: template.limits,
           flow: toTemplateFlow(template.flow),
         },
       ]),

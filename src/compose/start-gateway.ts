@@ -31,7 +31,7 @@ import { inventoryRows } from './estate.ts';
 import { buildIssuers } from './issuers.ts';
 import { joinTasks } from './join-tasks.ts';
 import { keepTrail, type TrailKeeper } from './keep-trail.ts';
-import { buildLegacy } from './legacy.ts';
+import { buildLegacy, buildTaskLimits } from './legacy.ts';
 import { openTrail } from './open-journal.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
@@ -189,6 +189,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const approvals = await buildApprovals({ ...told, standing, tasks, observed, url: () => url });
     closers.push(() => approvals.close());
     const legacy = buildLegacy(estate, clock, tasks);
+    const limits = buildTaskLimits(estate, clock, tasks);
     const flow = await buildFlow(workspace, tasks);
 
     const risk = await buildRisk({
@@ -292,6 +293,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       telemetry,
       acquireLease,
       legacy,
+      limits,
       connections,
       hub: wire.hub,
       sealer: wire.sealer,

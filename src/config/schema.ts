@@ -189,6 +189,14 @@ const taskTemplate = z.strictObject({
   calls: z.int().min(1).max(1_000_000).default(100).describe('Call budget of one task.'),
   maxDurationSeconds: z.int().min(1).max(86_400).default(3600),
   requiresUser: z.boolean().default(false).describe('Tasks need a verified user.'),
+  limits: z
+    .strictObject({
+      callsPerMinute: z.int().min(1).max(100_000).optional().describe('Calls of one item by one task.'),
+      readBytes: z.int().min(1).optional().describe('Bytes of results that one task may read.'),
+      sentBytes: z.int().min(1).optional().describe('Bytes of arguments that one task may send outside.'),
+    })
+    .optional()
+    .describe('How fast a task with its children may go, and how much may pass through it.'),
   children: z
     .strictObject({
       depth: z.int().min(1).max(8).default(1).describe('How deep children may have children.'),

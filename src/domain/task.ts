@@ -29,8 +29,19 @@ export interface TaskTemplate {
   readonly requiresUser: boolean;
   /** How far its tasks may branch; undefined: they have no children. */
   readonly children?: { readonly depth: number; readonly perTask: number } | undefined;
+  readonly limits?: TemplateLimits | undefined;
   /** What a task may do with what it has read. Undefined: the rules of flow alone say. */
   readonly flow?: TemplateFlow | undefined;
+}
+
+/** Bounds on how fast a task with its children goes, and how much passes through it. */
+export interface TemplateLimits {
+  /** Of one item. */
+  readonly callsPerMinute?: number | undefined;
+  /** Of results; the one that passes it is the last. */
+  readonly readBytes?: number | undefined;
+  /** Of the arguments of calls that reach outside. */
+  readonly sentBytes?: number | undefined;
 }
 
 /** Bounds on the flow of data within one task and its children. */

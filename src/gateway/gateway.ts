@@ -19,6 +19,7 @@ import type { Sealer } from './bridge/sealer.ts';
 import type { Connections } from './connections.ts';
 import type { Hub } from './events/hub.ts';
 import type { LegacyConnectors } from './legacy-connectors.ts';
+import type { TaskLimits } from './task-limits.ts';
 
 /** What a server may ask of a client. */
 export type ClientFeature = 'elicitation' | 'sampling' | 'roots';
@@ -70,6 +71,8 @@ export interface Gateway {
     connector: ConnectorId,
     item?: LeasedItem,
   ) => HeldLease | undefined | Promise<HeldLease | undefined>;
+  /** How fast tasks go and how much passes through them; undefined where no template bounds it. */
+  readonly limits: TaskLimits | undefined;
   /** Connectors under an exception; undefined where there is none. */
   readonly legacy: LegacyConnectors | undefined;
   readonly connections: Connections;

@@ -149,6 +149,9 @@ function record(
   const { span, item } = operation;
   tellOutcome(gateway, caller, operation, held, detail);
   noteOutcome(gateway, caller, operation, detail);
+  if (gateway.limits !== undefined && typeof detail.resultBytes === 'number') {
+    gateway.limits.read(caller.task, detail.resultBytes);
+  }
   gateway.recordLater({
     type: 'outcome',
     ...identityOf(caller),

@@ -16,6 +16,7 @@ export type Rule =
   | 'remit:budget'
   | 'remit:busy'
   | 'remit:rate'
+  | 'remit:volume'
   | 'remit:legacy-tool'
   | 'remit:client-features'
   | 'remit:question'

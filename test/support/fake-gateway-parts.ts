@@ -219,6 +219,7 @@ export interface FakeOptions {
   readonly flow?: Gateway['flow'];
   readonly approvals?: Gateway['approvals'];
   readonly risk?: Gateway['risk'];
+  readonly limits?: Gateway['limits'];
 }
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
@@ -317,6 +318,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
     tenant: TENANT,
     legacy: options.legacy,
     risk: options.risk,
+    limits: options.limits,
     approvals: options.approvals ?? NO_APPROVALS,
     authenticator: {
       authenticate: (authorization) => {

@@ -85,7 +85,11 @@ function noteUse(gateway: Gateway, caller: Caller, operation: Operation, decisio
 
 function charge(gateway: Gateway, { task }: Caller, operation: Operation, decision: Decision): Decision {
   if (decision.verdict !== 'permit') return decision;
-  const unfit = gateway.legacy?.admit(task.id, operation);
+  const beyond =
+    gateway.limits === undefined
+      ? undefined
+      : gateway.limits.admit(task, gateway.template(task.template)?.limits, operation);
+  const unfit = beyond ?? gateway.legacy?.admit(task.id, operation);
   if (unfit !== undefined) return { ...decision, ...unfit };
   if (operation.effect !== 'call' || gateway.tasks.takeCall(task.id)) return decision;
   // Parallel calls: another one took the last of the budget while this one was being decided.

@@ -1,0 +1,91 @@
+import type { TaskId, ToolRef } from '../domain/ids.ts';
+import type { Task, TemplateLimits } from '../domain/task.ts';
+import { isOutward } from '../flow/flow-call.ts';
+import { type Denial, denial } from '../policy/denial.ts';
+import { Pace } from '../policy/pace.ts';
+import type { Clock } from '../seams/clock.ts';
+import type { Operation } from './operation.ts';
+
+/** How fast a task may go, and how much may pass through it (R75): a machine is quicker than the person who would have noticed. */
+export interface TaskLimits {
+  /** Takes the operation's place and what it carries out; or says what denies it. */
+  admit(task: Task, limits: TemplateLimits | undefined, operation: LimitedOperation): Denial | undefined;
+  /** So many bytes came back. */
+  read(task: Task, bytes: number): void;
+  forgetTask(task: TaskId): void;
+}
+
+export type LimitedOperation = Pick<Operation, 'item' | 'argumentsText' | 'effect'>;
+
+interface Usage {
+  readonly paces: Map<ToolRef, Pace>;
+  read: number;
+  sent: number;
+}
+
+/** A chain of delegation is short; this bound is against a ring. */
+const MOST_ABOVE = 64;
+
+/** @param find a task that has not ended: a child's calls count for the task at the top of its family */
+export function createTaskLimits(
+  clock: Clock,
+  find: (task: TaskId) => Pick<Task, 'id' | 'parent'> | undefined,
+): TaskLimits {
+  const usages = new Map<TaskId, Usage>();
+
+  function usageOf(task: Pick<Task, 'id' | 'parent'>): Usage {
+    let top = task;
+    for (let depth = 0; top.parent !== undefined && depth < MOST_ABOVE; depth += 1) {
+      const above = find(top.parent);
+      if (above === undefined) break;
+      top = above;
+    }
+    let usage = usages.get(top.id);
+    if (usage === undefined) {
+      usage = { paces: new Map(), read: 0, sent: 0 };
+      usages.set(top.id, usage);
+    }
+    return usage;
+  }
+
+  return {
+    admit(task, limits, { item, argumentsText, effect }) {
+      if (limits === undefined || effect !== 'call') return undefined;
+      const { callsPerMinute, readBytes, sentBytes } = limits;
+      const usage = usageOf(task);
+      if (readBytes !== undefined && usage.read >= readBytes) {
+        return spent('remit:volume', `This task has read ${usage.read} bytes, and may read ${readBytes}.`, END);
+      }
+      const { profile } = item;
+      const leaves = sentBytes !== undefined && profile?.flow !== undefined && isOutward(profile.flow.sink);
+      const bytes = leaves ? Buffer.byteLength(argumentsText) : 0;
+      if (leaves && usage.sent + bytes > sentBytes) {
+        const reason = `This task has sent ${usage.sent} bytes outside, and may send ${sentBytes}: this call has ${bytes}.`;
+        return spent('remit:volume', reason, END);
+      }
+      if (callsPerMinute !== undefined) {
+        let pace = usage.paces.get(item.ref);
+        if (pace === undefined) {
+          pace = new Pace(callsPerMinute);
+          usage.paces.set(item.ref, pace);
+        }
+        if (!pace.hasRoom(clock())) {
+          const reason = `The template allows a task ${callsPerMinute} calls of ${item.ref} a minute.`;
+          return spent('remit:rate', reason, 'Wait a minute, then call again.');
+        }
+        pace.take();
+      }
+      usage.sent += bytes;
+      return undefined;
+    },
+    read(task, bytes) {
+      usageOf(task).read += bytes;
+    },
+    forgetTask: (task) => void usages.delete(task),
+  };
+}
+
+const END = 'End the task. Start a new one only if its work calls for so much.';
+
+const spent = (rule: 'remit:rate' | 'remit:volume', reason: string, next: string): Denial =>
+  denial('budget', rule, reason, next);
