@@ -10,7 +10,7 @@ import {
   tenantId,
 } from '../domain/ids.ts';
 import type { TaskTemplate } from '../domain/task.ts';
-import type { ArgumentType, CriticalArgument, ToolProfile } from '../domain/tool.ts';
+import type { ArgumentType, CriticalArgument, ResultRules, ToolProfile } from '../domain/tool.ts';
 import type { InventoryAgent, InventoryConnector, InventoryGrant } from '../seams/store.ts';
 import { toFlowProfile, toTemplateFlow } from './flow-profiles.ts';
 
@@ -128,7 +128,15 @@ function toProfile(profile: ToolProfileConfig): ToolProfile {
     approvedBy: profile.approvedBy,
     fingerprint: profile.fingerprint,
     flow: toFlowProfile(profile),
+    result: toResultRules(profile.result),
   };
+}
+
+function toResultRules(rules: ToolProfileConfig['result']): ResultRules | undefined {
+  if (rules === undefined) return undefined;
+  const { drop, mask, secrets, maxBytes, over } = rules;
+  const paths = (texts: readonly string[]) => texts.map((text) => text.split('.'));
+  return { drop: paths(drop), mask: paths(mask), masksSecrets: secrets === 'mask', maxBytes, over };
 }
 
 function toArgument(name: string, type: string): CriticalArgument {

@@ -5,6 +5,7 @@ import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { flowSchema, profileFlowShape, templateFlowSchema } from './flow-schema.ts';
 import { policySchema } from './policy-schema.ts';
+import { resultSchema } from './result-schema.ts';
 import { hoursSchema, riskSchema } from './risk-schema.ts';
 import { allowPrivateNetwork, keyName, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
@@ -101,6 +102,7 @@ const toolProfileSchema = z.strictObject({
     .regex(/^sha256:[0-9a-f]{64}$/)
     .optional()
     .describe('The definition that was approved; another one is quarantined.'),
+  result: resultSchema.optional(),
   ...profileFlowShape,
 });
 

@@ -41,6 +41,19 @@ export interface ToolProfile {
   readonly fingerprint: string | undefined;
   /** What it is in the flow of data; undefined where the owner has said nothing, and then no rule of flow looks at it. */
   readonly flow?: FlowProfile | undefined;
+  /** What is taken out of its results; undefined: nothing is looked at. */
+  readonly result?: ResultRules | undefined;
+}
+
+/** What an owner lets come back of an item. Paths are names, from the outside in. */
+export interface ResultRules {
+  readonly drop: readonly (readonly string[])[];
+  readonly mask: readonly (readonly string[])[];
+  /** Whether secrets in well-known formats are masked. */
+  readonly masksSecrets: boolean;
+  readonly maxBytes: number | undefined;
+  /** What becomes of a larger one. */
+  readonly over: 'truncate' | 'refuse';
 }
 
 /** What the gateway governs of a connector: tools by name, prompts by name, resources by URI pattern. */

@@ -13,6 +13,7 @@ import { hold } from './stages/hold.ts';
 import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
+import { redactResult, refuseLarge } from './stages/redact-result.ts';
 import { noteDenied, noteOutcome } from './stages/risk.ts';
 import { tellDenial, tellOutcome } from './stages/tell.ts';
 import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-secrets.ts';
@@ -21,7 +22,7 @@ import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-
  * One governed operation, top to bottom, whatever its method. The caller is authenticated (the edge does it for every message) and the item is
  * resolved (the method does it):
  *
- *   authenticate → resolve → decide → record intent → (hold) → lease → forward → withhold secrets → observe → record outcome
+ *   authenticate → resolve → decide → record intent → (hold) → lease → forward → withhold secrets → (redact) → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.
@@ -55,12 +56,16 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     const used = held;
     const needles = needlesOf(held);
     const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
-    if ('resultChunks' in came) {
+    const rules = operation.item.profile?.result;
+    if ('resultChunks' in came && rules === undefined) {
       isStreaming = true;
       if (operation.item.profile?.flow !== undefined) gateway.flow.note(caller.task, operation.item, undefined);
       return pass(gateway, caller, operation, used, needles, came, startedAt);
     }
-    const { reply, withheld } = withhold(came, needles);
+    const whole = 'resultChunks' in came ? await refuseLarge(came) : came;
+    const { reply: clean, withheld } = withhold(whole, needles);
+    const { reply, redacted } =
+      rules === undefined ? { reply: clean, redacted: undefined } : redactResult(clean, rules);
     if (operation.item.profile?.flow !== undefined) learn(gateway, caller, operation, reply);
     const outcome = observe(reply, gateway.clock() - startedAt, operation.request.cancellation.isCancelled);
     return {
@@ -71,7 +76,9 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
           caller,
           operation,
           used,
-          withheld > 0 ? { ...outcome, credentialsWithheld: withheld } : outcome,
+          withheld > 0 || redacted !== undefined
+            ? { ...outcome, ...(withheld > 0 && { credentialsWithheld: withheld }), ...(redacted && { redacted }) }
+            : outcome,
         ),
     };
   } finally {

@@ -111,7 +111,8 @@ export function noteOutcome({ risk }: Gateway, caller: Caller, { item, span }: O
   };
   if (outcome.credentialsWithheld !== undefined) {
     risk.levels.signal({ kind: 'credential_echoed', what: `${item.ref} sent its credential back`, subjects, identity });
-  } else {
+  } else if (item.profile?.result === undefined) {
+    // Where there are rules on results, it may have been they that let none through.
     const what = `${item.ref} did not come back: ${String(outcome.problem ?? 'unknown')}`;
     risk.levels.signal({ kind: 'connector_fault', what, subjects, identity });
   }
