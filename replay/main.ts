@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { STRICTNESSES } from '../src/domain/strictness.ts';
 import { starterPolicies } from '../src/policy/starter-policies.ts';
-import { STRICTNESSES } from '../src/policy/starters/parts.ts';
 import { readCorpus } from './corpus.ts';
 import { startFakeRecordedTools } from './fake-recorded-tools.ts';
 import { openReplayGateway, type ReplayPolicies } from './gateway.ts';

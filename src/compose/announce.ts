@@ -8,7 +8,7 @@ import type { Workspace } from './workspace.ts';
 /** Puts it on the trail that a gateway serves: what it is, which policies it decides by, who may read what it seals, and what is held back. */
 export async function recordStart(
   recorder: Recorder,
-  { estate }: Workspace,
+  { estate, config }: Workspace,
   auditors: readonly Auditor[],
   standing: Standing,
   {
@@ -28,6 +28,7 @@ export async function recordStart(
       environment: estate.environment,
       policyVersion: policies.engine.version,
       policyFiles: policies.files,
+      ...(config.observe.length > 0 && { observing: config.observe }),
       agents: estate.agents.size,
       connectors: estate.connectors.size,
       ...namesOf(auditors),

@@ -12,6 +12,7 @@ import type { ExternalPoint } from '../policy/external/scope.ts';
 import { withExternal } from '../policy/external/with-external.ts';
 import type { ExternalPolicy } from '../seams/external-policy.ts';
 import type { EstateConnector } from './estate.ts';
+import { openObserver } from './observations.ts';
 import type { Workspace } from './workspace.ts';
 
 /** The decider of a gateway, but for what comes of its store: its own policies, and then whatever is asked outside. */
@@ -35,9 +36,10 @@ export async function openDecider(
   }
   const { clock, schedule, log } = system;
   const { environment } = estate;
+  const observes = openObserver(workspace);
   const approverGroups = new Set(estate.approverGroups.keys());
   return ({ engine, labelsOf }) =>
-    withExternal(createDecider({ engine, environment, labelsOf, clock, schedule, log }), {
+    withExternal(createDecider({ engine, environment, labelsOf, clock, schedule, log, observes }), {
       points,
       environment,
       labelsOf,

@@ -12,6 +12,7 @@ import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { credentialFindings } from './credential-findings.ts';
 import { estateFindings } from './estate-findings.ts';
 import { createJournalAccess } from './journal-access.ts';
+import { observeFindings } from './observations.ts';
 import { boundException } from './shared-secrets.ts';
 import { tryPolicies } from './try-policies.ts';
 import type { Workspace } from './workspace.ts';
@@ -53,6 +54,8 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       hint: `Put a *.cedar file into ${places.policies}.`,
     };
   });
+  for (const { text, next, kind } of observeFindings(workspace))
+    checks.push({ name: 'observe', state: kind === 'only_observed' ? 'warn' : 'ok', what: text, hint: next });
   await check('store', async () => ({
     what: `open; ${(await store.tasks.list(estate.tenant, { state: 'active' })).length} active tasks`,
   }));
@@ -175,6 +178,8 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
 
 /** Findings that have a line of their own. */
 const OWN_LINES: ReadonlySet<string> = new Set([
+  'only_observed',
+  'observation_ended',
   'legacy_credential',
   'exception_ended',
   'vault_key',

@@ -5,6 +5,7 @@ import { STORE_WIDE } from '../secrets/fingerprints.ts';
 import { credentialFindings } from './credential-findings.ts';
 import type { EstateConnector } from './estate.ts';
 import { createJournalAccess } from './journal-access.ts';
+import { observeFindings } from './observations.ts';
 import { boundException, findSharedSecrets, SHARED_HINT, secretUsers, sharedText } from './shared-secrets.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -41,6 +42,7 @@ export async function estateFindings(workspace: Workspace): Promise<EstateFindin
     ...(await sharedFindings(workspace)),
     ...(await secretFindings(workspace)),
     ...(await keyFindings(workspace)),
+    ...observeFindings(workspace),
   ];
   return found.sort((a, b) => RANKS[a.severity] - RANKS[b.severity]);
 }

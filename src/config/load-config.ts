@@ -93,7 +93,24 @@ function crossReferenceProblems(config: Config, position: (keys: readonly Proper
         say(['templates', id, 'resources', index], `no connector is called ${connector}`);
     });
   }
+  problems.push(...observeProblems(config).map(([keys, what]) => `${position(keys)}: ${keyPath(keys)}: ${what}`));
   return problems;
+}
+
+/** Where others depend on what policies say, no denial is looked past. */
+function observeProblems({ observe, environment, strictness, agents, connectors, templates }: Config) {
+  const isStrict = strictness === 'production' || strictness === 'regulated' || /^prod(uction)?$/i.test(environment);
+  return observe.flatMap(({ agent, template, connector }, index): [readonly PropertyKey[], string][] => {
+    const at = ['observe', index];
+    if (isStrict)
+      return [[at, 'nothing is only observed in production or where strictness is production or regulated']];
+    if (agent !== undefined && !Object.hasOwn(agents, agent)) return [[at, `no agent is called ${agent}`]];
+    if (template !== undefined && !Object.hasOwn(templates, template))
+      return [[at, `no template is called ${template}`]];
+    if (connector !== undefined && !Object.hasOwn(connectors, connector))
+      return [[at, `no connector is called ${connector}`]];
+    return [];
+  });
 }
 
 /** As the key's provider calls it. */

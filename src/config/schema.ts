@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { STRICTNESSES } from '../domain/strictness.ts';
 import { ACTION_CLASSES, isMisleadingName } from '../domain/tool.ts';
 import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { flowSchema, profileFlowShape, templateFlowSchema } from './flow-schema.ts';
+import { observeSchema } from './observe-schema.ts';
 import { policySchema } from './policy-schema.ts';
 import { resultSchema } from './result-schema.ts';
 import { hoursSchema, riskSchema } from './risk-schema.ts';
@@ -282,6 +284,11 @@ export const configSchema = z.strictObject({
     .default([])
     .describe('Exceptions: a secret that is registered twice, or used by several connectors, is refused otherwise.'),
   policies: z.string().min(1).default('policies').describe('Folder of *.cedar files, and *.cases.yaml that try them.'),
+  strictness: z
+    .enum(STRICTNESSES)
+    .optional()
+    .describe('How strict this estate is meant to be; production and regulated refuse `observe`.'),
+  observe: observeSchema.describe('Policies that are only observed for a while. Refused in production.'),
   policyReload: z
     .enum(['manual', 'watch'])
     .default('manual')

@@ -62,6 +62,8 @@ export interface Decision {
   readonly policyVersion: string;
   /** Of a `step_up`, always: what it takes to lift the hold. One without is a denial. */
   readonly stepUp?: StepUp;
+  /** What a policy says against it, where policies are only observed: it is let through all the same. */
+  readonly wouldDeny?: { readonly gate: Gate; readonly policies: readonly string[]; readonly reason: string };
   /** Of a `permit` that lifted a hold: by which approval. */
   readonly approval?: ApprovalId;
   /** Labels and provenance, where the item has a profile of flow. */

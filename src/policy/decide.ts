@@ -9,6 +9,7 @@ import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { PolicyAnswer, PolicyEngine } from '../seams/policy-engine.ts';
 import { type Denial, denial } from './denial.ts';
+import { letThrough, type Observes } from './observe.ts';
 import { readCriticalArguments } from './read-arguments.ts';
 import {
   checkBudget,
@@ -62,6 +63,8 @@ export interface DeciderOptions {
   /** Bounds an engine that answers later: one that has not by then has failed. Left out: such an engine must bound itself. */
   readonly schedule?: Schedule;
   readonly log?: Log;
+  /** Which denials of policies are recorded and let through; undefined: none. */
+  readonly observes?: Observes | undefined;
 }
 
 /** One party whose right is asked for, and the gate that its answer stands for. */
@@ -193,28 +196,38 @@ function makeLinks({ user, agent, actors }: Principal): readonly Link[] {
 /** Asks the engine for every link, in turn, until one is denied. Stays synchronous while the engine is. */
 function askAll(
   engine: PolicyEngine,
-  { environment, labelsOf }: DeciderOptions,
-  { principal, task, tool, provenance = NO_PROVENANCE, risk = NO_RISK }: DiscoveryRequest & Partial<CallRequest>,
+  { environment, labelsOf, observes }: DeciderOptions,
+  request: DiscoveryRequest & Partial<CallRequest>,
   action: AccessRequest['action'],
   { profile, values }: { profile: ToolProfile; values: PolicyArguments },
 ): Decision | Promise<Decision> {
+  const { principal, task, tool, provenance = NO_PROVENANCE, risk = NO_RISK } = request;
   const resource = { connector: tool.connector, tool: tool.ref, profile };
   const context = { principal, task, environment, arguments: values, labelsOf, provenance, risk };
   const { version } = engine;
   const links = linksOf(principal);
   const permits: PolicyAnswer[] = [];
+  /** The first denial that is only observed. */
+  let observed: Decision | undefined;
 
+  const take = (gate: Gate, answer: PolicyAnswer): Decision | undefined => {
+    const denied = takeIn(gate, answer, permits, version);
+    if (denied === undefined || observes === undefined || !observes(request, answer)) return denied;
+    observed ??= denied;
+    return undefined;
+  };
   const askFrom = (index: number): Decision | Promise<Decision> => {
     for (let at = index; at < links.length; at += 1) {
       const { gate, subject } = links[at] as Link;
       const answer = engine.evaluate({ subject, action, resource, context });
       if (isPromise(answer)) {
-        return answer.then((late) => takeIn(gate, late, permits, version) ?? askFrom(at + 1));
+        return answer.then((late) => take(gate, late) ?? askFrom(at + 1));
       }
-      const denied = takeIn(gate, answer, permits, version);
+      const denied = take(gate, answer);
       if (denied !== undefined) return denied;
     }
-    return concluded(links, permits, version);
+    const decision = concluded(links, permits, version);
+    return observed === undefined ? decision : letThrough(decision, observed);
   };
   return askFrom(0);
 }

@@ -1,6 +1,7 @@
+import type { Strictness } from '../domain/strictness.ts';
 import { EXAMPLES } from './starters/examples.ts';
 import { internal } from './starters/internal.ts';
-import type { Starter, Strictness } from './starters/parts.ts';
+import type { Starter } from './starters/parts.ts';
 import { production } from './starters/production.ts';
 import { regulated } from './starters/regulated.ts';
 import { sandbox } from './starters/sandbox.ts';

@@ -11,6 +11,8 @@ export interface PolicyAnswer {
   readonly reason: string;
   /** `@next` of the first determining policy that has one. */
   readonly nextStep: string | undefined;
+  /** Of a `deny`: policies say so and nothing else, neither a fault nor what a person may lift. Left out: it is not known, and never looked past. */
+  readonly isJudged?: boolean;
   /** Of a `step_up`, at least one; a `step_up` without is a denial. */
   readonly terms?: readonly StepUpTerms[];
 }

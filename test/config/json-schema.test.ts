@@ -15,7 +15,8 @@ function complaints(value: unknown): string[] {
   );
 }
 
-const starter = (): Record<string, unknown> => parse(starterConfig('dana@shop.example')) as Record<string, unknown>;
+const starter = (): Record<string, unknown> =>
+  parse(starterConfig('dana@shop.example', 'production')) as Record<string, unknown>;
 
 /** The demo's configuration, as the text in its source, with numbers and addresses in place of what it fills in. */
 async function demoConfig(): Promise<Record<string, unknown>> {

@@ -56,7 +56,7 @@ describe('a configuration that is right', () => {
   });
 
   it('is what remit init writes', () => {
-    const config = parseConfig(starterConfig('dana@shop.example'), 'remit.yaml');
+    const config = parseConfig(starterConfig('dana@shop.example', 'production'), 'remit.yaml');
     expect(Object.keys(config.templates)).toEqual(['read-files']);
   });
 });

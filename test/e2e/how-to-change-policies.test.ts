@@ -126,9 +126,34 @@ it('kill −9 after a reload, and policies that were changed since: the next sta
   });
 });
 
+it('what a connector’s policies deny is let through while it is only observed: on the trail, and a finding', async () => {
+  await gateway.stop();
+  const before = await readFile(estate.config, 'utf8');
+  const until = new Date(Date.now() + 86_400_000).toISOString();
+  await appendFile(estate.config, (blocksOf(page, 'yaml')[1] ?? '').replace('UNTIL', until));
+  await writeFile(policies(), '@id("closed")\nforbid (principal, action, resource);\n');
+  gateway = await startUp(estate.config);
+  own = await takeTask(estate, 'pay');
+  expect((await readBalance()).isDenied).toBe(false);
+  expect((await recordsOf(estate, 'decision')).at(-1)?.detail).toMatchObject({
+    verdict: 'permit',
+    wouldDeny: { gate: 'agent_policy', policies: ['closed'] },
+  });
+  expect((await recordsOf(estate, 'gateway_started')).at(-1)?.detail.observing).toMatchObject([{ connector: 'bank' }]);
+  const findings = await run(['findings', '--json', '--config', estate.config]);
+  expect(findings.stdout).toContain('only_observed');
+  expect((await run(['doctor', '--config', estate.config])).stdout).toMatch(
+    /observe: what policies deny the connector bank/,
+  );
+  await gateway.stop();
+  await writeFile(estate.config, before);
+  await writeFile(policies(), HOLD);
+  gateway = await startUp(estate.config);
+});
+
 it('with policyReload: watch a changed folder is in force by itself, and a broken one changes nothing', async () => {
   await gateway.stop();
-  await appendFile(estate.config, blocksOf(page, 'yaml')[1] ?? '');
+  await appendFile(estate.config, blocksOf(page, 'yaml')[2] ?? '');
   gateway = await startUp(estate.config);
   own = await takeTask(estate, 'pay');
   await writeFile(policies(), '@id("closed")\nforbid (principal, action, resource);\n');

@@ -11,9 +11,9 @@ import { parseConfig } from '../../src/config/load-config.ts';
 import type { AccessRequest } from '../../src/domain/decision.ts';
 import { connectorId, toolRef } from '../../src/domain/ids.ts';
 import { NO_RISK } from '../../src/domain/risk.ts';
+import { STRICTNESSES, type Strictness } from '../../src/domain/strictness.ts';
 import { ACTION_CLASSES, type ActionClass } from '../../src/domain/tool.ts';
 import { starterPolicies } from '../../src/policy/starter-policies.ts';
-import { STRICTNESSES, type Strictness } from '../../src/policy/starters/parts.ts';
 import { makePolicyFolder } from '../compose/policy-folder.ts';
 import { INVENTORY, samplePrincipal, sampleProfile, sampleRequest, sampleTask, sampleTemplate } from './samples.ts';
 
@@ -63,7 +63,7 @@ describe.each(STRICTNESSES)('the starter policies: %s', (strictness) => {
   });
 
   test('come with cases that hold on the estate that `remit init` writes, and lint finds nothing grave there', async () => {
-    const estate = buildEstate(parseConfig(starterConfig('dana@shop.example'), 'remit.yaml'));
+    const estate = buildEstate(parseConfig(starterConfig('dana@shop.example', strictness), 'remit.yaml'));
     const files = Object.fromEntries(starterPolicies(strictness).map(({ path, text }) => [path, text]));
     const place = await makePolicyFolder(files);
     try {

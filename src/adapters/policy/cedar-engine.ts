@@ -208,7 +208,8 @@ function hold(parts: Parts, lifted: Entry, request: AccessRequest, denied: Polic
   const held = holdOf(denied);
   if (held === undefined) return denied;
   const answer = evaluateEntry(parts, lifted, request);
-  return answer.verdict === 'permit' && request.action === 'call' ? held : answer;
+  if (answer.verdict !== 'permit') return { ...answer, isJudged: false };
+  return request.action === 'call' ? held : answer;
 }
 
 function evaluateEntry(parts: Parts, entry: Entry, request: AccessRequest): PolicyAnswer {

@@ -12,6 +12,7 @@ export function answerOf(determining: readonly LoadedPolicy[], verdict: PolicyAn
     policies: Object.freeze(ids),
     reason: reason ?? `${verdict === 'permit' ? 'Permitted' : 'Forbidden'} by policy ${ids.join(', ')}.`,
     nextStep: determining.find((policy) => policy.nextStep !== undefined)?.nextStep,
+    ...(verdict === 'deny' && determining.every(({ stepUp }) => stepUp === undefined) && { isJudged: true }),
   });
   const terms = verdict === 'deny' ? determining.flatMap(({ stepUp }) => stepUp ?? []) : [];
   if (terms.length > 0 && terms.length === determining.length) held.set(answer, heldAnswer(answer, terms));
@@ -34,6 +35,7 @@ export function denyByDefault({ subject, action, resource }: AccessRequest): Pol
     policies: [],
     reason: `No policy permits the ${subject.kind} ${subject.id} to ${verb} ${resource.tool}.`,
     nextStep: undefined,
+    isJudged: true,
   });
 }
 

@@ -1,11 +1,14 @@
+import type { Strictness } from '../../domain/strictness.ts';
+
 /** Text of what `remit init` writes. The configuration must validate as it stands, and work once `workspace/` exists. */
-export function starterConfig(ownerName: string): string {
+export function starterConfig(ownerName: string, strictness: Strictness): string {
   // JSON is YAML: in quotes, a name stays one name whatever is in it, inside braces too.
   const owner = /^[A-Za-z][\w.+-]*@[\w.-]+$/.test(ownerName) ? ownerName : JSON.stringify(ownerName);
   return `# yaml-language-server: $schema=./remit.schema.json
 # Remit's configuration. Unknown keys are errors. Every path starts from this file's folder.
 version: 1
 environment: dev
+strictness: ${strictness}
 
 # One port on loopback, for agents. Administration goes over a socket in the data folder.
 listen:

@@ -10,8 +10,8 @@ import { placesOf } from '../../compose/workspace.ts';
 import { casesJsonSchema, configJsonSchema } from '../../config/json-schema.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
+import { STRICTNESSES } from '../../domain/strictness.ts';
 import { starterPolicies } from '../../policy/starter-policies.ts';
-import { STRICTNESSES } from '../../policy/starters/parts.ts';
 import { type Common, command } from '../program.ts';
 import { starterConfig } from './init-files.ts';
 
@@ -56,7 +56,7 @@ export function addInitCommand(program: Command): void {
       await write('cases.schema.json', `${JSON.stringify(casesJsonSchema(), null, 2)}\n`);
       for (const { path, text } of starterPolicies(strictness)) await write(join('policies', path), text);
       await write(join('workspace', 'hello.txt'), 'Hello from the workspace.\n');
-      await write('remit.yaml', starterConfig(answerable));
+      await write('remit.yaml', starterConfig(answerable, strictness));
 
       const loaded = await loadConfig(config);
       const places = placesOf(loaded);

@@ -40,6 +40,7 @@ export function judgeFlow(
       'A person must approve this call first. Do not look for another way; go on with what does not depend on it.',
     policyVersion: decision.policyVersion,
     stepUp: also?.stepUp === undefined ? own : joinStepUps(also.stepUp, own),
+    ...(decision.wouldDeny !== undefined && { wouldDeny: decision.wouldDeny }),
     flow: facts,
   };
 }

@@ -55,9 +55,9 @@ type Named = Pick<Operation, 'effect' | 'method'>;
 function decisionText(decision: Decision, { effect, method }: Named): string {
   const found = decisionTexts.get(decision);
   if (found !== undefined && found.operation.effect === effect && found.operation.method === method) return found.text;
-  const { verdict, gate, policies, reason, policyVersion, approval, risk } = decision;
+  const { verdict, gate, policies, reason, policyVersion, approval, risk, wouldDeny } = decision;
   const nextStep = verdict === 'permit' ? undefined : decision.nextStep;
-  const said = { effect, method, verdict, gate, policies, reason, nextStep, policyVersion, approval, risk };
+  const said = { effect, method, verdict, gate, policies, reason, nextStep, policyVersion, approval, risk, wouldDeny };
   const text = JSON.stringify(said).slice(1, -1);
   decisionTexts.set(decision, { operation: { effect, method }, text });
   return text;

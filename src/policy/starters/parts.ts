@@ -1,7 +1,3 @@
-/** How strict starter policies are. */
-export const STRICTNESSES = ['sandbox', 'internal', 'production', 'regulated'] as const;
-export type Strictness = (typeof STRICTNESSES)[number];
-
 /** What one strictness is made of; texts of Cedar and YAML. */
 export interface Starter {
   readonly agents: string;
