@@ -1,6 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { vi } from 'vitest';
 import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
 import type { RunReader } from '../../src/audit/read-backwards.ts';
 import { createRecorder } from '../../src/audit/recorder.ts';
@@ -41,6 +42,9 @@ import { isTaskRefusal } from '../../src/tasks/task-refusal.ts';
 import { memoryJournal } from '../audit/fixtures.ts';
 import { makeClientRequest, nothingKept } from '../support/fake-gateway-parts.ts';
 import { OFFICE_CEDAR, OFFICE_YAML } from './office-estate.ts';
+
+// Each office reads and validates policies: seconds, where other work has the processors.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 export const START = Date.UTC(2026, 6, 1, 8);
 

@@ -10,6 +10,7 @@ import { type Common, command, readCount } from '../program.ts';
 import { type AgentOptions, promptOption, readPrompt, readSessionOptions } from '../session-options.ts';
 import { withWorkspace } from '../with-workspace.ts';
 import { addSuspensionCommands } from './suspension.ts';
+import { addTaskShowCommand } from './task-show.ts';
 
 export function addTaskCommands(program: Command): void {
   const group = program.command('task').description('pieces of work that access is granted for');
@@ -110,6 +111,7 @@ export function addTaskCommands(program: Command): void {
     },
   );
 
+  addTaskShowCommand(group);
   addSuspensionCommands(group, 'task', 'its calls are refused and its credentials revoked, its time goes on');
 
   command<Common>(
