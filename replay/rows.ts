@@ -37,7 +37,7 @@ async function readYaml(path: string): Promise<unknown> {
 
 const CLASSES = ['read', 'write', 'ticket', 'code', 'financial', 'export', 'privilege', 'secret'];
 /** Keys of a profile and a template that make it one of flow: without them nothing but Cedar decides. */
-const FLOW_KEYS = ['source', 'sink', 'critical', 'resource', 'destinations', 'asked', 'inverse'];
+const FLOW_KEYS = ['source', 'sink', 'critical', 'resource', 'handle', 'destinations', 'asked', 'inverse'];
 
 /** `remit.yaml` of one row over the connectors of some suites. */
 export function configOf(

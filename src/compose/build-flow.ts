@@ -1,8 +1,10 @@
 import { createCanaries } from '../flow/canaries.ts';
 import { createFlow, type Flow } from '../flow/create-flow.ts';
+import { createHandles } from '../flow/handles.ts';
 import { createMarkedValues } from '../flow/marked-values.ts';
 import { createStoredLabels, NOTHING_STICKS, type StoredLabels } from '../flow/stored-labels.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import type { Estate } from './estate.ts';
 import { type FlowKeys, loadFlowKeys } from './flow-keys.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -25,11 +27,17 @@ export async function buildFlow(workspace: Workspace, tasks: TaskRegistry): Prom
       acrossMs: acrossTasksHours === undefined ? undefined : acrossTasksHours * HOUR_MS,
       clock: system.clock,
     }),
+    handles: createHandles({ isOn: hidesAnything(estate), random: system.random }),
     canaries: createCanaries(printer, await store.canaries.list(estate.tenant)),
   });
   tasks.onEnd((task) => flow.forget(task.id));
   return flow;
 }
+
+const hidesAnything = ({ connectors }: Estate): boolean =>
+  [...connectors.values()].some(({ config: { tools, resources, prompts } }) =>
+    [tools, resources, prompts].some((items) => Object.values(items).some(({ handle }) => handle !== undefined)),
+  );
 
 async function loadStored(
   { config, estate, store, system }: Workspace,

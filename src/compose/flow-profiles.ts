@@ -17,7 +17,7 @@ const NEEDED: Readonly<Record<SinkKind, Origin>> = {
 export function toFlowProfile(profile: ProfileFlowConfig): FlowProfile | undefined {
   const { source, sink = 'none', critical = {}, resource = {}, destinations = [], asked = [], inverse } = profile;
   const { source: from, sink: to, critical: which, resource: thing, destinations: list, asked: words } = profile;
-  const says = [from, to, which, thing, list, words, inverse];
+  const says = [profile.handle, from, to, which, thing, list, words, inverse];
   if (says.every((one) => one === undefined)) return undefined;
   return {
     trust: source?.trust ?? 'untrusted',
@@ -27,6 +27,7 @@ export function toFlowProfile(profile: ProfileFlowConfig): FlowProfile | undefin
         : { name, kind: field.kind, isTrusted: field.trusted },
     ),
     format: source?.format ?? 'json',
+    ...(profile.handle !== undefined && { handle: profile.handle }),
     sink,
     critical: Object.entries(critical).map(([name, value]) => {
       const { kind, from = undefined } = typeof value === 'string' ? { kind: value } : value;

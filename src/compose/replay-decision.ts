@@ -149,6 +149,9 @@ export function recordedVerdict({ record }: RecordedDecision): Verdict {
   };
 }
 
+/** Denials that follow from what the record does not have: the store's answer, what a value was, what a handle stood for. */
+const OF_THE_CALL: ReadonlySet<string> = new Set(['remit:unmarked', 'remit:canary', 'remit:handle']);
+
 const isOutside = (id: string): boolean => id.startsWith('remit:external/');
 
 function leftOut(estate: Estate, { record, task, isWhole }: RecordedDecision): LeftOut | undefined {
@@ -161,7 +164,7 @@ function leftOut(estate: Estate, { record, task, isWhole }: RecordedDecision): L
   // Who is asked outside is not asked again; what they only permitted as well was decided here.
   if (gate === 'external_policy') return 'before_policy';
   const rule = policies?.find((id) => id.startsWith('remit:') && !isOutside(id));
-  if (rule === 'remit:unmarked' || rule === 'remit:canary') return 'before_policy';
+  if (rule !== undefined && OF_THE_CALL.has(rule)) return 'before_policy';
   const isOwn = rule === undefined || DECIDERS.has(rule) || AFTER_POLICY.has(gate);
   if (!isOwn || policyVersion === undefined || record.tool === undefined) return 'before_policy';
   if (rule === 'remit:undescribed' && describedItem(estate, record.tool) === undefined) return 'before_policy';

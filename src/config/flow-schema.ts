@@ -28,6 +28,11 @@ export const profileFlowShape = {
     })
     .optional()
     .describe('What comes back.'),
+  handle: z
+    .array(z.string().regex(/^[^.]+(\.[^.]+)*$/, 'names of members with dots between'))
+    .min(1)
+    .optional()
+    .describe('Members of results in whose place the agent gets handles.'),
   sink: z.enum(SINKS).optional().describe('Where a call can carry something.'),
   critical: z.record(name, criticalValue).optional().describe('Arguments that say to whom, which one, or what key.'),
   resource: z

@@ -40,6 +40,8 @@ export interface FlowProfile {
   readonly fields: readonly IssuedField[];
   /** How a result's text is read for its fields; structured content always is. */
   readonly format: 'json' | 'yaml';
+  /** Members of results in whose place the agent gets handles, as dotted paths; undefined: none. */
+  readonly handle?: readonly string[] | undefined;
   readonly sink: SinkKind;
   readonly critical: readonly CriticalValue[];
   /** Arguments that name the thing that is read or written, with the kind of value. Empty: not said. */

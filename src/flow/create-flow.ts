@@ -15,6 +15,7 @@ import type { Canaries } from './canaries.ts';
 import { addPrompt, addReading, Families, type Family, hasWrittenTo, joinInto } from './family.ts';
 import { findOrigin } from './find-origin.ts';
 import { type FlowCall, type FlowRule, type Hold, isOutward, PUBLIC } from './flow-call.ts';
+import type { Handles } from './handles.ts';
 import type { MarkedValues } from './marked-values.ts';
 import { holdsValue, normaliseText, normaliseValue } from './match-value.ts';
 import { readResult } from './read-result.ts';
@@ -70,6 +71,7 @@ export interface Flow {
   restore(task: Pick<Task, 'id' | 'parent'>, remembered: RememberedFlow): void;
   forget(task: TaskId): void;
   readonly canaries: Canaries;
+  readonly handles: Handles;
   /** Families that are kept. */
   readonly size: number;
 }
@@ -91,6 +93,7 @@ export interface FlowParts {
   readonly stored: StoredLabels;
   readonly marked: MarkedValues;
   readonly canaries: Canaries;
+  readonly handles: Handles;
 }
 
 export function createFlow(parts: FlowParts): Flow {
@@ -229,8 +232,12 @@ export function createFlow(parts: FlowParts): Flow {
       if (marked.hasMarked(labels.dataClasses)) family.marks.isPartial = true;
       family.outward = Math.max(family.outward, outward);
     },
-    forget: (task) => families.forget(task),
+    forget(task) {
+      families.forget(task);
+      parts.handles.forget(task);
+    },
     canaries: parts.canaries,
+    handles: parts.handles,
     get size() {
       return families.size;
     },

@@ -1,6 +1,7 @@
 import type { Decision } from '../domain/decision.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { GovernedTool } from '../domain/tool.ts';
+import type { Resolved } from '../flow/handles.ts';
 import type { Upstream, UpstreamReply } from '../seams/upstream.ts';
 import type { ClientRequest } from './client-request.ts';
 
@@ -28,6 +29,8 @@ export interface Operation {
   readonly act?: ((upstream: Upstream) => Promise<UpstreamReply>) | undefined;
   /** The hold that people lifted for this call. */
   readonly lifted?: Decision;
+  /** What the handles in its arguments stand for, which `args` and `params` have in their place; `argumentsText` has the handles. */
+  readonly handles?: Resolved | 'refused';
   /** The reply, where there is nothing to ask of the connector. */
   readonly reply?: UpstreamReply | undefined;
 }

@@ -9,6 +9,7 @@ import type { Caller } from './stages/authenticate.ts';
 import { decide } from './stages/decide.ts';
 import { noteDeviation } from './stages/deviation.ts';
 import { forward } from './stages/forward.ts';
+import { hideFrom, mustBeWhole, readWhole, takeHandles } from './stages/handles.ts';
 import { hold } from './stages/hold.ts';
 import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
@@ -22,13 +23,13 @@ import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-
  * One governed operation, top to bottom, whatever its method. The caller is authenticated (the edge does it for every message) and the item is
  * resolved (the method does it):
  *
- *   authenticate → resolve → decide → record intent → (hold) → lease → forward → withhold secrets → (redact) → observe → record outcome
+ *   authenticate → resolve → decide → record intent → (hold) → lease → forward → withhold secrets → (redact) → (hide) → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.
  */
 export async function governCall(gateway: Gateway, caller: Caller, asked: Operation): Promise<MethodAnswer> {
-  let operation = asked;
+  let operation = takeHandles(gateway, caller, asked);
   const { agent } = caller.principal;
   if (!gateway.enter(agent)) return refuseBusy(gateway, caller, operation);
   let isStreaming = false;
@@ -55,8 +56,9 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     if (!isRefused(leased)) held = leased.held;
     const used = held;
     const needles = needlesOf(held);
-    const came = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
+    const sent = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
     const rules = operation.item.profile?.result;
+    const came = 'resultChunks' in sent && mustBeWhole(operation) ? await readWhole(gateway, operation, sent) : sent;
     if ('resultChunks' in came && rules === undefined) {
       isStreaming = true;
       if (operation.item.profile?.flow !== undefined) gateway.flow.note(caller.task, operation.item, undefined);
@@ -64,9 +66,10 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     }
     const whole = 'resultChunks' in came ? await refuseLarge(came) : came;
     const { reply: clean, withheld } = withhold(whole, needles);
-    const { reply, redacted } =
+    const { reply: shown, redacted } =
       rules === undefined ? { reply: clean, redacted: undefined } : redactResult(clean, rules);
-    if (operation.item.profile?.flow !== undefined) learn(gateway, caller, operation, reply);
+    if (operation.item.profile?.flow !== undefined) learn(gateway, caller, operation, shown);
+    const reply = mustBeWhole(operation) ? hideFrom(gateway, caller, operation, shown) : shown;
     const outcome = observe(reply, gateway.clock() - startedAt, operation.request.cancellation.isCancelled);
     return {
       reply,

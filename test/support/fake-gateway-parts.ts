@@ -24,6 +24,7 @@ import type { Task } from '../../src/domain/task.ts';
 import { type GovernedTool, type ItemKind, itemRef } from '../../src/domain/tool.ts';
 import { createCanaries } from '../../src/flow/canaries.ts';
 import { createFlow, type FlowParts } from '../../src/flow/create-flow.ts';
+import { createHandles } from '../../src/flow/handles.ts';
 import { createMarkedValues } from '../../src/flow/marked-values.ts';
 import { NOTHING_STICKS } from '../../src/flow/stored-labels.ts';
 import { createPrinter } from '../../src/flow/value-prints.ts';
@@ -50,10 +51,11 @@ export const NOW = 1_800_000_000_000;
 export const PRINTER = createPrinter(Buffer.alloc(32, 7));
 
 /** A flow keeps nothing beyond its families, marks no class, and knows no canary. */
-export const nothingKept = (): Pick<FlowParts, 'stored' | 'marked' | 'canaries'> => ({
+export const nothingKept = (): Pick<FlowParts, 'stored' | 'marked' | 'canaries' | 'handles'> => ({
   stored: NOTHING_STICKS,
   marked: createMarkedValues({ printer: PRINTER, dataClasses: [], acrossMs: undefined, clock: () => NOW }),
   canaries: createCanaries(PRINTER, []),
+  handles: createHandles({ isOn: false, random: randomBytes }),
 });
 
 export function makeTask(id: string, agent = 'helper', calls = 5): Task {

@@ -8,10 +8,11 @@ import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
 import { judgeCanary } from './canary.ts';
 import { admitFlow, factsOf, judgeFlow } from './flow.ts';
+import { judgeHandles } from './handles.ts';
 import { judgeRisk, learnUse, riskOf } from './risk.ts';
 
 /** What a decision is about. */
-export type Weighed = Pick<Operation, 'item' | 'effect' | 'args'>;
+export type Weighed = Pick<Operation, 'item' | 'effect' | 'args' | 'handles'>;
 
 /** Asks for the decision on one operation. Whatever goes wrong on the way is a denial (guarantee D1). Synchronous where the engine is. */
 export function decide(gateway: Gateway, caller: Caller, operation: Operation): Decision | Promise<Decision> {
@@ -56,7 +57,7 @@ function judge(
   risk: CallRisk,
 ): Decision {
   const flowing = flow === undefined ? decision : judgeFlow(gateway, caller, operation, decision, flow);
-  const checked = judgeCanary(gateway, operation, flowing);
+  const checked = judgeCanary(gateway, operation, judgeHandles(operation, flowing));
   return judgeRisk(gateway, caller, operation, risk, checked);
 }
 
