@@ -9,7 +9,7 @@ import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { PolicyAnswer, PolicyEngine } from '../seams/policy-engine.ts';
 import { type Denial, denial } from './denial.ts';
-import { letThrough, type Observes } from './observe.ts';
+import { isOnlyObserved, letThrough, type Observes } from './observe.ts';
 import { readCriticalArguments } from './read-arguments.ts';
 import {
   checkBudget,
@@ -210,21 +210,21 @@ function askAll(
   /** The first denial that is only observed. */
   let observed: Decision | undefined;
 
-  const take = (gate: Gate, answer: PolicyAnswer): Decision | undefined => {
-    const denied = takeIn(gate, answer, permits, version);
-    if (denied === undefined || observes === undefined || !observes(request, answer)) return denied;
-    observed ??= denied;
-    return undefined;
-  };
   const askFrom = (index: number): Decision | Promise<Decision> => {
     for (let at = index; at < links.length; at += 1) {
       const { gate, subject } = links[at] as Link;
       const answer = engine.evaluate({ subject, action, resource, context });
       if (isPromise(answer)) {
-        return answer.then((late) => take(gate, late) ?? askFrom(at + 1));
+        return answer.then((late) => {
+          const denied = takeIn(gate, late, permits, version);
+          if (denied !== undefined && !isOnlyObserved(observes, request, late)) return denied;
+          observed ??= denied;
+          return askFrom(at + 1);
+        });
       }
-      const denied = take(gate, answer);
-      if (denied !== undefined) return denied;
+      const denied = takeIn(gate, answer, permits, version);
+      if (denied !== undefined && !isOnlyObserved(observes, request, answer)) return denied;
+      observed ??= denied;
     }
     const decision = concluded(links, permits, version);
     return observed === undefined ? decision : letThrough(decision, observed);

@@ -34,6 +34,15 @@ export function createObserver(observations: readonly Observation[], clock: Cloc
   };
 }
 
+/** Asked of a denial. */
+export function isOnlyObserved(
+  observes: Observes | undefined,
+  request: DiscoveryRequest,
+  answer: PolicyAnswer,
+): boolean {
+  return observes?.(request, answer) === true;
+}
+
 /** What is let through although a policy denies it: a permit that says so. */
 export function letThrough(decision: Decision, denied: Decision): Decision {
   const { gate, policies, reason } = denied;

@@ -79,6 +79,16 @@ describe('a denial that is only observed', () => {
     expect(ask(CLOSED, [])).toMatchObject({ verdict: 'deny' });
   });
 
+  it('from an engine that answers later, too', async () => {
+    const later = (isJudged: boolean): PolicyEngine => ({
+      version: 'v',
+      evaluate: async () => ({ verdict: 'deny', policies: ['closed'], reason: 'no', nextStep: undefined, isJudged }),
+    });
+    expect(await ask(later(true), [LONG])).toMatchObject({ verdict: 'permit', wouldDeny: { policies: ['closed'] } });
+    expect(await ask(later(false), [LONG])).toMatchObject({ verdict: 'deny', policies: ['closed'] });
+    expect(await ask(later(true), [])).toMatchObject({ verdict: 'deny', policies: ['closed'] });
+  });
+
   it('a permit says nothing of it', () => {
     const permitted = ask('@id("open")\npermit (principal, action, resource);\n', [LONG]);
     expect(permitted).toMatchObject({ verdict: 'permit', policies: ['open'] });

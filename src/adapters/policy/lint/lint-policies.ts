@@ -1,8 +1,16 @@
 import { buildModel } from './build-model.ts';
 import type { LintFinding, LintInput, LintRule } from './lint-model.ts';
-import { anyAction, anyPrincipal, criticalArguments, criticalClass } from './rules-breadth.ts';
-import { duplicate, holdForbidden, permitForbidden, shadowed } from './rules-conflict.ts';
-import { matchesNothing, noTaskReaches, unknownTemplate } from './rules-reach.ts';
+import { anyAction } from './rules/any-action.ts';
+import { anyPrincipal } from './rules/any-principal.ts';
+import { criticalArguments } from './rules/critical-arguments.ts';
+import { criticalClass } from './rules/critical-class.ts';
+import { duplicate } from './rules/duplicate.ts';
+import { holdForbidden } from './rules/hold-forbidden.ts';
+import { matchesNothing } from './rules/matches-nothing.ts';
+import { noTaskReaches } from './rules/no-task-reaches.ts';
+import { permitForbidden } from './rules/permit-forbidden.ts';
+import { shadowed } from './rules/shadowed.ts';
+import { unknownTemplate } from './rules/unknown-template.ts';
 
 const RULES: readonly LintRule[] = [
   matchesNothing,
