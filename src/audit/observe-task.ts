@@ -40,7 +40,9 @@ export interface ObservedTask {
   /** Calls for what there is not, or what is not served. */
   unknownItems: number;
   listings: number;
+  /** Of its budget: its own, and those of tasks below it. */
   callsUsed: number;
+  readonly children: TaskId[];
   lastCall: string | undefined;
   labels: FlowLabels;
   outward: number;
@@ -64,7 +66,11 @@ export async function observeTask(records: AsyncIterable<AuditRecord>, id: TaskI
     }
     // A family shares what it has read: the other tasks are folded, too.
     const decided = fold(record);
-    if (seen === undefined || record.task !== id) continue;
+    if (seen === undefined || record.task === undefined) continue;
+    if (record.task !== id) {
+      noteBelow(seen, record.task, record);
+      continue;
+    }
     if (decided !== undefined) noteDecision(seen, record, decided.after);
     else noteEvent(seen, record);
   }
@@ -79,6 +85,7 @@ const newObservation = (task: Task): ObservedTask => ({
   unknownItems: 0,
   listings: 0,
   callsUsed: 0,
+  children: [],
   lastCall: undefined,
   labels: NO_LABELS,
   outward: 0,
@@ -87,6 +94,15 @@ const newObservation = (task: Task): ObservedTask => ({
   approvals: [],
   leases: [],
 });
+
+function noteBelow(seen: ObservedTask, id: TaskId, { type, detail }: AuditRecord): void {
+  const { children, task } = seen;
+  if (type === 'task_started') {
+    if (detail.parent === task.id || children.some((child) => child === detail.parent)) children.push(id);
+  } else if (type === 'decision' && detail.verdict === 'permit' && detail.effect === 'call' && children.includes(id)) {
+    seen.callsUsed += 1;
+  }
+}
 
 function noteDecision(seen: ObservedTask, { type, tool, time, detail }: AuditRecord, labels: FlowLabels): void {
   seen.labels = labels;

@@ -76,9 +76,14 @@ export async function findStoryStart(reader: RunReader, subject: StorySubject): 
       if (about.task === undefined || subject.kind === 'trace') return 0;
       task = about.task;
     }
-    const of = task;
-    const began = await findRecord(payloads(), of, ({ type, task: its }) => type === 'task_started' && its === of);
-    if (began !== undefined) return start;
+    let began: AuditRecord | undefined;
+    do {
+      const of: TaskId = task;
+      began = await findRecord(payloads(), of, ({ type, task: its }) => type === 'task_started' && its === of);
+      // What a task may do depends on those above it.
+      if (began !== undefined && typeof began.detail.parent !== 'string') return start;
+      if (began !== undefined) task = began.detail.parent as TaskId;
+    } while (began !== undefined);
   }
   return task === undefined ? undefined : 0;
 }

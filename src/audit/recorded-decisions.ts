@@ -13,7 +13,7 @@ export interface RecordedDecision {
   readonly task: Task | undefined;
   /** Whether the task's record says all that decisions go by. */
   readonly isWhole: boolean;
-  /** What the task's own budget had left before this. */
+  /** What its budget, and those of the tasks above it, had left before this. */
   readonly callsLeft: number;
   /** What the task and its family had read before this, and with it. */
   readonly before: FlowLabels;
@@ -54,21 +54,25 @@ export function createDecisionFold(): (record: AuditRecord) => RecordedDecision 
   /** By the task at the top of each family. */
   const read = new Map<TaskId, FlowLabels>();
 
-  function topOf(id: TaskId): TaskId {
+  /** The task and those above it, nearest first; `top` even where its start is not among the records. */
+  function chainOf(id: TaskId): { readonly chain: readonly Known[]; readonly top: TaskId } {
+    const chain: Known[] = [];
     let top = id;
     // A family is a few links deep; a ring of parents, which nobody of ours writes, ends too.
     for (let depth = 0; depth < 32; depth += 1) {
-      const parent = tasks.get(top)?.task.parent;
-      if (parent === undefined) break;
-      top = parent;
+      const known = tasks.get(top);
+      if (known === undefined) break;
+      chain.push(known);
+      if (known.task.parent === undefined) break;
+      top = known.task.parent;
     }
-    return top;
+    return { chain, top };
   }
 
   function decided(record: AuditRecord): RecordedDecision {
     const { task: id, detail } = record;
     const known = id === undefined ? undefined : tasks.get(id);
-    const top = id === undefined ? undefined : topOf(id);
+    const { chain, top } = id === undefined ? { chain: [], top: undefined } : chainOf(id);
     const isPermit = record.type === 'decision' && detail.verdict === 'permit';
     // Exact where the item is in the flow of data; of any other what the family had read by the last record that says so.
     const said = readRemembered(detail.flow)?.labels;
@@ -79,13 +83,14 @@ export function createDecisionFold(): (record: AuditRecord) => RecordedDecision 
       readSoFar;
     const after = joinLabels(joinLabels(readSoFar, before), said ?? before);
     if (top !== undefined && after !== readSoFar) read.set(top, after);
-    const callsLeft = known === undefined ? Number.NaN : known.task.bounds.calls - known.permitted;
-    if (known !== undefined && isPermit && detail.effect === 'call') known.permitted += 1;
+    // A budget is of a task with all below it.
+    const callsLeft = Math.min(...chain.map(({ task, permitted }) => task.bounds.calls - permitted));
+    if (isPermit && detail.effect === 'call') for (const one of chain) one.permitted += 1;
     return {
       record,
       task: known && (known.state === 'active' ? known.task : { ...known.task, state: known.state }),
       isWhole: known?.isWhole === true,
-      callsLeft,
+      callsLeft: known === undefined ? Number.NaN : callsLeft,
       before,
       after,
     };
