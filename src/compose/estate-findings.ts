@@ -7,6 +7,7 @@ import type { EstateConnector } from './estate.ts';
 import { createJournalAccess } from './journal-access.ts';
 import { observeFindings } from './observations.ts';
 import { boundException, findSharedSecrets, SHARED_HINT, secretUsers, sharedText } from './shared-secrets.ts';
+import { undescribedFindings } from './undescribed-findings.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Something wrong with credentials, or a risk that is known and answered for until a day. */
@@ -43,6 +44,7 @@ export async function estateFindings(workspace: Workspace): Promise<EstateFindin
     ...(await secretFindings(workspace)),
     ...(await keyFindings(workspace)),
     ...observeFindings(workspace),
+    ...(await undescribedFindings(workspace)),
   ];
   return found.sort((a, b) => RANKS[a.severity] - RANKS[b.severity]);
 }

@@ -33,6 +33,7 @@ export interface OpenTelemetry {
   close(): Promise<void>;
 }
 
+const RECENT_MS = 7 * 86_400_000;
 const LEASE_STATES = ['intended', 'active', 'revoking', 'lapsing'] as const;
 
 /** Opens what `telemetry` configures. Its libraries are loaded only where it does. @throws `ERR_SECRET_MISSING`, `ERR_CONFIG_INVALID` */
@@ -70,6 +71,10 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
     const items: Record<string, number> = { described: 0, undescribed: 0, quarantined: 0 };
     const seen = await seenItems(workspace);
     for (const { status } of seen) items[status] = (items[status] ?? 0) + 1;
+    const itemsRecent: Record<string, number> = { described: 0, undescribed: 0, quarantined: 0 };
+    for (const { status, firstSeenAt } of seen) {
+      if (clock() - firstSeenAt < RECENT_MS) itemsRecent[status] = (itemsRecent[status] ?? 0) + 1;
+    }
     const ages = seen.flatMap((item) => (item.status === 'undescribed' ? [clock() - item.firstSeenAt] : []));
     const undescribedOldest = Math.max(0, ...ages) / 1_000;
     if (findings?.version !== catalogueVersion) {
@@ -82,7 +87,15 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
       }
       findings = { version: catalogueVersion, counts };
     }
-    return { ...now, leases, items, undescribedOldest, findings: findings.counts, spansLost: spans?.lost ?? 0 };
+    return {
+      ...now,
+      leases,
+      items,
+      itemsRecent,
+      undescribedOldest,
+      findings: findings.counts,
+      spansLost: spans?.lost ?? 0,
+    };
   }
 
   return {

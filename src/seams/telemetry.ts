@@ -71,6 +71,8 @@ export interface Readings {
   readonly leases: Readonly<Record<string, number>>;
   readonly revocationsOutstanding: number;
   readonly items: Readonly<Record<string, number>>;
+  /** Those that were first seen within the last seven days, by status: whether describing keeps up with discovery. */
+  readonly itemsRecent: Readonly<Record<string, number>>;
   /** Seconds since the oldest item that nobody has described was first seen; 0 where there is none. */
   readonly undescribedOldest: number;
   /** Subjects above the lowest level, by level. */
@@ -82,6 +84,8 @@ export interface Readings {
 /** Counts, for a system that comes and asks. */
 export interface Metrics {
   call(observed: ObservedCall): void;
+  /** A task has ended. */
+  task(reason: TaskEndReason): void;
   /** An approval was asked for, decided, used or ended; `seconds` that it took people to decide (M7). */
   approval(event: 'requested' | 'approved' | 'denied' | 'used' | 'expired' | 'ended', seconds?: number): void;
   /** A signal moved somebody's risk. */

@@ -29,6 +29,7 @@ export function createTelemetry(parts: {
       if (spans !== undefined) attempt(() => spans.send(callSpan(observed)));
     },
     task(task, reason, endedAt) {
+      if (metrics !== undefined) attempt(() => metrics.task(reason));
       if (spans !== undefined) attempt(() => spans.send(taskSpan(task, reason, endedAt)));
     },
   };

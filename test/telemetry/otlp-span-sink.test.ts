@@ -85,7 +85,7 @@ describe('telemetry', () => {
     };
     const telemetry = createTelemetry({
       spans: { send: fault, lost: 0, close: async () => {} },
-      metrics: { call: fault, signal: () => {}, approval: () => {}, appended: fault, render: fault },
+      metrics: { call: fault, signal: () => {}, task: () => {}, approval: () => {}, appended: fault, render: fault },
       log,
     });
     telemetry?.call(CALL);

@@ -16,6 +16,7 @@ const READINGS: Readings = {
   leases: { active: 5, revoking: 1 },
   revocationsOutstanding: 1,
   items: { undescribed: 7, described: 8 },
+  itemsRecent: { undescribed: 6, described: 1 },
   risks: { high: 2 },
   findings: { high: 1 },
   undescribedOldest: 86_400,
@@ -44,6 +45,35 @@ describe('metrics', () => {
     expect(sampleOf(text, 'remit_call_outcomes_total{connector="shop",status="tool_error"}')).toBe(1);
     expect(sampleOf(text, 'remit_call_duration_seconds_count{connector="shop"}')).toBe(2);
     expect(sampleOf(text, 'remit_call_duration_seconds_sum{connector="shop"}')).toBe(0.5);
+  });
+
+  it('M7 say how often people are asked for a task, and how long they take', async () => {
+    const metrics = make();
+    for (const reason of ['completed', 'completed', 'expired'] as const) metrics.task(reason);
+    metrics.approval('requested');
+    metrics.approval('approved', 42);
+    metrics.approval('requested');
+    metrics.approval('denied', 400);
+    metrics.approval('used');
+    metrics.signal('denials');
+    const { text } = await metrics.render();
+    expect(sampleOf(text, 'remit_tasks_ended_total{reason="completed"}')).toBe(2);
+    expect(sampleOf(text, 'remit_tasks_ended_total{reason="expired"}')).toBe(1);
+    expect(sampleOf(text, 'remit_approvals_total{event="requested"}')).toBe(2);
+    expect(sampleOf(text, 'remit_approvals_total{event="used"}')).toBe(1);
+    expect(sampleOf(text, 'remit_approval_decision_seconds_count')).toBe(2);
+    expect(sampleOf(text, 'remit_approval_decision_seconds_sum')).toBe(442);
+    expect(sampleOf(text, 'remit_approval_decision_seconds_bucket{le="60"}')).toBe(1);
+    expect(sampleOf(text, 'remit_risk_signals_total{kind="denials"}')).toBe(1);
+  });
+
+  it('M1 say whether describing keeps up with discovery', async () => {
+    const { text } = await make().render();
+    expect(sampleOf(text, 'remit_items{status="undescribed"}')).toBe(7);
+    expect(sampleOf(text, 'remit_items_recent{status="undescribed"}')).toBe(6);
+    expect(sampleOf(text, 'remit_items_recent{status="described"}')).toBe(1);
+    expect(sampleOf(text, 'remit_undescribed_oldest_seconds')).toBe(86_400);
+    expect(sampleOf(text, 'remit_risk_subjects{level="high"}')).toBe(2);
   });
 
   it('read the rest when somebody asks, and what has gone is gone', async () => {

@@ -53,6 +53,12 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     buckets: [5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600],
     registers,
   });
+  const tasksEnded = new Counter({
+    name: 'remit_tasks_ended_total',
+    help: 'Tasks that have ended, by why; with remit_approvals_total it says how often a task asks people.',
+    labelNames: ['reason'],
+    registers,
+  });
   const signals = new Counter({
     name: 'remit_risk_signals_total',
     help: 'Signals that moved a risk, by kind.',
@@ -78,6 +84,10 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     items: {
       label: 'status',
       gauge: gauge('remit_items', 'Tools and prompts that connectors have shown, by status.', 'status'),
+    },
+    itemsRecent: {
+      label: 'status',
+      gauge: gauge('remit_items_recent', 'The same of those first seen within the last seven days.', 'status'),
     },
     risks: {
       label: 'level',
@@ -116,6 +126,7 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
       approvals.labels(event).inc();
       if (seconds !== undefined) decided.observe(seconds);
     },
+    task: (reason) => tasksEnded.labels(reason).inc(),
     signal: (kind) => signals.labels(kind).inc(),
     appended: (seconds) => append.observe(seconds),
     async render() {
