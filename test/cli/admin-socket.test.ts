@@ -34,7 +34,8 @@ it.each(['null', '5', '[]', '"x"'])(
   'A4 a change told as %s is refused: the log would not be read back',
   async (detail) => {
     const records: RecordEntry[] = [];
-    const parts = { workspace: {}, recorder: { record: async (entry: RecordEntry) => records.push(entry) } };
+    const recorder = { record: async (entry: RecordEntry) => records.push(entry) };
+    const parts = { workspace: {}, recorder, risk: { levels: {} } };
     const { record } = adminOperations(parts as unknown as Parameters<typeof adminOperations>[0]);
     await expect(Promise.resolve(record?.({ detail }))).rejects.toMatchObject({ code: 'ERR_USAGE' });
     expect(records).toEqual([]);
