@@ -8,6 +8,7 @@ export const LEFT_OUT_TEXT: Readonly<Record<LeftOut, string>> = {
   before_policy: 'refused beside any policy (unknown, busy, not served, a fault): no policy changes that',
   question: 'questions of servers, which the configuration of their connector decides',
   goes_on: 'go on with an earlier call, and are decided as that one',
+  external: 'denied or held by a decision point outside, which is not asked again',
   task_unknown: 'their task began before what is on the trail',
   record_incomplete: 'recorded by an earlier Remit, which did not write all that they were decided by',
   item_gone: 'their item is described no more',

@@ -100,6 +100,7 @@ const ORDER: readonly Gate[] = [
   'actor_policy',
   'flow',
   'risk',
+  'external_policy',
 ];
 
 function gatesOf(trace: CallTrace, item: GovernedTool | undefined): GateStep[] {
@@ -126,6 +127,8 @@ function applies(gate: Gate, { record, provenance }: CallTrace, item: GovernedTo
       return (record.actors?.length ?? 0) > 0;
     case 'flow':
       return item?.profile?.flow !== undefined || provenance !== undefined;
+    case 'external_policy':
+      return (record.detail.policies as readonly string[]).some((id) => id.startsWith('remit:external'));
     case 'budget':
       return record.detail.effect === 'call';
     default:

@@ -24,6 +24,8 @@ export type LeftOut =
   | 'question'
   /** Goes on with an earlier call, and is decided as that one was. */
   | 'goes_on'
+  /** A decision point outside has said the last word, and is not asked again. */
+  | 'external'
   | 'task_unknown'
   | 'record_incomplete'
   | 'item_gone'
@@ -140,7 +142,9 @@ export function needsArguments(estate: Estate, decided: RecordedDecision): boole
 
 /** What the record says came of it. One that people let through was held: they decided the rest. */
 export function recordedVerdict({ record }: RecordedDecision): Verdict {
-  const { verdict, gate, policies, reason, approval } = record.detail as Partial<Decision>;
+  const { verdict, gate, policies, reason, approval, wouldDeny } = record.detail as Partial<Decision>;
+  // Let through because policies are only observed there: what they say is what is compared.
+  if (verdict === 'permit' && wouldDeny !== undefined) return { verdict: 'deny', ...wouldDeny };
   return {
     verdict: verdict === 'permit' && approval !== undefined ? 'step_up' : (verdict ?? 'deny'),
     gate: gate ?? 'fault',
@@ -162,7 +166,7 @@ function leftOut(estate: Estate, { record, task, isWhole }: RecordedDecision): L
   if (effect === 'ask') return 'question';
   if (effect !== 'call' && effect !== 'follow') return 'before_policy';
   // Who is asked outside is not asked again; what they only permitted as well was decided here.
-  if (gate === 'external_policy') return 'before_policy';
+  if (gate === 'external_policy') return 'external';
   const rule = policies?.find((id) => id.startsWith('remit:') && !isOutside(id));
   if (rule !== undefined && OF_THE_CALL.has(rule)) return 'before_policy';
   const isOwn = rule === undefined || DECIDERS.has(rule) || AFTER_POLICY.has(gate);

@@ -149,7 +149,7 @@ function noteTemplate(estate: Estate, uses: Map<TemplateId, TemplateUse>, decide
   uses.set(template.id, use);
   noteTask(use, template, task);
   use.lastsMs = Math.max(use.lastsMs, Date.parse(record.time) - task.startedAt);
-  if (record.type !== 'decision' || record.tool === undefined || recordedVerdict(decided).verdict === 'deny') return;
+  if (record.type !== 'decision' || record.tool === undefined || record.detail.verdict === 'deny') return;
   use.tools.add(record.tool);
   const actionClass = describedItem(estate, record.tool)?.profile?.actionClass;
   if (actionClass !== undefined) use.classes.add(actionClass);

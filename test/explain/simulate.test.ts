@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createReplayer } from '../../src/compose/replay-decision.ts';
+import { createReplayer, recordedVerdict } from '../../src/compose/replay-decision.ts';
 import { simulate } from '../../src/compose/simulate.ts';
 import { readSide } from '../../src/compose/simulation-side.ts';
 import type { Decision } from '../../src/domain/decision.ts';
+import { collect } from '../audit/fixtures.ts';
 import { OFFICE_CEDAR } from './office-estate.ts';
 import { makeOffice, makeTraffic, type Office, writePolicies } from './recorded-office.ts';
 
@@ -105,5 +106,26 @@ describe('a simulation', () => {
     expect(result.baseline.differing.length).toBeGreaterThan(0);
     const { span } = result.baseline.differing[0] as { span: string };
     expect(result.changes.flatMap(({ examples }) => examples)).not.toContain(span);
+  });
+
+  it('leaves what a decision point outside has denied, and compares what policies say where they are only observed', async () => {
+    const office = await makeOffice();
+    await office.call(office.start(), 'bank/balance');
+    const [decided] = await collect(office.span.read());
+    if (decided === undefined) throw new Error('nothing is recorded');
+    const detail = (more: object) => ({
+      ...decided,
+      record: { ...decided.record, detail: { ...decided.record.detail, ...more } },
+    });
+    const { replayer } = await readSide(office.estate, office.policies);
+    const outside = detail({ verdict: 'deny', gate: 'external_policy', policies: ['remit:external/risk-desk'] });
+    expect(await replayer.call(outside, 'not needed')).toBe('external');
+    const beside = detail({ policies: ['agents-read', 'remit:external/risk-desk'] });
+    expect(recordedVerdict(beside).policies).toEqual(['agents-read']);
+    expect(await replayer.call(beside, 'not needed')).toMatchObject({
+      decision: { verdict: 'permit', policies: ['agents-read'] },
+    });
+    const wouldDeny = { gate: 'agent_policy', policies: ['no'], reason: 'No.' };
+    expect(recordedVerdict(detail({ wouldDeny }))).toEqual({ verdict: 'deny', ...wouldDeny });
   });
 });

@@ -42,6 +42,7 @@ describe('remit why', () => {
       'actor_policy does not apply',
       'flow passed',
       'risk passed',
+      'external_policy does not apply',
     ]);
     expect(explained.who).toMatchObject({ user: 'https://idp.example#alice', groups: ['staff'], agent: 'payer' });
     expect(explained.gates.find(({ gate }) => gate === 'budget')?.what).toBe('40 of 40 calls were left');
