@@ -3,6 +3,8 @@ import type { AccessRequest } from '../../src/domain/decision.ts';
 import { NO_RISK } from '../../src/domain/risk.ts';
 import type { GovernedTool } from '../../src/domain/tool.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
+import type { Operation } from '../../src/gateway/operation.ts';
+import { Dialogue } from '../../src/gateway/stages/dialogue.ts';
 import { createDecider } from '../../src/policy/decide.ts';
 import { makeRisk, settled } from '../risk/fake-risk.ts';
 import {
@@ -121,6 +123,22 @@ describe('risk in a governed call', () => {
     const { recordOutcome } = await call(fake, ORDERS);
     recordOutcome?.();
     expect(records).toMatchObject([{ connector: CONNECTOR, detail: { signal: 'connector_fault' } }]);
+  });
+
+  it('D3 the answer to a server’s question is decided on with the levels of that moment', async () => {
+    const asked: AccessRequest['context']['risk'][] = [];
+    const { fake, levels } = make({
+      decideCall: ({ risk = NO_RISK }) => {
+        asked.push(risk);
+        return decision('permit');
+      },
+    });
+    await call(fake, ORDERS);
+    levels.signal({ kind: 'external', what: 'told', subjects: [ofTask], points: 60 });
+    const request = makeClientRequest('tools/call', { name: ORDERS.exposedName, arguments: {} });
+    const operation = { item: ORDERS, args: {}, request, span: 's', method: 'tools/call' } as unknown as Operation;
+    await new Dialogue(fake.gateway, fake.caller(), operation, []).redecide();
+    expect(asked).toEqual([NO_RISK, { ...NO_RISK, task: 'high' }]);
   });
 
   it('D3 the decider hands the levels to the engine, and `low` where nobody says', async () => {

@@ -12,6 +12,7 @@ import type { Caller } from './authenticate.ts';
 import { factsOf } from './flow.ts';
 import { isWithinHold } from './hold.ts';
 import { type AdmittedQuestion, type Asking, admitQuestion } from './questions.ts';
+import { levelsNow } from './risk.ts';
 import { type Needle, withholdWithin } from './withhold-secrets.ts';
 
 /** Questions that a server may ask within one call; people stop reading long before. */
@@ -116,6 +117,7 @@ export class Dialogue implements ServerMessages, BridgedTo, Asking {
     if (task === undefined) return { verdict: 'deny', policies: ['remit:task-ended'], reason: 'the task has ended' };
     const { item, args, lifted } = this.#operation;
     const facts = item.profile?.flow && factsOf(this.#gateway, this.caller, this.#operation);
+    const risk = levelsNow(this.#gateway, this.caller, item);
     const decided = await decider.decideCall({
       principal,
       task,
@@ -124,6 +126,7 @@ export class Dialogue implements ServerMessages, BridgedTo, Asking {
       args,
       callsLeft: 'not counted',
       ...(facts && { provenance: originsOf(facts.provenance) }),
+      risk,
     });
     // A call that people have let go on is under way: its questions need no approval of their own.
     return lifted !== undefined && isWithinHold(lifted, decided) ? { ...decided, verdict: 'permit' } : decided;
