@@ -7,11 +7,13 @@ import { runRemit, startRemitUp } from '../demo/run-remit.ts';
 import { writeAgentKey } from '../src/agent/agent-key.ts';
 import { openTaskSession } from '../src/agent/task-session.ts';
 import { clientCases } from './clients.ts';
+import { expectText, messageOf } from './expect-text.ts';
+import { HELD_POLICY, HELD_TOOL, tryHeld } from './held-calls.ts';
 import { prepareServers, type ServerCase } from './servers.ts';
 
 /**
- * `npm run e2e`: real MCP servers, each listed and called through Remit, and real clients, each calling one tool through it. What cannot be
- * had here is named and fails the run.
+ * `npm run e2e`: real MCP servers, each listed and called through Remit, and real clients, each calling one tool through it, and one that a
+ * person must approve. What cannot be had here is named and fails the run.
  */
 
 const OWNER = 'e2e@example.com';
@@ -37,6 +39,8 @@ async function main(): Promise<void> {
       );
     }
     await first.stop();
+    // Now that the tool has a profile, policies can speak of it.
+    await writeFile(join(folder, 'policies', 'held.cedar'), HELD_POLICY);
     const gateway = await startRemitUp(config);
     closers.push(() => gateway.stop());
 
@@ -88,13 +92,22 @@ async function main(): Promise<void> {
       results.push({ kind: 'client', title: one.title, problem, ...(one.optional === true && { optional: true }) });
       report(results.at(-1) as Result);
     }
+    const held = { ...world, token: await session.token(), tool: HELD_TOOL, args: { messageType: 'success' } };
+    for (const one of clientCases(held)) {
+      if (!isWanted(one.title)) continue;
+      const { title, problem } = await tryHeld(one, config);
+      results.push({ kind: 'held', title, problem, ...(one.optional === true && { optional: true }) });
+      report(results.at(-1) as Result);
+    }
     await session.end();
     for (const result of results.slice(0, prepared.missing.length)) report(result);
     const count = (kind: Result['kind']): string => {
       const of = results.filter((result) => result.kind === kind);
       return `${of.filter(({ problem }) => problem === undefined).length}/${of.length}`;
     };
-    process.stdout.write(`e2e: servers ${count('server')}, clients ${count('client')}\n`);
+    process.stdout.write(
+      `e2e: servers ${count('server')}, clients ${count('client')}, calls held for a person ${count('held')}\n`,
+    );
     process.exitCode = results.some(({ problem, optional }) => problem !== undefined && optional !== true) ? 1 : 0;
   } finally {
     for (const closer of closers.reverse()) await closer().catch(() => {});
@@ -102,7 +115,7 @@ async function main(): Promise<void> {
 }
 
 interface Result {
-  readonly kind: 'server' | 'client';
+  readonly kind: 'server' | 'client' | 'held';
   readonly title: string;
   /** Undefined: it passed. */
   readonly problem: string | undefined;
@@ -114,13 +127,6 @@ function report({ kind, title, problem, optional }: Result): void {
   process.stdout.write(
     `${verdict}  ${kind}  ${title}${problem === undefined ? '' : `\n      ${problem.replaceAll('\n', '\n      ')}`}\n`,
   );
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 1_500);
-
-function expectText(text: string, expected: RegExp, isError: boolean): string | undefined {
-  if (!isError && expected.test(text)) return undefined;
-  return `${isError ? 'an error came' : `${expected} did not come`}: ${text.slice(0, 200)} … ${text.slice(-800)}`;
 }
 
 /** A long-lived secret is for a written list of tools. */
@@ -139,6 +145,8 @@ async function writeEstate(folder: string, cases: readonly ServerCase[]): Promis
 listen: { port: 0 }
 agents:
   e2e: { owner: ${OWNER}, publicKeys: e2e.jwks.json }
+approvals:
+  groups: { anyone: ["os:*"] }
 connectors:
 ${connectors.join('')}templates:
   e2e:
