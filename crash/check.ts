@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createJournalAccess } from '../src/compose/journal-access.ts';
+import { createJournalAccess } from '../src/compose/trail/journal-access.ts';
 import type { Downstream } from './downstream.ts';
 import type { Home } from './estate.ts';
 import { type LeaseRow, readLeases, readTrail, withoutOutcome } from './ledger.ts';

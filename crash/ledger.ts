@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Libsql from 'libsql';
 import pg from 'pg';
 import { readRecords } from '../src/audit/read-records.ts';
-import { createJournalAccess } from '../src/compose/journal-access.ts';
+import { createJournalAccess } from '../src/compose/trail/journal-access.ts';
 import type { LeaseState } from '../src/domain/lease.ts';
 import type { AuditRecord } from '../src/domain/record.ts';
 import type { Home } from './estate.ts';

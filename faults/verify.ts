@@ -3,7 +3,7 @@ import { awaitNoExcess } from '../crash/check.ts';
 import type { Downstream } from '../crash/downstream.ts';
 import type { Home } from '../crash/estate.ts';
 import { readTrail, withoutOutcome } from '../crash/ledger.ts';
-import { createJournalAccess } from '../src/compose/journal-access.ts';
+import { createJournalAccess } from '../src/compose/trail/journal-access.ts';
 
 /** An issue under way at a death may be delivered late: until its deadline, the skew allowed for and a retry have passed (L4). */
 const LEASES_WITHIN_MS = 40_000;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { readAuditorKey } from '../compose/auditor-files.ts';
-import type { JournalAccess } from '../compose/journal-access.ts';
-import { recordContentRead } from '../compose/record-administration.ts';
+import { readAuditorKey } from '../compose/trail/auditor-files.ts';
+import type { JournalAccess } from '../compose/trail/journal-access.ts';
+import { recordContentRead } from '../compose/trail/record-administration.ts';
 import { RemitError } from '../domain/errors.ts';
 import type { TaskId, TraceId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';

@@ -1,5 +1,5 @@
 import type { TracedApproval } from '../audit/trace-call.ts';
-import type { CallExplanation, ExplainedPolicy } from '../compose/explain-call.ts';
+import type { CallExplanation, ExplainedPolicy } from '../compose/explain/explain-call.ts';
 import { colours, lineText } from './output.ts';
 import { shortVersion } from './simulation-text.ts';
 

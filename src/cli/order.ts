@@ -1,4 +1,4 @@
-import { type OrderReport, orderAlone, type PersonalOrder } from '../compose/order-revocation.ts';
+import { type OrderReport, orderAlone, type PersonalOrder } from '../compose/revocation/order-revocation.ts';
 import { placesOf } from '../compose/workspace.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { isRemitError, RemitError } from '../domain/errors.ts';

@@ -1,4 +1,4 @@
-import { type Administration, recordAdministration } from '../compose/record-administration.ts';
+import { type Administration, recordAdministration } from '../compose/trail/record-administration.ts';
 import type { Workspace } from '../compose/workspace.ts';
 import { callAdmin } from './admin-client.ts';
 

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { readAuditorKey } from '../compose/auditor-files.ts';
-import { createJournalAccess } from '../compose/journal-access.ts';
-import { createArgumentOpener, type OpenArguments, sealedArguments } from '../compose/open-arguments.ts';
-import { recordContentRead } from '../compose/record-administration.ts';
-import { type RecordedSpan, recordedSpan } from '../compose/recorded-span.ts';
+import { createArgumentOpener, type OpenArguments, sealedArguments } from '../compose/explain/open-arguments.ts';
+import { type RecordedSpan, recordedSpan } from '../compose/explain/recorded-span.ts';
+import { readAuditorKey } from '../compose/trail/auditor-files.ts';
+import { createJournalAccess } from '../compose/trail/journal-access.ts';
+import { recordContentRead } from '../compose/trail/record-administration.ts';
 import type { Workspace } from '../compose/workspace.ts';
 import { callAdmin } from './admin-client.ts';
-import type { Common } from './program.ts';
+import type { Common } from './command.ts';
 import { readTime } from './record-options.ts';
 
 /** Options of commands that make recorded decisions again. */

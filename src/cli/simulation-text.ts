@@ -1,5 +1,5 @@
-import type { LeftOut } from '../compose/replay-decision.ts';
-import type { Simulation } from '../compose/simulate.ts';
+import type { LeftOut } from '../compose/explain/replay-decision.ts';
+import type { Simulation } from '../compose/explain/simulate.ts';
 import type { Change } from '../policy/simulation.ts';
 import { colours, lineText, table } from './output.ts';
 

@@ -1,5 +1,5 @@
 import type { Estate } from '../compose/estate.ts';
-import type { Suggestion } from '../compose/suggest.ts';
+import type { Suggestion } from '../compose/explain/suggest.ts';
 import type { TemplateId } from '../domain/ids.ts';
 import type { NarrowedTemplate } from '../policy/template-use.ts';
 import { colours, lineText, table } from './output.ts';

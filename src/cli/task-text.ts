@@ -1,5 +1,5 @@
-import type { TaskComparison } from '../compose/compare-task.ts';
-import { labelsText } from '../compose/explain-call.ts';
+import type { TaskComparison } from '../compose/explain/compare-task.ts';
+import { labelsText } from '../compose/explain/explain-call.ts';
 import { userKey } from '../domain/principal.ts';
 import { lineText, table } from './output.ts';
 

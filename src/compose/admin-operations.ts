@@ -8,18 +8,24 @@ import type { SigningKeys } from '../http/authorization-server/signing-keys.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 import type { LeaseManager } from '../leases/lease-manager.ts';
 import { viewLease } from '../leases/lease-view.ts';
-import { approvalOperations } from './approval-operations.ts';
-import type { BuiltApprovals } from './build-approvals.ts';
-import type { Ordered, RevocationControl } from './build-revocation.ts';
-import type { BuiltRisk } from './build-risk.ts';
-import type { ConnectorAuthorizations } from './connector-authorizations.ts';
-import type { ConnectorTokens } from './connector-tokens.ts';
-import type { TrailKeeper } from './keep-trail.ts';
-import { administrationOf, assertSubject, type PersonalOrder, readOrder, reportOf } from './order-revocation.ts';
-import type { PolicyInForce } from './policy-in-force.ts';
-import { policyOperations } from './policy-operations.ts';
-import { type Administration, administrator } from './record-administration.ts';
-import { riskOperations } from './risk-operations.ts';
+import { approvalOperations } from './approvals/approval-operations.ts';
+import type { BuiltApprovals } from './approvals/build-approvals.ts';
+import type { ConnectorAuthorizations } from './credentials/connector-authorizations.ts';
+import type { ConnectorTokens } from './credentials/connector-tokens.ts';
+import type { PolicyInForce } from './policies/policy-in-force.ts';
+import { policyOperations } from './policies/policy-operations.ts';
+import type { Ordered, RevocationControl } from './revocation/build-revocation.ts';
+import {
+  administrationOf,
+  assertSubject,
+  type PersonalOrder,
+  readOrder,
+  reportOf,
+} from './revocation/order-revocation.ts';
+import type { BuiltRisk } from './risk/build-risk.ts';
+import { riskOperations } from './risk/risk-operations.ts';
+import type { TrailKeeper } from './trail/keep-trail.ts';
+import { type Administration, administrator } from './trail/record-administration.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What the administration socket offers. A change is on the trail before it is made. */

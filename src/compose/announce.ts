@@ -1,8 +1,8 @@
 import type { Auditor } from '../audit/auditor-keys.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import { type Standing, subjectText } from '../domain/revocation.ts';
-import { namesOf } from './auditor-files.ts';
-import type { ReadyPolicies } from './policy-in-force.ts';
+import type { ReadyPolicies } from './policies/policy-in-force.ts';
+import { namesOf } from './trail/auditor-files.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Puts it on the trail that a gateway serves: what it is, which policies it decides by, who may read what it seals, and what is held back. */

@@ -12,7 +12,7 @@ import { loadOrCreateSigningKeys, type SigningKeys } from '../http/authorization
 import { suspendedBy } from '../tasks/hold-on.ts';
 import { isTaskRefusal, refuseTask } from '../tasks/task-refusal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
-import { identityOfTask } from './task-records.ts';
+import { identityOfTask } from './trail/task-records.ts';
 import type { Workspace } from './workspace.ts';
 
 /** The authorization server over the task registry, the vault and the configured identity providers. */

@@ -8,7 +8,7 @@ import { createHub, type HubOptions } from '../gateway/events/create-hub.ts';
 import type { Hub } from '../gateway/events/hub.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { UpstreamOpener } from '../seams/upstream.ts';
-import { loadOrCreateStateKey } from './state-key.ts';
+import { loadOrCreateStateKey } from './credentials/state-key.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Parked calls of one task, and of all; milliseconds that a client has to come back with its answers. */

@@ -6,15 +6,15 @@ import { SECRET_NAME } from '../config/schema-parts.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { probe } from '../secrets/key-ring.ts';
 import type { SecretEntry } from '../secrets/vault.ts';
-import { authorizationName } from './authorization-store.ts';
-import { assertCasesHold } from './case-report.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
-import { credentialFindings } from './credential-findings.ts';
-import { estateFindings } from './estate-findings.ts';
-import { createJournalAccess } from './journal-access.ts';
-import { observeFindings } from './observations.ts';
-import { boundException } from './shared-secrets.ts';
-import { tryPolicies } from './try-policies.ts';
+import { estateFindings } from './connectors/estate-findings.ts';
+import { authorizationName } from './credentials/authorization-store.ts';
+import { credentialFindings } from './credentials/credential-findings.ts';
+import { boundException } from './credentials/shared-secrets.ts';
+import { assertCasesHold } from './policies/case-report.ts';
+import { observeFindings } from './policies/observations.ts';
+import { tryPolicies } from './policies/try-policies.ts';
+import { createJournalAccess } from './trail/journal-access.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that `remit doctor` looked at. */

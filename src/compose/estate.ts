@@ -12,7 +12,7 @@ import {
 import type { TaskTemplate } from '../domain/task.ts';
 import type { ArgumentType, CriticalArgument, ResultRules, ToolProfile } from '../domain/tool.ts';
 import type { InventoryAgent, InventoryConnector, InventoryGrant } from '../seams/store.ts';
-import { toFlowProfile, toTemplateFlow } from './flow-profiles.ts';
+import { toFlowProfile, toTemplateFlow } from './connectors/flow-profiles.ts';
 
 /** The configured estate in domain terms: the one place where the configuration's words become the product's nouns. */
 export interface Estate {

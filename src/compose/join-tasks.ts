@@ -7,11 +7,11 @@ import type { Deviations } from '../revocation/deviations.ts';
 import type { Journal } from '../seams/journal.ts';
 import type { Telemetry } from '../seams/telemetry.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
-import { causeOf } from './apply-revocation.ts';
 import type { Endpoint } from './build-endpoint.ts';
 import type { Wire } from './build-wire.ts';
-import type { TaskKeys } from './task-keys.ts';
-import { identityOfTask } from './task-records.ts';
+import { causeOf } from './revocation/apply-revocation.ts';
+import type { TaskKeys } from './trail/task-keys.ts';
+import { identityOfTask } from './trail/task-records.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What goes with a task that ends, or is suspended, wherever it is (guarantee V2). */

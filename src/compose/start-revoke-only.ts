@@ -2,9 +2,9 @@ import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { openHttpServer } from '../http/server.ts';
 import { createLeaseManager, type LeaseManager } from '../leases/lease-manager.ts';
-import type { buildIssuers } from './issuers.ts';
-import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
-import { orderOffTrail, readOrder } from './order-revocation.ts';
+import type { buildIssuers } from './credentials/issuers.ts';
+import { createHandleSealer, issuerFinder, newName } from './credentials/lease-parts.ts';
+import { orderOffTrail, readOrder } from './revocation/order-revocation.ts';
 import type { RunningGateway } from './start-gateway.ts';
 import type { Workspace } from './workspace.ts';
 

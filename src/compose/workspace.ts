@@ -7,9 +7,9 @@ import { messageOf, RemitError } from '../domain/errors.ts';
 import type { Store } from '../seams/store.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import { createVault, type Vault } from '../secrets/vault.ts';
+import { keyFileOf, openKeyRing } from './credentials/vault-key.ts';
 import { buildEstate, type Estate } from './estate.ts';
 import type { System } from './system.ts';
-import { keyFileOf, openKeyRing } from './vault-key.ts';
 
 /** Where the parts of a gateway lie on disk. All absolute. */
 export interface Places {

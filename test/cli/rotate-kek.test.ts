@@ -2,7 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, it, vi } from 'vitest';
 import { createSystem } from '../../src/compose/system.ts';
-import { taskKeyRecord } from '../../src/compose/task-keys.ts';
+import { taskKeyRecord } from '../../src/compose/trail/task-keys.ts';
 import { openWorkspace } from '../../src/compose/workspace.ts';
 import { taskId } from '../../src/domain/ids.ts';
 import { connectTo, makeClient } from '../support/whole-gateway.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { chooseInjection } from '../../src/compose/choose-injection.ts';
-import { credentialFindings } from '../../src/compose/credential-findings.ts';
+import { chooseInjection } from '../../src/compose/credentials/choose-injection.ts';
+import { credentialFindings } from '../../src/compose/credentials/credential-findings.ts';
 import { CREDENTIAL_KINDS, credentialSchema } from '../../src/config/credential-schema.ts';
 import type { ConnectorConfig } from '../../src/config/schema.ts';
 import { connectorId } from '../../src/domain/ids.ts';

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { authorizationName, createAuthorizationStore } from '../../src/compose/authorization-store.ts';
+import { authorizationName, createAuthorizationStore } from '../../src/compose/credentials/authorization-store.ts';
 import {
   buildConnectorAuthorizations,
   type ConnectorAuthorizations,
-} from '../../src/compose/connector-authorizations.ts';
+} from '../../src/compose/credentials/connector-authorizations.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { connectorId, tenantId } from '../../src/domain/ids.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createItemLister, type ItemListerParts } from '../../src/compose/list-tools.ts';
+import { createItemLister, type ItemListerParts } from '../../src/compose/connectors/list-tools.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { connectorId } from '../../src/domain/ids.ts';
 import type { JsonObject } from '../../src/domain/json.ts';

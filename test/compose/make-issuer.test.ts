@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ConnectorTokens } from '../../src/compose/connector-tokens.ts';
+import type { ConnectorTokens } from '../../src/compose/credentials/connector-tokens.ts';
+import { makeIssuer } from '../../src/compose/credentials/make-issuer.ts';
 import type { EstateConnector } from '../../src/compose/estate.ts';
-import { makeIssuer } from '../../src/compose/make-issuer.ts';
 import type { Workspace } from '../../src/compose/workspace.ts';
 import { credentialSchema } from '../../src/config/credential-schema.ts';
 import { Secret } from '../../src/domain/secret.ts';

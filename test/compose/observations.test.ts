@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { observeFindings, openObserver } from '../../src/compose/observations.ts';
+import { observeFindings, openObserver } from '../../src/compose/policies/observations.ts';
 import { createSystem } from '../../src/compose/system.ts';
 import { parseConfig } from '../../src/config/load-config.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { describeFailure } from '../../src/compose/case-report.ts';
-import { tryPolicies } from '../../src/compose/try-policies.ts';
+import { describeFailure } from '../../src/compose/policies/case-report.ts';
+import { tryPolicies } from '../../src/compose/policies/try-policies.ts';
 import { makePolicyFolder, type PolicyFolder, testEstate } from './policy-folder.ts';
 
 let place: PolicyFolder | undefined;

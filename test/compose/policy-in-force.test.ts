@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { verifyJournal } from '../../src/adapters/journal/verify-journal.ts';
 import type { RecordEntry } from '../../src/audit/recorder.ts';
-import { openPolicies, type PolicyInForce } from '../../src/compose/policy-in-force.ts';
+import { openPolicies, type PolicyInForce } from '../../src/compose/policies/policy-in-force.ts';
 import { createSystem } from '../../src/compose/system.ts';
 import { NO_LABELS } from '../../src/domain/flow.ts';
 import { agentId, connectorId, toolRef } from '../../src/domain/ids.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { reapRepeatedly } from '../../src/compose/reap-leases.ts';
+import { reapRepeatedly } from '../../src/compose/credentials/reap-leases.ts';
 import type { Workspace } from '../../src/compose/workspace.ts';
 
 it('L3 a reaper goes on after a round that fails, and ends when it is told to', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readTrail } from '../../src/audit/read-trail.ts';
 import { createRecorder } from '../../src/audit/recorder.ts';
 import { markDetail, readMark } from '../../src/audit/recovery-mark.ts';
-import { recover } from '../../src/compose/recover.ts';
+import { recover } from '../../src/compose/trail/recover.ts';
 import { type AgentId, agentId, type TaskId, taskId } from '../../src/domain/ids.ts';
 import { decision, IDENTITY, memoryJournal, NOW, TENANT } from '../audit/fixtures.ts';
 

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openPolicies } from '../../src/compose/policy-in-force.ts';
+import { openPolicies } from '../../src/compose/policies/policy-in-force.ts';
 import { createSystem } from '../../src/compose/system.ts';
 import { openTestJournal } from '../journal/journal-fixture.ts';
 import { testEstate } from './policy-folder.ts';

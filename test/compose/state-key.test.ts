@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { loadOrCreateStateKey, STATE_KEY } from '../../src/compose/state-key.ts';
+import { loadOrCreateStateKey, STATE_KEY } from '../../src/compose/credentials/state-key.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { type RandomBytes, tenantId } from '../../src/domain/ids.ts';
 import type { TaskKeyRepository } from '../../src/seams/store.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { assertNoneShared, findSharedSecrets } from '../../src/compose/shared-secrets.ts';
-import { storeSecret } from '../../src/compose/store-secret.ts';
+import { assertNoneShared, findSharedSecrets } from '../../src/compose/credentials/shared-secrets.ts';
+import { storeSecret } from '../../src/compose/credentials/store-secret.ts';
 import type { Workspace } from '../../src/compose/workspace.ts';
 import { type TenantId, tenantId } from '../../src/domain/ids.ts';
 import { Secret } from '../../src/domain/secret.ts';

@@ -3,7 +3,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jo
 import { describe, expect, it } from 'vitest';
 import { type Auditor, isWrapped, unwrapForAuditor } from '../../src/audit/auditor-keys.ts';
 import { openContent } from '../../src/audit/seal-content.ts';
-import { createTaskKeys, taskKeyRecord } from '../../src/compose/task-keys.ts';
+import { createTaskKeys, taskKeyRecord } from '../../src/compose/trail/task-keys.ts';
 import { taskId, tenantId } from '../../src/domain/ids.ts';
 import type { TaskKeyRepository } from '../../src/seams/store.ts';
 import type { Vault } from '../../src/secrets/vault.ts';

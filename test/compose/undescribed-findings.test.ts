@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { undescribedFindings } from '../../src/compose/undescribed-findings.ts';
+import { undescribedFindings } from '../../src/compose/connectors/undescribed-findings.ts';
 import type { Workspace } from '../../src/compose/workspace.ts';
 import { connectorId, tenantId } from '../../src/domain/ids.ts';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { chooseInjection } from '../../src/compose/choose-injection.ts';
+import { chooseInjection } from '../../src/compose/credentials/choose-injection.ts';
 import { CREDENTIAL_KINDS } from '../../src/config/credential-schema.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { connectorId } from '../../src/domain/ids.ts';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSqlite } from '../../src/adapters/store/open-sqlite.ts';
 import { callAdmin } from '../../src/cli/admin-client.ts';
-import type { OrderReport } from '../../src/compose/order-revocation.ts';
+import type { OrderReport } from '../../src/compose/revocation/order-revocation.ts';
 import { tenantId } from '../../src/domain/ids.ts';
 import type { RevocationAction, RevocationSubject } from '../../src/domain/revocation.ts';
 import { endAll, run, runJson, runToFail, startUp, type Up, until } from '../cli/remit.ts';

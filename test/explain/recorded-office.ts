@@ -7,11 +7,11 @@ import type { RunReader } from '../../src/audit/read-backwards.ts';
 import { createRecorder } from '../../src/audit/recorder.ts';
 import { createContentSealer, openContent } from '../../src/audit/seal-content.ts';
 import { buildEstate, type Estate } from '../../src/compose/estate.ts';
-import type { OpenArguments } from '../../src/compose/open-arguments.ts';
-import { readPolicies } from '../../src/compose/policies.ts';
-import { describedItem } from '../../src/compose/recorded-item.ts';
-import { type RecordedSpan, recordedSpan } from '../../src/compose/recorded-span.ts';
-import { detailOfTask, identityOfTask } from '../../src/compose/task-records.ts';
+import type { OpenArguments } from '../../src/compose/explain/open-arguments.ts';
+import { describedItem } from '../../src/compose/explain/recorded-item.ts';
+import { type RecordedSpan, recordedSpan } from '../../src/compose/explain/recorded-span.ts';
+import { readPolicies } from '../../src/compose/policies/policies.ts';
+import { detailOfTask, identityOfTask } from '../../src/compose/trail/task-records.ts';
 import { parseConfig } from '../../src/config/load-config.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import {

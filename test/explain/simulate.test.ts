@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createReplayer, recordedVerdict } from '../../src/compose/replay-decision.ts';
-import { simulate } from '../../src/compose/simulate.ts';
-import { readSide } from '../../src/compose/simulation-side.ts';
+import { createReplayer, recordedVerdict } from '../../src/compose/explain/replay-decision.ts';
+import { simulate } from '../../src/compose/explain/simulate.ts';
+import { readSide } from '../../src/compose/explain/simulation-side.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import { collect } from '../audit/fixtures.ts';
 import { OFFICE_CEDAR } from './office-estate.ts';

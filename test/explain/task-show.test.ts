@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { observeTask } from '../../src/audit/observe-task.ts';
 import { readRecords } from '../../src/audit/read-records.ts';
 import { comparisonText } from '../../src/cli/task-text.ts';
-import { compareTask, type TaskComparison } from '../../src/compose/compare-task.ts';
+import { compareTask, type TaskComparison } from '../../src/compose/explain/compare-task.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { makeOffice, type Office } from './recorded-office.ts';
 

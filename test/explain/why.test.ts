@@ -3,8 +3,8 @@ import { findCall } from '../../src/audit/find-call.ts';
 import { readRecords } from '../../src/audit/read-records.ts';
 import { traceCall } from '../../src/audit/trace-call.ts';
 import { explanationText } from '../../src/cli/explanation-text.ts';
-import { type CallExplanation, explainCall } from '../../src/compose/explain-call.ts';
-import { readPoliciesNow } from '../../src/compose/policies-now.ts';
+import { type CallExplanation, explainCall } from '../../src/compose/explain/explain-call.ts';
+import { readPoliciesNow } from '../../src/compose/policies/policies-now.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { makeOffice, type Office } from './recorded-office.ts';
 

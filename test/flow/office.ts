@@ -1,4 +1,4 @@
-import { toFlowProfile } from '../../src/compose/flow-profiles.ts';
+import { toFlowProfile } from '../../src/compose/connectors/flow-profiles.ts';
 import type { ProfileFlowConfig } from '../../src/config/flow-schema.ts';
 import { connectorId, type TaskId } from '../../src/domain/ids.ts';
 import type { JsonObject } from '../../src/domain/json.ts';

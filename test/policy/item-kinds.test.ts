@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCedarEngine } from '../../src/adapters/policy/cedar-engine.ts';
 import { buildEstate, type Estate, inventoryRows } from '../../src/compose/estate.ts';
-import { readPolicies, writePolicySchema } from '../../src/compose/policies.ts';
+import { readPolicies, writePolicySchema } from '../../src/compose/policies/policies.ts';
 import { parseConfig } from '../../src/config/load-config.ts';
 import { NO_LABELS } from '../../src/domain/flow.ts';
 import type { JsonObject } from '../../src/domain/json.ts';

@@ -5,8 +5,8 @@ import { loadPolicies, type PolicyFile } from '../../src/adapters/policy/load-po
 import type { PolicyInventory } from '../../src/adapters/policy/policy-inventory.ts';
 import { starterConfig } from '../../src/cli/commands/init-files.ts';
 import { buildEstate } from '../../src/compose/estate.ts';
-import { lintFolder } from '../../src/compose/policies.ts';
-import { tryPolicies } from '../../src/compose/try-policies.ts';
+import { lintFolder } from '../../src/compose/policies/policies.ts';
+import { tryPolicies } from '../../src/compose/policies/try-policies.ts';
 import { parseConfig } from '../../src/config/load-config.ts';
 import type { AccessRequest } from '../../src/domain/decision.ts';
 import { connectorId, toolRef } from '../../src/domain/ids.ts';

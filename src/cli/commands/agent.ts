@@ -3,7 +3,7 @@ import { writeAgentKey } from '../../agent/agent-key.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { addSuspensionCommands } from './suspension.ts';
 
 export function addAgentCommands(program: Command): void {

@@ -4,9 +4,9 @@ import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command, readCount } from '../command.ts';
 import { readReason } from '../order.ts';
 import { jsonText, lineText, table } from '../output.ts';
-import { type Common, command, readCount } from '../program.ts';
 
 type Listed = Pick<
   ApprovalView,

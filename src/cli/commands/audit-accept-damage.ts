@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { acceptDamage } from '../../compose/accept-damage.ts';
+import { acceptDamage } from '../../compose/trail/accept-damage.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import { callAdmin } from '../admin-client.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 /** `remit audit accept-damage`: the way out of revoke-only, on record. */

@@ -3,12 +3,12 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { readRecords, toJsonl } from '../../audit/read-records.ts';
 import { toOcsfLines } from '../../audit/to-ocsf.ts';
-import { createJournalAccess } from '../../compose/journal-access.ts';
 import { createSystem } from '../../compose/system.ts';
+import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { type RecordOptions, readRecordFilter, recordOptions } from '../record-options.ts';
 
 const FORMATS = ['jsonl', 'ocsf'];

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { makeProof, takeCheckpoint } from '../../compose/proofs.ts';
+import { makeProof, takeCheckpoint } from '../../compose/trail/proofs.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { type Common, command, readCount } from '../program.ts';
+import { type Common, command, readCount } from '../command.ts';
 
 interface ProveOptions extends Common {
   readonly from?: string;

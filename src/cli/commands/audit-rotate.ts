@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { type RotatedTrail, rotateTrail } from '../../compose/rotate-trail.ts';
+import { type RotatedTrail, rotateTrail } from '../../compose/trail/rotate-trail.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { callAdmin } from '../admin-client.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 /** `remit audit rotate`: ends the segment that is written to, so that it can be copied away, or removed by its age. */

@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import { findStoryStart } from '../../audit/read-backwards.ts';
 import { readRecords } from '../../audit/read-records.ts';
 import { subjectOf, tellStory } from '../../audit/tell-story.ts';
-import { createJournalAccess } from '../../compose/journal-access.ts';
+import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
+import { type Common, command } from '../command.ts';
 import { type ContentOptions, contentOptions, openContents } from '../content-options.ts';
-import { type Common, command } from '../program.ts';
 import { storyText } from '../record-text.ts';
 
 export function addShowCommand(group: Command): void {

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { readNewest } from '../../audit/read-backwards.ts';
 import { followRecords } from '../../audit/read-records.ts';
-import { createJournalAccess } from '../../compose/journal-access.ts';
 import { createSystem } from '../../compose/system.ts';
+import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { AuditRecord } from '../../domain/record.ts';
+import { type Common, command, readCount } from '../command.ts';
 import { jsonText } from '../output.ts';
-import { type Common, command, readCount } from '../program.ts';
 import { type RecordOptions, readRecordFilter, recordOptions } from '../record-options.ts';
 import { recordLine } from '../record-text.ts';
 

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { Removal } from '../../audit/find-removals.ts';
-import { checkProof } from '../../compose/proofs.ts';
-import { verifyTrail } from '../../compose/verify-trail.ts';
+import { checkProof } from '../../compose/trail/proofs.ts';
+import { verifyTrail } from '../../compose/trail/verify-trail.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
+import { type Common, command } from '../command.ts';
 import { lineText, type Output } from '../output.ts';
-import { type Common, command } from '../program.ts';
 
 interface VerifyOptions extends Common {
   readonly folder?: string;

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { STATE_KEY } from '../../compose/state-key.ts';
+import { STATE_KEY } from '../../compose/credentials/state-key.ts';
 import { RemitError } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 import { addAcceptDamageCommand } from './audit-accept-damage.ts';

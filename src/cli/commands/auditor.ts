@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { writeAuditorKey } from '../../compose/auditor-files.ts';
+import { writeAuditorKey } from '../../compose/trail/auditor-files.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 
 export function addAuditorCommands(program: Command): void {
   const group = program.command('auditor').description('who may read the content on the trail');

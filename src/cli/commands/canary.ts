@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { addCanary, listCanaries, removeCanary } from '../../compose/canaries.ts';
+import { addCanary, listCanaries, removeCanary } from '../../compose/connectors/canaries.ts';
 import type { Workspace } from '../../compose/workspace.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command, readStandardInput } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command, readStandardInput } from '../program.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 

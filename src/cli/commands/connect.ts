@@ -7,7 +7,7 @@ import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { Cancellation } from '../../domain/cancellation.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { type AgentOptions, promptOption, readPrompt, readSessionOptions } from '../session-options.ts';
 
 interface SessionOptions extends Common, AgentOptions {

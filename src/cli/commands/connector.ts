@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import type { AuthorizationView } from '../../compose/connector-authorizations.ts';
+import type { AuthorizationView } from '../../compose/credentials/connector-authorizations.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { addSuspensionCommands } from './suspension.ts';
 
 export function addConnectorCommands(program: Command): void {

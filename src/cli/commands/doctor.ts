@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { diagnose } from '../../compose/diagnose.ts';
 import { isRemitError, messageOf } from '../../domain/errors.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command } from '../command.ts';
 import { colours } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 interface Status {

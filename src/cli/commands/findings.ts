@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { estateFindings } from '../../compose/estate-findings.ts';
-import { seenItems } from '../../compose/seen-items.ts';
+import { estateFindings } from '../../compose/connectors/estate-findings.ts';
+import { seenItems } from '../../compose/explain/seen-items.ts';
 import { definitionFindings } from '../../inventory/definition-findings.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 export function addFindingsCommand(program: Command): void {

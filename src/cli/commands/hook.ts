@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 
 /** Seconds that Claude Code waits for the hook; it takes a fraction of one. */
 const TIMEOUT_SECONDS = 5;

@@ -3,16 +3,16 @@ import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { writeAgentKey } from '../../agent/agent-key.ts';
+import { ensureVaultKey } from '../../compose/credentials/vault-key.ts';
 import { buildEstate } from '../../compose/estate.ts';
-import { writePolicySchema } from '../../compose/policies.ts';
-import { ensureVaultKey } from '../../compose/vault-key.ts';
+import { writePolicySchema } from '../../compose/policies/policies.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { casesJsonSchema, configJsonSchema } from '../../config/json-schema.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { STRICTNESSES } from '../../domain/strictness.ts';
 import { starterPolicies } from '../../policy/starter-policies.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { starterConfig } from './init-files.ts';
 
 /** `remit init`: a commented configuration, policies, keys, and a workspace folder; overwrites nothing. */

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { rotateKek } from '../../compose/rotate-kek.ts';
+import { rotateKek } from '../../compose/credentials/rotate-kek.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { STORE_WIDE } from '../../secrets/fingerprints.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { RemitError } from '../../domain/errors.ts';
 import { ALL, type RevocationSubject } from '../../domain/revocation.ts';
+import { type Common, command } from '../command.ts';
 import { orderAndTell, readReason } from '../order.ts';
-import { type Common, command } from '../program.ts';
 
 interface KillOptions extends Common {
   readonly all?: boolean;

@@ -1,13 +1,13 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { reapLeases, reapRepeatedly } from '../../compose/reap-leases.ts';
+import { reapLeases, reapRepeatedly } from '../../compose/credentials/reap-leases.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import { connectorId, type LeaseId, leaseId, taskId } from '../../domain/ids.ts';
 import { describeEnd, viewLease } from '../../leases/lease-view.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command } from '../command.ts';
 import { lineText, table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 export function addLeaseCommands(program: Command): void {

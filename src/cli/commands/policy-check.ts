@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { buildEstate } from '../../compose/estate.ts';
-import { readPolicies } from '../../compose/policies.ts';
+import { readPolicies } from '../../compose/policies/policies.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 
 export function addCheckCommand(group: Command): void {
   command<Common>(

@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { buildEstate } from '../../compose/estate.ts';
-import { lintFolder } from '../../compose/policies.ts';
+import { lintFolder } from '../../compose/policies/policies.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 
 const SEVERITIES = ['high', 'medium', 'low', 'never'] as const;
 /** Exit code where something was found that is as grave as --fail-on says. */

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { callAdmin } from '../admin-client.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 
 export function addReloadCommand(group: Command): void {
   command<Common>(

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { buildEstate } from '../../compose/estate.ts';
-import { writePolicySchema } from '../../compose/policies.ts';
+import { writePolicySchema } from '../../compose/policies/policies.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 
 export function addSchemaCommand(group: Command): void {
   command<Common>(

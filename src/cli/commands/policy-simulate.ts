@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { buildEstate } from '../../compose/estate.ts';
-import { needsEither, simulate } from '../../compose/simulate.ts';
-import { readSide } from '../../compose/simulation-side.ts';
+import { needsEither, simulate } from '../../compose/explain/simulate.ts';
+import { readSide } from '../../compose/explain/simulation-side.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { command } from '../program.ts';
+import { command } from '../command.ts';
 import { openForReplay, type ReplayOptions, readSpan, replayOptions } from '../replay-options.ts';
 import { simulationText } from '../simulation-text.ts';
 import { withWorkspace } from '../with-workspace.ts';

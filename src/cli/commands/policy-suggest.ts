@@ -1,12 +1,12 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { readPolicies } from '../../compose/policies.ts';
-import { needsArguments } from '../../compose/replay-decision.ts';
-import { type Suggestion, suggest } from '../../compose/suggest.ts';
-import { type SuggestedFiles, suggestedFiles } from '../../compose/suggested-files.ts';
+import { needsArguments } from '../../compose/explain/replay-decision.ts';
+import { type Suggestion, suggest } from '../../compose/explain/suggest.ts';
+import { type SuggestedFiles, suggestedFiles } from '../../compose/explain/suggested-files.ts';
+import { readPolicies } from '../../compose/policies/policies.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { command } from '../program.ts';
+import { command } from '../command.ts';
 import { openForReplay, type ReplayOptions, readSpan, replayOptions } from '../replay-options.ts';
 import { suggestionText } from '../suggestion-text.ts';
 import { withWorkspace } from '../with-workspace.ts';

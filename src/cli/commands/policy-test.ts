@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { describeFailure } from '../../compose/case-report.ts';
 import { buildEstate } from '../../compose/estate.ts';
-import { type TriedPolicies, tryPolicies } from '../../compose/try-policies.ts';
+import { describeFailure } from '../../compose/policies/case-report.ts';
+import { type TriedPolicies, tryPolicies } from '../../compose/policies/try-policies.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 
 /** Exit code where a case does not hold. */
 const FAILED = 1;

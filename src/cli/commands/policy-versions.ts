@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { buildEstate } from '../../compose/estate.ts';
-import { folderVersion } from '../../compose/policies.ts';
-import { policyVersions } from '../../compose/policy-versions.ts';
+import { folderVersion } from '../../compose/policies/policies.ts';
+import { policyVersions } from '../../compose/policies/policy-versions.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { messageOf } from '../../domain/errors.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 
 export function addVersionsCommand(group: Command): void {
   command<Common>(

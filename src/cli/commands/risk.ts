@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { readNewest } from '../../audit/read-backwards.ts';
-import { createJournalAccess } from '../../compose/journal-access.ts';
-import { type RiskView, readSubject } from '../../compose/risk-operations.ts';
+import { type RiskView, readSubject } from '../../compose/risk/risk-operations.ts';
+import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import type { AuditRecord } from '../../domain/record.ts';
 import { riskKey } from '../../domain/risk.ts';
 import { callAdmin } from '../admin-client.ts';
+import { type Common, command } from '../command.ts';
 import { readReason } from '../order.ts';
 import { lineText, table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 
 /** Signals that are looked through for those of one subject, and that are shown of them. */
 const MOST_READ = 1_000;

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { secretUsers } from '../../compose/shared-secrets.ts';
-import { storeSecret } from '../../compose/store-secret.ts';
-import { ensureVaultKey, keyPlaceText } from '../../compose/vault-key.ts';
+import { secretUsers } from '../../compose/credentials/shared-secrets.ts';
+import { storeSecret } from '../../compose/credentials/store-secret.ts';
+import { ensureVaultKey, keyPlaceText } from '../../compose/credentials/vault-key.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { SECRET_NAME } from '../../config/schema-parts.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
+import { type Common, command, readStandardInput } from '../command.ts';
 import { ageText, table } from '../output.ts';
-import { type Common, command, readStandardInput } from '../program.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import { type Common, command } from '../command.ts';
 import { orderAndTell, readReason } from '../order.ts';
-import { type Common, command } from '../program.ts';
 
 type WithReason = Common & { readonly reason?: string };
 

@@ -2,14 +2,14 @@ import type { Command } from 'commander';
 import { observeTask } from '../../audit/observe-task.ts';
 import { findStoryStart } from '../../audit/read-backwards.ts';
 import { readRecords } from '../../audit/read-records.ts';
-import { compareTask } from '../../compose/compare-task.ts';
 import { buildEstate } from '../../compose/estate.ts';
-import { createJournalAccess } from '../../compose/journal-access.ts';
+import { compareTask } from '../../compose/explain/compare-task.ts';
+import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { taskId } from '../../domain/ids.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { comparisonText } from '../task-text.ts';
 
 export function addTaskShowCommand(group: Command): void {

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { credentialFindings } from '../../compose/credential-findings.ts';
-import { seenItems } from '../../compose/seen-items.ts';
+import { credentialFindings } from '../../compose/credentials/credential-findings.ts';
+import { seenItems } from '../../compose/explain/seen-items.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { definitionFindings } from '../../inventory/definition-findings.ts';
 import { diffDefinition } from '../../inventory/diff-definition.ts';
 import { inspectDefinition } from '../../inventory/inspect-definition.ts';
+import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 /** What an approver needs before approving again: what changed, and what is wrong. */

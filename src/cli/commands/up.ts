@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { startGateway } from '../../compose/start-gateway.ts';
 import { createSystem } from '../../compose/system.ts';
 import { openWorkspace } from '../../compose/workspace.ts';
-import { type Common, command } from '../program.ts';
+import { type Common, command } from '../command.ts';
 import { letYoungHeapGrow } from '../young-heap.ts';
 
 /** `remit up`: the gateway, in the foreground, until SIGINT or SIGTERM. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type Access, whoCan } from '../../inventory/who-can.ts';
+import { type Common, command } from '../command.ts';
 import { lineText } from '../output.ts';
-import { type Common, command } from '../program.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
 export function addWhoCanCommand(program: Command): void {

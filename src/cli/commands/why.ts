@@ -4,15 +4,15 @@ import { findStoryStart } from '../../audit/read-backwards.ts';
 import { readRecords } from '../../audit/read-records.ts';
 import { traceCall } from '../../audit/trace-call.ts';
 import { buildEstate } from '../../compose/estate.ts';
-import { explainCall } from '../../compose/explain-call.ts';
-import { createJournalAccess } from '../../compose/journal-access.ts';
-import { readPoliciesNow } from '../../compose/policies-now.ts';
+import { explainCall } from '../../compose/explain/explain-call.ts';
+import { readPoliciesNow } from '../../compose/policies/policies-now.ts';
+import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
+import { type Common, command } from '../command.ts';
 import { type ContentOptions, contentOptions, openContents } from '../content-options.ts';
 import { explanationJson, explanationText } from '../explanation-text.ts';
-import { type Common, command } from '../program.ts';
 
 export function addWhyCommand(program: Command): void {
   command<Common & ContentOptions & { last: boolean; task?: string; agent?: string }>(

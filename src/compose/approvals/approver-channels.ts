@@ -1,0 +1,34 @@
+import { createOidcSignIn } from '../../adapters/authn/oidc-sign-in.ts';
+import { createWebhookNotifier } from '../../adapters/notifiers/webhook-notifier.ts';
+import type { Notifier } from '../../seams/notifier.ts';
+import type { SignIn } from '../../seams/sign-in.ts';
+import type { Workspace } from '../workspace.ts';
+
+/** Where it is told that an approval waits. @throws `ERR_SECRET_MISSING` */
+export function buildNotifiers({ config, vault }: Workspace): Promise<Notifier[]> {
+  return Promise.all(
+    config.approvals.notify.map(async ({ url, format, to }) =>
+      createWebhookNotifier({ url: await vault.get(url), format, to, fetch: (address, init) => fetch(address, init) }),
+    ),
+  );
+}
+
+/** Where approvers sign in; undefined where nothing is configured. @throws `ERR_SECRET_MISSING` */
+export async function buildSignIn(
+  { config, vault, system }: Workspace,
+  url: () => string,
+): Promise<SignIn | undefined> {
+  const { signIn } = config.approvals;
+  if (signIn === undefined) return undefined;
+  const { issuer, clientId, clientSecret, scopes, groupsClaim } = signIn;
+  return createOidcSignIn({
+    issuer,
+    clientId,
+    clientSecret: clientSecret === undefined ? undefined : await vault.get(clientSecret),
+    scopes,
+    groupsClaim,
+    redirectUri: () => `${url()}/approvals/oidc/callback`,
+    clock: system.clock,
+    random: system.random,
+  });
+}

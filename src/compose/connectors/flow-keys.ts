@@ -1,0 +1,26 @@
+import { createHmac } from 'node:crypto';
+import { createPrinter, type Printer } from '../../flow/value-prints.ts';
+import { loadOrCreateStateKey } from '../credentials/state-key.ts';
+import type { Workspace } from '../workspace.ts';
+
+export interface FlowKeys {
+  /** Of what names things that tasks have stored. */
+  readonly fingerprint: (text: string) => string;
+  /** Of canaries and of values of marked classes. */
+  readonly printer: Printer;
+}
+
+/** Keys of fingerprints that the store keeps: out of its one sealing key, so that they hold for as long as that does. @throws `ERR_STORE_*`, `ERR_VAULT_*` */
+export async function loadFlowKeys({ estate, store, vault, system }: Workspace): Promise<FlowKeys> {
+  const { clock, random } = system;
+  const parts = { tenant: estate.tenant, repository: store.taskKeys, vault, random, clock };
+  const key = await loadOrCreateStateKey(parts);
+  const derive = (what: string): Buffer => createHmac('sha256', key).update(what).digest();
+  const names = derive('names of things that tasks have stored');
+  const values = derive('values that must not travel');
+  key.fill(0);
+  return {
+    fingerprint: (text) => createHmac('sha256', names).update(text).digest('base64url').slice(0, 22),
+    printer: createPrinter(values),
+  };
+}

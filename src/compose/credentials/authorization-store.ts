@@ -1,0 +1,62 @@
+import type { Authorization, AuthorizationStore } from '../../adapters/issuers/mcp-oauth/authorization.ts';
+import { isRemitError } from '../../domain/errors.ts';
+import type { ConnectorId } from '../../domain/ids.ts';
+import { Secret } from '../../domain/secret.ts';
+import type { Vault } from '../../secrets/vault.ts';
+
+/** No secret of a person's can be called so, and `remit secret ls` does not show it. */
+export const authorizationName = (connector: ConnectorId): string => `remit-authorization:${connector}`;
+
+/** Members that are secrets, within what is sealed as one. */
+interface Sealed extends Omit<Authorization, 'identity' | 'refreshToken' | 'sharedToken'> {
+  readonly identity: Omit<Authorization['identity'], 'secret'> & { readonly secret?: string };
+  readonly refreshToken?: string;
+  readonly sharedToken?: { readonly value: string; readonly expiresAt: number };
+}
+
+/** Authorizations in the vault: one row a connector, versions by compare-and-set. */
+export function createAuthorizationStore(vault: Vault, connector: ConnectorId): AuthorizationStore {
+  return {
+    async read() {
+      const row = await vault.getVersioned(authorizationName(connector)).catch((error: unknown) => {
+        if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
+        throw error;
+      });
+      if (row === undefined) return undefined;
+      const sealed = JSON.parse(row.secret.reveal()) as Sealed;
+      row.secret.wipe();
+      return { authorization: openAll(sealed), version: row.version };
+    },
+    async write(authorization, after) {
+      const secret = new Secret(JSON.stringify(sealAll(authorization)));
+      try {
+        return await vault.putAfter(authorizationName(connector), secret, after);
+      } finally {
+        secret.wipe();
+      }
+    },
+    remove: () => vault.remove(authorizationName(connector)),
+  };
+}
+
+function sealAll({ identity, refreshToken, sharedToken, ...rest }: Authorization): Sealed {
+  const { secret, ...known } = identity;
+  return {
+    ...rest,
+    identity: { ...known, ...(secret && { secret: secret.reveal() }) },
+    ...(refreshToken && { refreshToken: refreshToken.reveal() }),
+    ...(sharedToken && { sharedToken: { ...sharedToken, value: sharedToken.value.reveal() } }),
+  };
+}
+
+function openAll({ identity, refreshToken, sharedToken, ...rest }: Sealed): Authorization {
+  const { secret, secretExpiresAt, ...known } = identity;
+  return {
+    ...rest,
+    claim: rest.claim,
+    ended: rest.ended,
+    identity: { ...known, secretExpiresAt, secret: secret === undefined ? undefined : new Secret(secret) },
+    refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
+    sharedToken: sharedToken && { ...sharedToken, value: new Secret(sharedToken.value) },
+  };
+}

@@ -1,0 +1,218 @@
+import type { AuthorizationStore } from '../../adapters/issuers/mcp-oauth/authorization.ts';
+import type { Authorizer, PendingAuthorization } from '../../adapters/issuers/mcp-oauth/authorizer.ts';
+import type { McpOauthSetup } from '../../adapters/issuers/mcp-oauth/setup.ts';
+import type { Recorder } from '../../audit/recorder.ts';
+import { isRemitError, messageOf, RemitError } from '../../domain/errors.ts';
+import { type ConnectorId, connectorId } from '../../domain/ids.ts';
+import type { BrowserAnswer, ConnectorOauth } from '../../http/connector-oauth.ts';
+import { CONNECTOR_OAUTH_PATHS } from '../../http/connector-oauth.ts';
+import type { Catalogue } from '../../inventory/catalogue.ts';
+import type { LeaseManager } from '../../leases/lease-manager.ts';
+import { type Administration, administrator } from '../trail/record-administration.ts';
+import type { Workspace } from '../workspace.ts';
+import { createAuthorizationStore } from './authorization-store.ts';
+import type { ConnectorTokens } from './connector-tokens.ts';
+import { mcpOauthSetup } from './mcp-oauth-setup.ts';
+
+export interface AuthorizationParts {
+  readonly workspace: Workspace;
+  readonly tokens: ConnectorTokens;
+  /** Base URL of the gateway. */
+  readonly url: string;
+  readonly recorder: Pick<Recorder, 'record'>;
+  readonly recordRefusal: (refusal: { readonly at: string; readonly reason: string }) => void;
+  readonly leases: Pick<LeaseManager, 'revokeConnector'>;
+  readonly catalogue: Pick<Catalogue, 'refresh'>;
+  /** What ends with the gateway, in reverse order. */
+  readonly closers: (() => unknown)[];
+}
+
+/** What a connector's authorization comes to, for people. Times are RFC 3339. */
+export interface AuthorizationView {
+  readonly connector: string;
+  readonly state: 'missing' | 'authorized' | 'ended' | 'shared token' | 'shared token over';
+  readonly issuer?: string;
+  readonly resource?: string;
+  readonly client?: string;
+  readonly scopes?: readonly string[];
+  readonly authorizedAt?: string;
+  readonly authorizedBy?: string;
+  /** Of a shared token. */
+  readonly until?: string;
+  /** What the server found missing since. */
+  readonly missing?: readonly string[];
+}
+
+export interface ConnectorAuthorizations extends ConnectorOauth {
+  /** On the trail before anything is sent. @throws `ERR_NOT_FOUND`, `ERR_AUTHORIZATION_REFUSED`, `ERR_STORE_…` */
+  begin(
+    connector: string,
+    scopes: readonly string[],
+  ): Promise<{ url: string; issuer: string; scopes: readonly string[] }>;
+  /** Takes it away, leases first. @returns whether the server revoked it @throws `ERR_NOT_FOUND`, `ERR_CREDENTIAL_REVOKE`, `ERR_STORE_…` */
+  end(connector: string): Promise<{ revoked: boolean }>;
+  list(): Promise<AuthorizationView[]>;
+  noteChallenge(connector: ConnectorId, status: number, header: string): void;
+}
+
+interface Authorizable {
+  readonly setup: McpOauthSetup;
+  readonly authorizer: Authorizer;
+  readonly store: AuthorizationStore;
+  pending: { readonly of: PendingAuthorization; readonly until: number } | undefined;
+}
+
+/** How long an owner has to come back from the browser. */
+const PENDING_MS = 600_000;
+
+/** Undefined where no connector is authorised at: its library is not loaded then. */
+export async function buildConnectorAuthorizations(
+  parts: AuthorizationParts,
+): Promise<ConnectorAuthorizations | undefined> {
+  const { workspace, tokens, url, recorder, leases, catalogue } = parts;
+  const { estate, vault, system } = workspace;
+  const isSecure = url.startsWith('https:');
+  const callback = `${url}${CONNECTOR_OAUTH_PATHS.callback}`;
+  const ownDocument = isSecure ? `${url}${CONNECTOR_OAUTH_PATHS.document}` : undefined;
+  const wanting = [...estate.connectors.values()].filter(({ config }) => config.credential?.mcpOauth !== undefined);
+  if (wanting.length === 0) return undefined;
+  const { createAuthorizer } = await import('../../adapters/issuers/mcp-oauth/authorizer.ts');
+  const { endAuthorization } = await import('../../adapters/issuers/mcp-oauth/end-authorization.ts');
+  const { describeClient } = await import('../../adapters/issuers/mcp-oauth/choose-identity.ts');
+
+  const all = new Map<ConnectorId, Authorizable>();
+  for (const connector of wanting) {
+    const credential = connector.config.credential?.mcpOauth;
+    if (credential === undefined) continue;
+    const setup = mcpOauthSetup(workspace, tokens, connector, credential);
+    const documentUrl = credential.clientMetadataUrl ?? ownDocument;
+    parts.closers.push(() => setup.close());
+    all.set(connector.id, {
+      setup,
+      authorizer: createAuthorizer({ ...setup, callback, documentUrl }),
+      store: createAuthorizationStore(vault, connector.id),
+      pending: undefined,
+    });
+  }
+
+  const record = (change: Administration): Promise<number> =>
+    recorder.record({ type: 'administration', detail: change });
+
+  /** What was leased meanwhile has the rights of before, and what the server has may be another. @returns what to tell the owner */
+  async function takeUp(connector: ConnectorId): Promise<string> {
+    await leases.revokeConnector(connector, 'authorised anew');
+    return await catalogue.refresh(connector).then(
+      (tools) => `It has ${tools.length} tools.`,
+      (error: unknown) => `It could not be listed: ${messageOf(error)}.`,
+    );
+  }
+
+  function find(id: string): Authorizable {
+    const found = all.get(connectorId(id));
+    if (found !== undefined) return found;
+    throw new RemitError('ERR_NOT_FOUND', `no connector ${id} is authorised at`, {
+      where: `connectors.${id}`,
+      hint: `One that is has credential.mcpOauth; these have: ${[...all.keys()].join(', ')}.`,
+    });
+  }
+
+  /** Single use: whoever comes second with the same state finds nothing. */
+  function take(state: string | null): [ConnectorId, Authorizable, PendingAuthorization] | undefined {
+    for (const [id, one] of all) {
+      const { pending } = one;
+      if (pending === undefined || state === null || pending.of.state !== state) continue;
+      one.pending = undefined;
+      return pending.until > system.clock() ? [id, one, pending.of] : undefined;
+    }
+    return undefined;
+  }
+
+  async function answer(query: URLSearchParams): Promise<BrowserAnswer> {
+    const taken = take(query.get('state'));
+    if (taken === undefined) {
+      parts.recordRefusal({ at: 'connector callback', reason: 'no authorization waits for this answer' });
+      return {
+        status: 400,
+        text: 'No authorization waits for this answer. Begin anew with `remit connector authorize`.',
+      };
+    }
+    const [connector, { authorizer }, pending] = taken;
+    const common = { connector, by: pending.by };
+    try {
+      await record({ action: 'connector_authorization_answered', ...common, issuer: pending.metadata.issuer });
+      const facts = await authorizer.complete(pending, query, async (given) => {
+        await record({ action: 'connector_authorized', ...common, ...given });
+        // While it is still known who Remit was when they were made.
+        await leases.revokeConnector(connector, 'authorised anew');
+      });
+      const scopes = facts.scopes.length > 0 ? ` with ${facts.scopes.join(' ')}` : '';
+      const news = await takeUp(connector);
+      return {
+        status: 200,
+        text: `${connector} is authorised at ${facts.issuer}${scopes}. ${news} You may close this window.`,
+      };
+    } catch (error) {
+      await refuse(common, error);
+      const hint = isRemitError(error) && error.hint !== undefined ? ` ${error.hint}` : '';
+      return { status: 400, text: `${connector} is not authorised: ${messageOf(error)}.${hint}` };
+    }
+  }
+
+  async function refuse(common: { connector: string; by: string }, error: unknown): Promise<void> {
+    const reason = messageOf(error);
+    system.log.warn({ connector: common.connector, reason }, 'a connector was not authorised');
+    await record({ action: 'connector_authorization_refused', ...common, reason }).catch(() => {});
+  }
+
+  async function view(connector: ConnectorId, { store, authorizer, setup }: Authorizable): Promise<AuthorizationView> {
+    const authorization = (await store.read())?.authorization;
+    if (authorization === undefined) return { connector, state: 'missing' };
+    const { issuer, resource, identity, scopes, authorizedAt, authorizedBy, ended, sharedToken } = authorization;
+    const missing = authorizer.missing();
+    const isOver = sharedToken !== undefined && sharedToken.expiresAt <= setup.clock();
+    const shared = isOver ? 'shared token over' : 'shared token';
+    return {
+      connector,
+      state: ended !== undefined ? 'ended' : sharedToken !== undefined ? shared : 'authorized',
+      issuer,
+      resource,
+      client: identity.id,
+      scopes,
+      authorizedAt: new Date(authorizedAt).toISOString(),
+      authorizedBy,
+      ...(sharedToken && { until: new Date(sharedToken.expiresAt).toISOString() }),
+      ...(missing && { missing }),
+    };
+  }
+
+  return {
+    async begin(id, scopes) {
+      const one = find(id);
+      const by = administrator();
+      await record({ action: 'connector_authorize', connector: id, by, ...(scopes.length > 0 && { scopes }) });
+      try {
+        const of = await one.authorizer.begin(scopes, by);
+        one.pending = { of, until: system.clock() + PENDING_MS };
+        return { url: of.url, issuer: of.metadata.issuer, scopes: of.scopes };
+      } catch (error) {
+        await refuse({ connector: id, by }, error);
+        throw error;
+      }
+    },
+    async end(id) {
+      const one = find(id);
+      const { setup } = one;
+      // An owner who is on the way back from a browser would undo it.
+      one.pending = undefined;
+      await record({ action: 'connector_deauthorize', connector: id, by: administrator() });
+      const ended = await endAuthorization(setup, () => leases.revokeConnector(connectorId(id), 'authorization ended'));
+      if (ended !== undefined) return ended;
+      throw new RemitError('ERR_NOT_FOUND', `nobody has authorised Remit at ${id}`, { where: `connectors.${id}` });
+    },
+    answer,
+    document: () =>
+      ownDocument === undefined ? undefined : { client_id: ownDocument, ...describeClient(callback, 'none') },
+    list: () => Promise.all([...all].map(([id, one]) => view(id, one))),
+    noteChallenge: (connector, status, header) => all.get(connector)?.authorizer.noteChallenge(status, header),
+  };
+}

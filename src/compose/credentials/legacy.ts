@@ -1,0 +1,56 @@
+import { toolRef } from '../../domain/ids.ts';
+import { createLegacyConnectors, type LegacyConnectors } from '../../gateway/legacy-connectors.ts';
+import { createTaskLimits, type TaskLimits } from '../../gateway/task-limits.ts';
+import { DEFAULT_TEMPLATES } from '../../leases/render-injection.ts';
+import type { Clock } from '../../seams/clock.ts';
+import type { TaskRegistry } from '../../tasks/task-registry.ts';
+import type { Estate } from '../estate.ts';
+
+/** How fast tasks may go; undefined where no template bounds it, so that calls pay nothing for it. */
+export function buildTaskLimits(
+  { templates }: Estate,
+  clock: Clock,
+  tasks: Pick<TaskRegistry, 'get' | 'onEnd'>,
+): TaskLimits | undefined {
+  if (![...templates.values()].some(({ limits }) => limits !== undefined)) return undefined;
+  const limits = createTaskLimits(clock, tasks.get);
+  tasks.onEnd(({ id }) => limits.forgetTask(id));
+  return limits;
+}
+
+/** The connectors that live under an exception; undefined where there is none, so that calls pay nothing for it. */
+export function buildLegacy(
+  { connectors }: Estate,
+  clock: Clock,
+  tasks: Pick<TaskRegistry, 'onEnd'>,
+): LegacyConnectors | undefined {
+  const legacy = [...connectors.values()].flatMap(({ id, config }) => {
+    const { credential } = config;
+    if (credential?.static === undefined) return [];
+    const { secret, exception } = credential.static;
+    const { owner, expires, controls } = exception;
+    const { environment, headers } = credential.inject;
+    const injectedAs = [
+      ...Object.keys(environment).map((name) => `variable ${name}`),
+      ...Object.keys(headers).map((name) => `header ${name}`),
+    ];
+    const usual = Object.keys(DEFAULT_TEMPLATES.static.headers).map((name) => `header ${name}`);
+    return [
+      [
+        id,
+        {
+          tools: new Set(controls.tools.map((name) => toolRef(id, name))),
+          callsPerMinute: controls.callsPerMinute,
+          callsPerMinutePerTask: controls.callsPerMinutePerTask,
+          exception: { owner, expires },
+          secret,
+          injectedAs: injectedAs.length > 0 ? injectedAs : usual,
+        },
+      ] as const,
+    ];
+  });
+  if (legacy.length === 0) return undefined;
+  const built = createLegacyConnectors(new Map(legacy), clock);
+  tasks.onEnd(({ id }) => built.forgetTask(id));
+  return built;
+}

@@ -1,0 +1,49 @@
+import { isRemitError, RemitError } from '../../domain/errors.ts';
+import type { RandomBytes, TaskId, TenantId } from '../../domain/ids.ts';
+import type { Clock } from '../../seams/clock.ts';
+import type { TaskKeyRepository } from '../../seams/store.ts';
+import type { Vault } from '../../secrets/vault.ts';
+
+/** Name of the row and of the vault's record: no task is called so, since their ids begin with `tsk_`. */
+export const STATE_KEY = 'state-key' as TaskId;
+
+const KEY_BYTES = 32;
+
+/**
+ * The key that seals what clients carry (`gateway/bridge/sealer.ts`): loaded, or made once, and kept sealed in the store, so that handles
+ * survive a restart and every node of the store opens them.
+ * @throws `ERR_VAULT_KEY_WRONG`, `ERR_STORE_*`
+ */
+export async function loadOrCreateStateKey(parts: {
+  readonly tenant: TenantId;
+  readonly repository: TaskKeyRepository;
+  readonly vault: Pick<Vault, 'seal' | 'open'>;
+  readonly random: RandomBytes;
+  readonly clock: Clock;
+}): Promise<Buffer> {
+  const { tenant, repository, vault, random, clock } = parts;
+
+  async function load(): Promise<Buffer | undefined> {
+    const row = await repository.get(tenant, STATE_KEY);
+    if (row === undefined) return undefined;
+    const key = await vault.open(STATE_KEY, row);
+    if (key.length === KEY_BYTES) return key;
+    throw new RemitError('ERR_STORE_SCHEMA', 'the sealing key in the store is none', {
+      hint: 'The store was altered. Restore it from a backup.',
+    });
+  }
+
+  const known = await load();
+  if (known !== undefined) return known;
+  const made = Buffer.from(random(KEY_BYTES));
+  try {
+    await repository.insert({ tenant, task: STATE_KEY, ...(await vault.seal(STATE_KEY, made)), createdAt: clock() });
+    return made;
+  } catch (error) {
+    // Another node was first: its key is the one.
+    const theirs = isRemitError(error, 'ERR_STORE_LOCKED') ? await load() : undefined;
+    made.fill(0);
+    if (theirs === undefined) throw error;
+    return theirs;
+  }
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildSchema } from '../../adapters/policy/cedar-schema.ts';
+import { versionOf } from '../../adapters/policy/cedar-version.ts';
+import type { LintFinding } from '../../adapters/policy/lint/lint-model.ts';
+import { lintPolicies } from '../../adapters/policy/lint/lint-policies.ts';
+import { type LoadedPolicies, loadPolicies } from '../../adapters/policy/load-policies.ts';
+import type { PolicyInventory } from '../../adapters/policy/policy-inventory.ts';
+import { RemitError } from '../../domain/errors.ts';
+import { type ItemKind, itemName, type ToolProfile } from '../../domain/tool.ts';
+import type { Estate } from '../estate.ts';
+import { isCaseFile, type PolicyCase, readCases, readTexts } from './policy-cases.ts';
+
+/** Name of the schema file that `remit policy schema` and `remit up` write beside the policies. */
+const SCHEMA_FILE = 'schema.cedarschema';
+
+/** A folder of policies as it was read: what decides, and the cases that say how. */
+export interface PolicySet {
+  readonly loaded: LoadedPolicies;
+  readonly cases: readonly PolicyCase[];
+  readonly files: readonly PolicyFileDigest[];
+}
+
+/** For the record: which file, and what stood in it. */
+export interface PolicyFileDigest {
+  /** Below the policies folder. */
+  readonly file: string;
+  /** `sha256:` + hex. */
+  readonly digest: string;
+}
+
+/** Files of the folder that count: policies and their cases, in a fixed order. @throws `ERR_CONFIG_MISSING` */
+export async function listPolicyFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new RemitError('ERR_CONFIG_MISSING', 'the policies folder cannot be read', {
+      where: folder,
+      hint: 'Run `remit init`, or set `policies` in remit.yaml.',
+      cause,
+    });
+  });
+  return names.filter((name) => name.endsWith('.cedar') || isCaseFile(name)).sort();
+}
+
+/**
+ * Reads every `*.cedar` and `*.cases.yaml` below a folder, once, and validates them strictly.
+ * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`
+ */
+export async function readPolicySet(folder: string, estate: Estate): Promise<PolicySet> {
+  const names = await listPolicyFiles(folder);
+  const files = await readTexts(folder, names);
+  const loaded = loadPolicies(
+    files.filter((_, index) => names[index]?.endsWith('.cedar')),
+    policyInventory(estate),
+  );
+  assertApprovers(loaded, estate);
+  const cases = readCases(
+    files.filter((_, index) => !names[index]?.endsWith('.cedar')),
+    estate,
+  );
+  const digests = files.map(({ text }, index) => ({
+    file: names[index] as string,
+    digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
+  }));
+  return { loaded, cases, files: digests };
+}
+
+/** Reads and strictly validates every `*.cedar` below a folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+export async function readPolicies(folder: string, estate: Estate): Promise<LoadedPolicies> {
+  const names = (await listPolicyFiles(folder)).filter((name) => name.endsWith('.cedar'));
+  const loaded = loadPolicies(await readTexts(folder, names), policyInventory(estate));
+  assertApprovers(loaded, estate);
+  return loaded;
+}
+
+/** Version that a folder would have in force. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+export async function folderVersion(folder: string, estate: Estate): Promise<string> {
+  return versionOf(await readPolicies(folder, estate));
+}
+
+/** What is wrong or risky in the policies of a folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+export async function lintFolder(folder: string, estate: Estate): Promise<LintFinding[]> {
+  const { templates, environment } = estate;
+  return lintPolicies({ ...(await readPolicies(folder, estate)), templates: [...templates.values()], environment });
+}
+
+/** A group that does not exist would hold calls that nobody can ever approve. */
+function assertApprovers({ policies }: LoadedPolicies, { approverGroups }: Estate): void {
+  for (const { stepUp, file, line, id } of policies) {
+    const unknown = stepUp?.groups.find((name) => !approverGroups.has(name));
+    if (unknown === undefined) continue;
+    throw new RemitError('ERR_POLICY_INVALID', `${id}: @step_up names ${unknown}, which is no group of approvers`, {
+      where: `${file}:${line}`,
+      hint: `Add it to approvals.groups in remit.yaml. Known: ${[...approverGroups.keys()].join(', ') || 'none'}.`,
+    });
+  }
+}
+
+/** Writes the Cedar schema of the estate beside the policies; gives its path. */
+export async function writePolicySchema(folder: string, estate: Estate): Promise<string> {
+  const path = join(folder, SCHEMA_FILE);
+  await writeFile(path, buildSchema(policyInventory(estate)));
+  return path;
+}
+
+function policyInventory(estate: Estate): PolicyInventory {
+  return {
+    agents: [...estate.agents.values()],
+    connectors: [...estate.connectors.values()].map(
+      ({ id, owner, environment, zone, profiles, resources, prompts }) => ({
+        id,
+        owner,
+        environment,
+        zone,
+        tools: [...entries('tool', profiles), ...entries('resource', resources), ...entries('prompt', prompts)],
+      }),
+    ),
+  };
+}
+
+const entries = (kind: ItemKind, profiles: ReadonlyMap<string, ToolProfile>) =>
+  [...profiles].map(([name, profile]) => ({ name: itemName(kind, name), profile }));

@@ -1,0 +1,59 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../../config/schema.ts';
+import { messageOf, RemitError } from '../../domain/errors.ts';
+import { repeat } from '../repeat.ts';
+import { listPolicyFiles } from './policies.ts';
+import type { PolicyInForce, PolicyPlace } from './policy-in-force.ts';
+
+/** Between two looks at the folder. What has changed is read when it looks the same twice: whoever writes has finished then. */
+const LOOK_MS = 1_000;
+
+type WatchedPlace = Pick<PolicyPlace, 'places' | 'system'> & { readonly config: Pick<Config, 'policyReload'> };
+
+/** Who changed a folder is not known. */
+const WRITER = 'whoever wrote the folder';
+
+/**
+ * Reloads when the folder has changed, where the configuration says so. It is looked at again and again: notifications of a file system are
+ * lost where folders are mounted or replaced as links. What was refused is tried again when it has changed.
+ * @returns stops it
+ */
+export function followPolicies(
+  { config: { policyReload }, places: { policies: folder }, system: { schedule, log } }: WatchedPlace,
+  policies: Pick<PolicyInForce, 'reload'>,
+): () => void {
+  if (policyReload === 'manual') return () => {};
+  let tried: string | undefined;
+  let seen: string | undefined;
+  return repeat(schedule, LOOK_MS, async () => {
+    const now = await looksOf(folder);
+    // What was there when this began is in force already, and read once more to the same end.
+    const hasSettled = now === seen;
+    seen = now;
+    if (!hasSettled || now === tried) return;
+    tried = now;
+    try {
+      await policies.reload(WRITER);
+    } catch (error) {
+      const { where, hint } = error instanceof RemitError ? error : {};
+      log.error({ error: messageOf(error), where, hint }, 'the policies were not reloaded: those before stay in force');
+    }
+  });
+}
+
+/** Names, sizes and times of the files that count; a folder that cannot be read looks like no other. */
+async function looksOf(folder: string): Promise<string> {
+  try {
+    const names = await listPolicyFiles(folder);
+    const looks = await Promise.all(
+      names.map(async (name) => {
+        const { size, mtimeMs, ctimeMs, ino } = await stat(join(folder, name));
+        return [name, size, mtimeMs, ctimeMs, ino];
+      }),
+    );
+    return JSON.stringify(looks);
+  } catch (error) {
+    return messageOf(error);
+  }
+}

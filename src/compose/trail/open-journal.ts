@@ -1,0 +1,122 @@
+import { ed25519Signer, newSignerKey } from '../../adapters/journal/ed25519-signer.ts';
+import { openFileJournal } from '../../adapters/journal/open-file-journal.ts';
+import { type ReadTrail, readTrail } from '../../audit/read-trail.ts';
+import { createRecorder, type RecordEntry, type Recorder, type SealInput } from '../../audit/recorder.ts';
+import { foldEntry, type TrailState } from '../../audit/trail-state.ts';
+import { isRemitError, messageOf } from '../../domain/errors.ts';
+import { Secret } from '../../domain/secret.ts';
+import type { Journal, SegmentedJournal } from '../../seams/journal.ts';
+import type { Workspace } from '../workspace.ts';
+import { openPublishing } from './publish-checkpoints.ts';
+
+/** Name of the journal's signing key in the vault. */
+export const SIGNING_KEY = 'remit-journal-key';
+
+export interface OpenJournal {
+  readonly journal: SegmentedJournal;
+  readonly recorder: Recorder;
+  readonly recordLater: (entry: RecordEntry) => void;
+  /** Resolves when the journal has failed: nothing can be recorded any more, so nothing may be served. */
+  readonly failed: Promise<string>;
+  /** From now on what is recorded is folded into this state. */
+  readonly follow: (state: TrailState) => void;
+}
+
+export interface OpenMore {
+  readonly measured?: (journal: Journal) => Journal;
+  /** Told when another segment of it has been begun. */
+  readonly onSegment?: () => void;
+}
+
+export interface OpenTrail extends OpenJournal {
+  readonly trail: ReadTrail;
+}
+
+/**
+ * Opens the journal and reads what its records say of the present.
+ * @throws what `openJournal` and `readTrail` throw; the journal is closed then
+ */
+export async function openTrail(...of: Parameters<typeof openJournal>): Promise<OpenTrail> {
+  const opened = await openJournal(...of);
+  try {
+    const trail = await readTrail(opened.journal);
+    opened.follow(trail.state);
+    return { ...opened, trail };
+  } catch (error) {
+    await opened.journal.close();
+    throw error;
+  }
+}
+
+/** Opens the journal for this process alone, with its signing key out of the vault (made at the first start). */
+export async function openJournal(workspace: Workspace, seal: SealInput, more: OpenMore = {}): Promise<OpenJournal> {
+  const { places, vault, system, estate, config } = workspace;
+  const signer = ed25519Signer(await signingKey());
+  const origin = `remit/${estate.tenant}/${signer.publicKey.toString('hex').slice(0, 16)}`;
+  const published = await openPublishing(workspace, origin, signer.publicKey);
+  const files = await openFileJournal({
+    folder: places.journal,
+    origin,
+    signer,
+    segmentBytes: config.journal.segmentMiB * 1024 * 1024,
+    schedule: system.schedule,
+    clock: system.clock,
+    log: system.log,
+    ...(published.newest !== undefined && { anchor: published.newest }),
+    onCheckpoint: published.offer,
+    ...(more.onSegment !== undefined && { onSegment: more.onSegment }),
+  });
+  const journal: SegmentedJournal = {
+    append: (payload) => files.append(payload),
+    appendLater: (payload, onFault) => files.appendLater(payload, onFault),
+    get size() {
+      return files.size;
+    },
+    read: (from) => files.read(from),
+    checkpoint: () => files.checkpoint(),
+    segments: () => files.segments(),
+    endSegment: () => files.endSegment(),
+    removeBefore: (position, announce) => files.removeBefore(position, announce),
+    // The last checkpoint is made by the close.
+    close: () => files.close().finally(() => published.close()),
+  };
+  let followed: TrailState | undefined;
+  const recorder = createRecorder({
+    journal: more.measured?.(journal) ?? journal,
+    clock: system.clock,
+    tenant: estate.tenant,
+    seal,
+    follow: (position, entry) => {
+      if (followed !== undefined) foldEntry(followed, position, entry);
+    },
+  });
+  let fail: (why: string) => void = () => {};
+  const failed = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
+  // One function for all records: the journal tells each of them once.
+  const stop = (error: unknown): void => {
+    system.log.error({ error: messageOf(error) }, 'a record could not be written: the gateway stops');
+    fail('journal failed');
+  };
+  return {
+    journal,
+    recorder,
+    failed,
+    follow(state) {
+      followed = state;
+    },
+    recordLater: (entry) => recorder.recordLater(entry, stop),
+  };
+
+  async function signingKey(): Promise<Buffer> {
+    try {
+      return (await vault.get(SIGNING_KEY)).revealBytes();
+    } catch (error) {
+      if (!isRemitError(error, 'ERR_SECRET_MISSING')) throw error;
+      const key = newSignerKey(system.random);
+      await vault.put(SIGNING_KEY, new Secret(key));
+      return key;
+    }
+  }
+}
