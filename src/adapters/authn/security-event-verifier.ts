@@ -11,6 +11,7 @@ import type {
   SecurityEventVerifier,
 } from '../../seams/security-events.ts';
 import { createRemoteKeySets, type Fetch } from './remote-key-sets.ts';
+import { SIGNATURE_ALGORITHMS } from './signature-algorithms.ts';
 
 /** Another system that tells us what it has seen. */
 export interface Transmitter {
@@ -23,19 +24,6 @@ export interface Transmitter {
   readonly authorization?: Secret | undefined;
 }
 
-const ALGORITHMS = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-  'PS256',
-  'PS384',
-  'PS512',
-  'RS256',
-  'RS384',
-  'RS512',
-];
 /** RFC 8417 section 2.3: explicit typing, so that no other token of the same issuer is taken for an event. */
 const TYPES: ReadonlySet<string> = new Set(['secevent+jwt', 'application/secevent+jwt']);
 const SKEW_MS = 60_000;
@@ -56,7 +44,7 @@ export function createSecurityEventVerifier(options: {
 
   async function payloadOf(token: string, transmitter: Transmitter): Promise<JWTPayload | SecurityEventRefusal> {
     const { issuer, audience } = transmitter;
-    const rules = { algorithms: ALGORITHMS, issuer, audience, currentDate: new Date(clock()) };
+    const rules = { algorithms: SIGNATURE_ALGORITHMS, issuer, audience, currentDate: new Date(clock()) };
     for (let attempt = 0; ; attempt += 1) {
       try {
         const keys = await keySets.keysOf(transmitter);

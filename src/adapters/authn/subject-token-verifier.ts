@@ -3,6 +3,7 @@ import { messageOf } from '../../domain/errors.ts';
 import type { User } from '../../domain/principal.ts';
 import type { Clock, Log } from '../../seams/clock.ts';
 import { createRemoteKeySets, type Fetch } from './remote-key-sets.ts';
+import { SIGNATURE_ALGORITHMS } from './signature-algorithms.ts';
 
 /** An identity provider whose users may be acted for. */
 export interface TrustedProvider {
@@ -45,19 +46,6 @@ export interface SubjectTokenVerifierOptions {
   readonly skewSeconds?: number;
 }
 
-const ALGORITHMS = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-  'PS256',
-  'PS384',
-  'PS512',
-  'RS256',
-  'RS384',
-  'RS512',
-];
 /** Token kinds that vouch for a signed-in user. Others (logout+jwt, secevent+jwt, dpop+jwt, …) may carry `sub` as well. */
 const KINDS: ReadonlySet<string> = new Set(['jwt', 'at+jwt', 'application/at+jwt']);
 const LONGEST_TOKEN = 16_384;
@@ -108,7 +96,7 @@ export function createSubjectTokenVerifier(options: SubjectTokenVerifierOptions)
 
   async function check(token: string, keys: JWTVerifyGetKey, provider: TrustedProvider): Promise<JWTPayload> {
     const rules = {
-      algorithms: ALGORITHMS,
+      algorithms: SIGNATURE_ALGORITHMS,
       issuer: provider.issuer,
       audience: provider.audience,
       requiredClaims: ['exp', 'sub'],
