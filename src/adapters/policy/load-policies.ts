@@ -7,6 +7,7 @@ import { isGroupAction } from './cedar-names.ts';
 import { type References, readReferences } from './cedar-references.ts';
 import { buildSchema } from './cedar-schema.ts';
 import { scopeEntities } from './cedar-scopes.ts';
+import { partsToValidate } from './narrow-schema.ts';
 import { indexInventory, type PolicyInventory } from './policy-inventory.ts';
 import { invalidPolicies, type PolicyProblem } from './policy-problems.ts';
 import { fromByteOffset, type PolicyPart, placeOf, splitPolicies } from './policy-text.ts';
@@ -50,9 +51,14 @@ interface Draft extends Omit<LoadedPolicy, 'json' | 'references' | 'effect' | 'r
 /**
  * Reads and strictly validates policy files against the schema of an inventory. No policy at all is legal: it denies all.
  * Warnings count as errors: a `forbid` that can never apply, or that would fail at run time, is a hole and not a remark.
+ * @param fewTools with more than so many, policies are validated part by part; left out: as many as are quick at once
  * @throws `ERR_POLICY_INVALID` with every problem: file, line, column, policy id and what to do
  */
-export function loadPolicies(files: readonly PolicyFile[], inventory: PolicyInventory): LoadedPolicies {
+export function loadPolicies(
+  files: readonly PolicyFile[],
+  inventory: PolicyInventory,
+  fewTools?: number,
+): LoadedPolicies {
   const schema = buildSchema(inventory);
   const parsedSchema = cedar.checkParseSchema(schema);
   if (parsedSchema.type === 'failure') {
@@ -69,7 +75,8 @@ export function loadPolicies(files: readonly PolicyFile[], inventory: PolicyInve
     checkNames(draft, unknownIds, problems);
     checkStepUp(draft, problems);
   }
-  validateAll(schema, drafts, problems);
+  const parts = partsToValidate(drafts, schema, inventory, indexInventory(inventory), fewTools);
+  for (const part of parts) validateAll(part.schema, part.drafts, problems);
   if (problems.length > 0) throw invalidPolicies(problems);
   return { schema, inventory, policies: drafts.map(finish) };
 }
