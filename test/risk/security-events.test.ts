@@ -72,11 +72,12 @@ beforeEach(() => serve());
 
 interface Made {
   readonly isByOther?: boolean;
+  readonly hasKid?: boolean;
   readonly typ?: string;
   readonly claims?: Readonly<Record<string, unknown>>;
 }
 
-function make({ isByOther = false, typ = 'secevent+jwt', claims = {} }: Made = {}): Promise<string> {
+function make({ isByOther = false, hasKid = true, typ = 'secevent+jwt', claims = {} }: Made = {}): Promise<string> {
   count += 1;
   const by = isByOther ? other : key;
   const usual = {
@@ -88,7 +89,7 @@ function make({ isByOther = false, typ = 'secevent+jwt', claims = {} }: Made = {
     events: { [REVOKED]: {} },
   };
   return new SignJWT({ ...usual, ...claims })
-    .setProtectedHeader({ alg: 'ES256', kid: by.kid, typ })
+    .setProtectedHeader({ alg: 'ES256', ...(hasKid && { kid: by.kid }), typ })
     .sign(by.privateKey);
 }
 
@@ -165,6 +166,15 @@ describe('a pushed security event', () => {
       .sign(Buffer.from(JSON.stringify(key.jwk)));
     expect((await push(shared)).status).toBe(400);
     expect(risk.records).toEqual([]);
+  });
+
+  it('is verified without a kid, by whichever key of its issuer fits, and by no other', async () => {
+    keysServed = async () => Response.json({ keys: [other.jwk, key.jwk] });
+    expect((await push(await make({ hasKid: false }))).status).toBe(202);
+    const stranger = await makeKey('k3');
+    serve();
+    keysServed = async () => Response.json({ keys: [other.jwk, stranger.jwk] });
+    expect(JSON.parse((await push(await make({ hasKid: false }))).body)).toMatchObject({ err: 'invalid_key' });
   });
 
   it('D1 keys that cannot be fetched refuse; they are asked for again', async () => {

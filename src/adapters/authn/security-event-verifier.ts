@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload } from 'jose';
 import { messageOf } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Secret } from '../../domain/secret.ts';
@@ -12,6 +12,7 @@ import type {
 } from '../../seams/security-events.ts';
 import { createRemoteKeySets, type Fetch } from './remote-key-sets.ts';
 import { SIGNATURE_ALGORITHMS } from './signature-algorithms.ts';
+import { verifyByKeys } from './verify-by-keys.ts';
 
 /** Another system that tells us what it has seen. */
 export interface Transmitter {
@@ -48,7 +49,7 @@ export function createSecurityEventVerifier(options: {
     for (let attempt = 0; ; attempt += 1) {
       try {
         const keys = await keySets.keysOf(transmitter);
-        return (await jwtVerify(token, keys, rules)).payload;
+        return await verifyByKeys(token, keys, rules);
       } catch (error) {
         // It may have rotated its keys since they were fetched.
         const isOld = error instanceof errors.JWKSNoMatchingKey && attempt === 0;

@@ -1,9 +1,10 @@
-import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { messageOf } from '../../domain/errors.ts';
 import type { User } from '../../domain/principal.ts';
 import type { Clock, Log } from '../../seams/clock.ts';
 import { createRemoteKeySets, type Fetch } from './remote-key-sets.ts';
 import { SIGNATURE_ALGORITHMS } from './signature-algorithms.ts';
+import { verifyByKeys } from './verify-by-keys.ts';
 
 /** An identity provider whose users may be acted for. */
 export interface TrustedProvider {
@@ -103,20 +104,7 @@ export function createSubjectTokenVerifier(options: SubjectTokenVerifierOptions)
       currentDate: new Date(clock()),
       clockTolerance: skewSeconds,
     };
-    try {
-      return (await jwtVerify(token, keys, rules)).payload;
-    } catch (error) {
-      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      // Without `kid` several keys can fit (RFC 7517 section 4.5): one of them must verify.
-      for await (const key of error) {
-        try {
-          return (await jwtVerify(token, key, rules)).payload;
-        } catch (fault) {
-          if (!(fault instanceof errors.JWSSignatureVerificationFailed)) throw fault;
-        }
-      }
-      throw new errors.JWSSignatureVerificationFailed();
-    }
+    return await verifyByKeys(token, keys, rules);
   }
 
   function unreachable(provider: TrustedProvider, error: unknown): SubjectTokenRefusal {
