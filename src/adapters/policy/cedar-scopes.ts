@@ -47,12 +47,17 @@ export function matchesTool(policy: PolicyJson, action: AccessRequest['action'],
   return matchesAction(policy.action, action, tool) && matchesResource(policy.resource, tool);
 }
 
+/** Actions that a scope names; none: any. */
+export function namedActions(scope: ActionConstraint): TypeAndId[] {
+  const entities = 'entities' in scope ? scope.entities : 'entity' in scope ? [scope.entity] : [];
+  return entities.map(readUid);
+}
+
 function matchesAction(scope: ActionConstraint, action: AccessRequest['action'], tool: PolicyTool): boolean {
   if (scope.op === 'All') return true;
-  const entities = 'entities' in scope ? scope.entities : 'entity' in scope ? [scope.entity] : [];
   const own = action === 'discover' ? DISCOVER : tool.ref;
   const groups = action === 'discover' || scope.op === '==' ? [] : [tool.profile.actionClass, CALL];
-  return entities.map(readUid).some((entity) => [own, ...groups].some((id) => isSame(entity, uid('Action', id))));
+  return namedActions(scope).some((entity) => [own, ...groups].some((id) => isSame(entity, uid('Action', id))));
 }
 
 function matchesResource(scope: ResourceConstraint, tool: PolicyTool): boolean {

@@ -1,8 +1,8 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { AccessRequest } from '../../domain/decision.ts';
-import { CALL, DISCOVER, readUid } from './cedar-names.ts';
+import { CALL, DISCOVER } from './cedar-names.ts';
 import { joinReferences, type References } from './cedar-references.ts';
-import { matchesTool, type PrincipalScope, readPrincipalScope, reduceScope } from './cedar-scopes.ts';
+import { matchesTool, namedActions, type PrincipalScope, readPrincipalScope, reduceScope } from './cedar-scopes.ts';
 import type { LoadedPolicy } from './load-policies.ts';
 import type { PolicyTool } from './policy-inventory.ts';
 
@@ -102,8 +102,7 @@ function indexByAction(all: readonly Compiled[]) {
   all.forEach(({ policy }, index) => {
     const scope = policy.json.action;
     if (scope.op === 'All') ofAny.push(index);
-    const entities = 'entities' in scope ? scope.entities : 'entity' in scope ? [scope.entity] : [];
-    for (const { id } of entities.map(readUid)) byAction.set(id, [...(byAction.get(id) ?? []), index]);
+    for (const { id } of namedActions(scope)) byAction.set(id, [...(byAction.get(id) ?? []), index]);
   });
   return (tool: PolicyTool, action: AccessRequest['action']): readonly number[] => {
     const ids = action === 'discover' ? [DISCOVER] : [tool.ref, tool.profile.actionClass, CALL];

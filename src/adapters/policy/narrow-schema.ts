@@ -2,6 +2,7 @@ import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { NAMESPACE } from './cedar-names.ts';
 import type { References } from './cedar-references.ts';
 import { buildSchema } from './cedar-schema.ts';
+import { namedActions } from './cedar-scopes.ts';
 import type { Estate, PolicyInventory } from './policy-inventory.ts';
 
 /** Up to so many tools, all policies are validated against the whole schema at once. */
@@ -53,11 +54,9 @@ export function partsToValidate<T extends Validated>(
 }
 
 function onlyAction({ json, references }: Validated): string | undefined {
-  if (json === undefined || references === undefined || json.action.op !== '==' || !('entity' in json.action))
-    return undefined;
+  if (json === undefined || references === undefined || json.action.op !== '==') return undefined;
   if (references.literals.some(({ type }) => type === `${NAMESPACE}::Action`)) return undefined;
-  const { entity } = json.action;
-  return '__entity' in entity ? entity.__entity.id : entity.id;
+  return namedActions(json.action)[0]?.id;
 }
 
 /** The same inventory with some of its tools. */

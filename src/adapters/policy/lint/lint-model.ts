@@ -1,5 +1,5 @@
 import type { TaskTemplate } from '../../../domain/task.ts';
-import { readUid } from '../cedar-names.ts';
+import { namedActions } from '../cedar-scopes.ts';
 import type { LoadedPolicies, LoadedPolicy } from '../load-policies.ts';
 import type { PolicyTool } from '../policy-inventory.ts';
 
@@ -102,10 +102,7 @@ export function isCovered(model: LintModel, covered: Applied, covers: readonly A
 }
 
 /** Ids of the actions that a policy's scope names; none: any. */
-export function actionsOf({ json: { action } }: LoadedPolicy): string[] {
-  const entities = 'entities' in action ? action.entities : 'entity' in action ? [action.entity] : [];
-  return entities.map((entity) => readUid(entity).id);
-}
+export const actionsOf = ({ json }: LoadedPolicy): string[] => namedActions(json.action).map(({ id }) => id);
 
 /** Names of some tools, for people. */
 export function namesOf(tools: ReadonlySet<string>): string {
