@@ -63,3 +63,18 @@ export function canonicalJson(value: unknown): string {
   }
   return JSON.stringify(value);
 }
+
+/**
+ * The same value with other texts, however deep; names of members are texts, too.
+ * @param change of a text that is a value; what it gives may be anything
+ * @param rename of a member's name
+ * @throws RangeError when it is nested too deep; what the two throw
+ */
+export function mapTexts(value: unknown, change: (text: string) => unknown, rename: (name: string) => string): unknown {
+  if (typeof value === 'string') return change(value);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change, rename));
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [rename(name), mapTexts(member, change, rename)]),
+  );
+}

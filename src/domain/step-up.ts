@@ -62,3 +62,28 @@ export function joinStepUps(one: StepUp, other: StepUp): StepUp {
     provenance: [...one.provenance, ...other.provenance],
   };
 }
+
+/** One hold more, over a decision that may be held already: both must be lifted, and both are told of. */
+export function alsoHeld(
+  before: {
+    readonly verdict: string;
+    readonly policies: readonly string[];
+    readonly reason: string;
+    readonly stepUp?: StepUp;
+  },
+  hold: { readonly rule: string; readonly reason: string; readonly stepUp: StepUp },
+): {
+  readonly verdict: 'step_up';
+  readonly policies: readonly string[];
+  readonly reason: string;
+  readonly stepUp: StepUp;
+} {
+  const { rule, reason, stepUp } = hold;
+  if (before.verdict !== 'step_up') return { verdict: 'step_up', policies: [rule], reason, stepUp };
+  return {
+    verdict: 'step_up',
+    policies: [...before.policies, rule],
+    reason: `${before.reason} ${reason}`,
+    stepUp: before.stepUp === undefined ? stepUp : joinStepUps(before.stepUp, stepUp),
+  };
+}

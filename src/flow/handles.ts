@@ -1,6 +1,6 @@
 import type { FlowProfile } from '../domain/flow.ts';
 import type { RandomBytes, TaskId, ToolRef } from '../domain/ids.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { type JsonObject, mapTexts } from '../domain/json.ts';
 import type { GovernedTool } from '../domain/tool.ts';
 import { replaceHidden } from './hide-members.ts';
 
@@ -95,10 +95,9 @@ export function createHandles(parts: { readonly isOn: boolean; readonly random: 
         return kept;
       };
       try {
-        const resolved = Object.entries(args).map(([name, value]) => {
-          if (name.includes(HANDLE)) throw new UnknownHandle();
-          return [name, within(value, (handle) => find(handle, name))] as const;
-        });
+        const resolved = Object.entries(args).map(
+          ([name, value]) => [plainName(name), within(value, (handle) => find(handle, name))] as const,
+        );
         return { args: Object.fromEntries(resolved) as JsonObject, from, texts: [...texts] };
       } catch (error) {
         if (error instanceof UnknownHandle) return undefined;
@@ -119,16 +118,15 @@ class UnknownHandle extends Error {}
 
 /** A text that is a handle becomes what that stands for, whatever it is; one that holds some, a text with theirs. */
 function within(value: unknown, find: (handle: string) => Kept): unknown {
-  if (typeof value === 'string') {
-    if (!value.includes(HANDLE)) return value;
-    return WHOLE.test(value) ? find(value).value : value.replace(WITHIN, (handle) => find(handle).text);
-  }
-  if (Array.isArray(value)) return value.map((one) => within(one, find));
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => {
-      if (name.includes(HANDLE)) throw new UnknownHandle();
-      return [name, within(member, find)];
-    }),
-  );
+  const put = (text: string): unknown => {
+    if (!text.includes(HANDLE)) return text;
+    return WHOLE.test(text) ? find(text).value : text.replace(WITHIN, (handle) => find(handle).text);
+  };
+  return mapTexts(value, put, plainName);
+}
+
+/** A handle stands for a value, and never for a name. */
+function plainName(name: string): string {
+  if (name.includes(HANDLE)) throw new UnknownHandle();
+  return name;
 }

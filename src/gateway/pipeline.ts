@@ -1,7 +1,7 @@
 import type { Decision } from '../domain/decision.ts';
 import { isRefused, type Refused, refuse } from '../domain/refusal.ts';
 import type { HeldLease } from '../leases/held-lease.ts';
-import type { LargeResult } from '../seams/upstream.ts';
+import type { ErrorReply, LargeResult, SmallResult } from '../seams/upstream.ts';
 import type { MethodAnswer } from './client-request.ts';
 import type { Gateway } from './gateway.ts';
 import type { Operation } from './operation.ts';
@@ -14,7 +14,7 @@ import { hold } from './stages/hold.ts';
 import { lease } from './stages/lease.ts';
 import { ChunkObserver, type Outcome, observe } from './stages/observe.ts';
 import { identityOf, recordDenial, recordIntent } from './stages/record-intent.ts';
-import { redactResult, refuseLarge } from './stages/redact-result.ts';
+import { type Redacted, redactResult, refuseLarge } from './stages/redact-result.ts';
 import { noteDenied, noteOutcome } from './stages/risk.ts';
 import { tellDenial, tellOutcome } from './stages/tell.ts';
 import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-secrets.ts';
@@ -57,32 +57,19 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     const used = held;
     const needles = needlesOf(held);
     const sent = isRefused(leased) ? leased : await forward(gateway, caller, operation, held, needles);
-    const rules = operation.item.profile?.result;
     const came = 'resultChunks' in sent && mustBeWhole(operation) ? await readWhole(gateway, operation, sent) : sent;
-    if ('resultChunks' in came && rules === undefined) {
+    if ('resultChunks' in came && operation.item.profile?.result === undefined) {
       isStreaming = true;
       if (operation.item.profile?.flow !== undefined) gateway.flow.note(caller.task, operation.item, undefined);
       return pass(gateway, caller, operation, used, needles, came, startedAt);
     }
     const whole = 'resultChunks' in came ? await refuseLarge(came) : came;
-    const { reply: clean, withheld } = withhold(whole, needles);
-    const { reply: shown, redacted } =
-      rules === undefined ? { reply: clean, redacted: undefined } : redactResult(clean, rules);
-    if (operation.item.profile?.flow !== undefined) learn(gateway, caller, operation, shown);
-    const reply = mustBeWhole(operation) ? hideFrom(gateway, caller, operation, shown) : shown;
+    const { reply, taken } = cleanse(gateway, caller, operation, whole, needles);
     const outcome = observe(reply, gateway.clock() - startedAt, operation.request.cancellation.isCancelled);
     return {
       reply,
       recordOutcome: () =>
-        record(
-          gateway,
-          caller,
-          operation,
-          used,
-          withheld > 0 || redacted !== undefined
-            ? { ...outcome, ...(withheld > 0 && { credentialsWithheld: withheld }), ...(redacted && { redacted }) }
-            : outcome,
-        ),
+        record(gateway, caller, operation, used, taken === undefined ? outcome : { ...outcome, ...taken }),
     };
   } finally {
     if (!isStreaming) {
@@ -104,6 +91,24 @@ function refuseCall(
 }
 
 const NO_LEASE = { held: undefined };
+
+/** What of a reply the agent gets to see, and what was taken out of it, for the record; undefined: nothing. */
+function cleanse(
+  gateway: Gateway,
+  caller: Caller,
+  operation: Operation,
+  came: SmallResult | ErrorReply | Refused,
+  needles: readonly Needle[],
+): { readonly reply: SmallResult | ErrorReply | Refused; readonly taken: Partial<Outcome> | undefined } {
+  const { profile } = operation.item;
+  let { reply, withheld } = withhold(came, needles);
+  let redacted: Redacted | undefined;
+  if (profile?.result !== undefined) ({ reply, redacted } = redactResult(reply, profile.result));
+  if (profile?.flow !== undefined) learn(gateway, caller, operation, reply);
+  if (mustBeWhole(operation)) reply = hideFrom(gateway, caller, operation, reply);
+  if (withheld === 0 && redacted === undefined) return { reply, taken: undefined };
+  return { reply, taken: { ...(withheld > 0 && { credentialsWithheld: withheld }), ...(redacted && { redacted }) } };
+}
 
 /** What came back is kept for where later values come from. Of a result too large to hold nothing is: it vouches for nothing. */
 function learn(gateway: Gateway, { task }: Caller, operation: Operation, reply: MethodAnswer['reply']): void {

@@ -2,7 +2,7 @@ import type { Decision } from '../../domain/decision.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { FlowLabels, ValueProvenance } from '../../domain/flow.ts';
 import { isAsGood } from '../../domain/flow.ts';
-import { DEFAULT_TERMS, joinStepUps, type Provenance, stepUpOf } from '../../domain/step-up.ts';
+import { alsoHeld, DEFAULT_TERMS, type Provenance, stepUpOf } from '../../domain/step-up.ts';
 import type { FlowFacts, FlowQuestion } from '../../flow/create-flow.ts';
 import { describeOrigin } from '../../flow/describe-origin.ts';
 import type { Gateway } from '../gateway.ts';
@@ -30,16 +30,12 @@ export function judgeFlow(
     ...(from === undefined ? [] : [from]),
     ...facts.provenance.map((value) => toProvenance(value)),
   ]);
-  const also = decision.verdict === 'step_up' ? decision : undefined;
   return {
-    verdict: 'step_up',
+    ...alsoHeld(decision, { rule, reason, stepUp: own }),
     gate: 'flow',
-    policies: [...(also?.policies ?? []), rule],
-    reason: also === undefined ? reason : `${also.reason} ${reason}`,
     nextStep:
       'A person must approve this call first. Do not look for another way; go on with what does not depend on it.',
     policyVersion: decision.policyVersion,
-    stepUp: also?.stepUp === undefined ? own : joinStepUps(also.stepUp, own),
     ...(decision.wouldDeny !== undefined && { wouldDeny: decision.wouldDeny }),
     flow: facts,
   };

@@ -1,12 +1,13 @@
 import type { Decision } from '../../domain/decision.ts';
 import { messageOf } from '../../domain/errors.ts';
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import { isRefused, type Refused, refuse } from '../../domain/refusal.ts';
+import { isJsonObject, type JsonObject, mapTexts } from '../../domain/json.ts';
+import { isRefused, type Refused } from '../../domain/refusal.ts';
 import { HANDLE } from '../../flow/handles.ts';
 import type { ErrorReply, LargeResult, SmallResult } from '../../seams/upstream.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Operation } from '../operation.ts';
 import type { Caller } from './authenticate.ts';
+import { keptBack } from './redact-result.ts';
 
 /** Bytes of a result that is read whole because something of it is hidden. */
 const MAX_BYTES = 8_388_608;
@@ -104,27 +105,16 @@ const LEAST_LENGTH = 8;
 function hideAgain<T>(value: T, used: readonly (readonly [text: string, handle: string])[]): T {
   const long = used.filter(([text]) => text.length >= LEAST_LENGTH);
   if (long.length === 0) return value;
-  const clean = (one: unknown): unknown => {
-    if (typeof one === 'string') {
-      return long.reduce(
-        (rest, [text, handle]) => rest.replaceAll(text, handle).replaceAll(JSON.stringify(text).slice(1, -1), handle),
-        one,
-      );
-    }
-    if (Array.isArray(one)) return one.map(clean);
-    if (!isJsonObject(one)) return one;
-    return Object.fromEntries(Object.entries(one).map(([name, member]) => [clean(name) as string, clean(member)]));
-  };
-  return clean(value) as T;
+  const clean = (one: string): string =>
+    long.reduce(
+      (rest, [text, handle]) => rest.replaceAll(text, handle).replaceAll(JSON.stringify(text).slice(1, -1), handle),
+      one,
+    );
+  return mapTexts(value, clean, clean) as T;
 }
 
-const refused = (reason: string): Refused =>
-  refuse({
-    kind: 'unavailable',
-    code: 'ERR_CONNECTOR_PROTOCOL',
-    reason,
-    nextStep: 'The call may have had its effect: check before calling again. Ask for less at once.',
-    isForwarded: true,
-  });
-const TOO_LARGE = refused('the result is too large to hide what must be hidden of it');
-const UNREADABLE = refused('the result could not be read whole, and something of it must be hidden');
+const TOO_LARGE = keptBack('the result is too large to hide what must be hidden of it', 'Ask for less at once.');
+const UNREADABLE = keptBack(
+  'the result could not be read whole, and something of it must be hidden',
+  'Ask for less at once.',
+);

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import { isJsonObject, type JsonObject, mapTexts } from '../../domain/json.ts';
 import { isRefused, type Refused, refuse } from '../../domain/refusal.ts';
 import type { ResultRules } from '../../domain/tool.ts';
 import type { ErrorReply, LargeResult, SmallResult } from '../../seams/upstream.ts';
@@ -41,13 +41,19 @@ export async function refuseLarge({ resultChunks }: LargeResult): Promise<Refuse
   return NOT_PASSED;
 }
 
-const NOT_PASSED = refuse({
-  kind: 'unavailable',
-  code: 'ERR_CONNECTOR_PROTOCOL',
-  reason: 'the result is too large, or nested too deep, to be looked through as its owner wants it to be',
-  nextStep: 'The call may have had its effect: check before calling again. Ask for less.',
-  isForwarded: true,
-});
+/** The call was made, and what came of it is kept back. */
+export const keptBack = (reason: string, next = 'Ask for less.'): Refused =>
+  refuse({
+    kind: 'unavailable',
+    code: 'ERR_CONNECTOR_PROTOCOL',
+    reason,
+    nextStep: `The call may have had its effect: check before calling again. ${next}`,
+    isForwarded: true,
+  });
+
+const NOT_PASSED = keptBack(
+  'the result is too large, or nested too deep, to be looked through as its owner wants it to be',
+);
 
 function redactError(reply: ErrorReply, { masksSecrets }: ResultRules) {
   if (!masksSecrets) return { reply, redacted: undefined };
@@ -86,13 +92,7 @@ function redactSmall(reply: SmallResult, rules: ResultRules) {
 }
 
 const tooLarge = (bytes: number, maxBytes: number): Refused =>
-  refuse({
-    kind: 'unavailable',
-    code: 'ERR_CONNECTOR_PROTOCOL',
-    reason: `the result has ${bytes} bytes, and its owner lets ${maxBytes} through`,
-    nextStep: 'The call may have had its effect: check before calling again. Ask for less.',
-    isForwarded: true,
-  });
+  keptBack(`the result has ${bytes} bytes, and its owner lets ${maxBytes} through`);
 
 /** Structured content, and each text, which is JSON: one that is not cannot be looked through for members, and is masked whole. */
 function redactParts(result: JsonObject, rules: ResultRules, counts: MemberCounts): JsonObject {
@@ -127,10 +127,6 @@ function redactPart(part: unknown, rules: ResultRules, counts: MemberCounts): un
 
 /** @throws RangeError when it is nested too deep */
 function maskWithin(value: unknown, found: Record<string, number>): unknown {
-  if (typeof value === 'string') return maskSecrets(value, found);
-  if (Array.isArray(value)) return value.map((item) => maskWithin(item, found));
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => [maskSecrets(name, found), maskWithin(member, found)]),
-  );
+  const mask = (text: string): string => maskSecrets(text, found);
+  return mapTexts(value, mask, mask);
 }

@@ -1,6 +1,6 @@
 import type { Decision } from '../../domain/decision.ts';
 import { type CallRisk, NO_RISK, RISK_SUBJECTS, type RiskSubject } from '../../domain/risk.ts';
-import { DEFAULT_TERMS, joinStepUps, stepUpOf } from '../../domain/step-up.ts';
+import { alsoHeld, DEFAULT_TERMS, stepUpOf } from '../../domain/step-up.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import { isOutward } from '../../flow/flow-call.ts';
 import { scalarsOf } from '../../flow/scalars.ts';
@@ -63,17 +63,14 @@ export function judgeRisk(
     };
   }
   const own = stepUpOf([{ by: 'remit:risk', ...DEFAULT_TERMS }], riskTexts(levels));
-  const also = decision.verdict === 'step_up' ? decision : undefined;
   return {
     ...marked,
-    verdict: 'step_up',
+    ...alsoHeld(decision, { rule: 'remit:risk', reason: whose, stepUp: own }),
     gate: 'risk',
-    policies: [...(also?.policies ?? []), 'remit:risk'],
-    reason: also === undefined ? whose : `${also.reason} ${whose}`,
     nextStep:
-      also?.nextStep ??
-      'A person must approve this call first. Do not look for another way; go on with what does not need it.',
-    stepUp: also?.stepUp === undefined ? own : joinStepUps(also.stepUp, own),
+      decision.verdict === 'step_up'
+        ? decision.nextStep
+        : 'A person must approve this call first. Do not look for another way; go on with what does not need it.',
   };
 }
 
