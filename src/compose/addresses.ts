@@ -1,6 +1,12 @@
 /** A host as it stands in a URL. */
 export const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
+/** Under which URL agents reach a port of the gateway's: the public one where there is one. */
+export const ownUrl = (
+  { publicUrl }: { readonly publicUrl?: string | undefined },
+  { host, port }: { readonly host: string; readonly port: number },
+): string => (publicUrl ?? `http://${hostText(host)}:${port}`).replace(/\/+$/, '');
+
 /** Names under which the gateway may be addressed: what it listens on, loopback's usual names, and its public URL. */
 export function allowedHosts(url: string, host: string, port: number): ReadonlySet<string> {
   const { host: publicHost } = new URL(url);

@@ -1,5 +1,5 @@
 import { type HttpServer, openHttpServer } from '../http/server.ts';
-import { hostText } from './addresses.ts';
+import { ownUrl } from './addresses.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -9,5 +9,5 @@ export async function openPort({ config, system }: Workspace): Promise<{ http: H
   if (problem !== undefined) system.log.warn({ hint: problem.hint }, problem.what);
   const { host, port } = config.listen;
   const http = await openHttpServer(host, port, system.schedule, { maxConnections });
-  return { http, url: (config.publicUrl ?? `http://${hostText(http.host)}:${http.port}`).replace(/\/+$/, '') };
+  return { http, url: ownUrl(config, http) };
 }

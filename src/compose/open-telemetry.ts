@@ -6,8 +6,8 @@ import type { Journal } from '../seams/journal.ts';
 import type { Metrics, Readings, Telemetry } from '../seams/telemetry.ts';
 import { createTelemetry } from '../telemetry/create-telemetry.ts';
 import { timeAppends } from '../telemetry/time-appends.ts';
+import { seenItems } from './connectors/seen-items.ts';
 import { credentialFindings } from './credentials/credential-findings.ts';
-import { seenItems } from './explain/seen-items.ts';
 import type { Workspace } from './workspace.ts';
 
 /** What metrics read of a gateway that runs, besides the store. */

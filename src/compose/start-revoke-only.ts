@@ -2,8 +2,9 @@ import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { openHttpServer } from '../http/server.ts';
 import { createLeaseManager, type LeaseManager } from '../leases/lease-manager.ts';
+import { ownUrl } from './addresses.ts';
 import type { buildIssuers } from './credentials/issuers.ts';
-import { createHandleSealer, issuerFinder, newName } from './credentials/lease-parts.ts';
+import { leaseParts } from './credentials/lease-parts.ts';
 import { orderOffTrail, readOrder } from './revocation/order-revocation.ts';
 import type { RunningGateway } from './start-gateway.ts';
 import type { Workspace } from './workspace.ts';
@@ -45,9 +46,7 @@ export async function startRevokeOnly(parts: {
   const http = await openHttpServer(config.listen.host, config.listen.port, system.schedule);
   closers.push(() => http.close());
   http.refuse({ status: 'revoke_only', error: 'revoke_only', error_description: `nothing is served: ${reason}` });
-  const url = (
-    config.publicUrl ?? `http://${http.host.includes(':') ? `[${http.host}]` : http.host}:${http.port}`
-  ).replace(/\/+$/, '');
+  const url = ownUrl(config, http);
   const swept = leases
     .recover()
     .then(() => leases.revokeAll('the journal is damaged'))
@@ -93,23 +92,10 @@ export const isDamage = (error: unknown): error is RemitError => isRemitError(er
 
 /** A lease manager that revokes and puts nothing on the record. */
 function sweepingLeases(workspace: Workspace, issuers: Issuers): LeaseManager {
-  const { store, estate, vault, system } = workspace;
-  const { clock, schedule, random, log } = system;
-  const { tenant } = estate;
+  const { log } = workspace.system;
   return createLeaseManager({
-    tenant,
-    repository: store.leases,
-    claims: store.leaseClaims,
-    claimant: `gateway ${newName(random)}`,
-    handles: createHandleSealer(vault),
-    issuerOf: (connector) => issuers.get(connector),
-    issuerAt: issuerFinder(issuers),
-    clock,
-    schedule,
-    random,
-    log,
+    ...leaseParts(workspace, issuers),
     audit: async ({ type, lease, detail }) =>
       log.warn({ type, lease, detail }, 'not on the record: the journal is damaged'),
-    taskOf: (task) => store.tasks.get(tenant, task),
   });
 }

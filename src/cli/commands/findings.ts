@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { estateFindings } from '../../compose/connectors/estate-findings.ts';
-import { seenItems } from '../../compose/explain/seen-items.ts';
+import { seenItems } from '../../compose/connectors/seen-items.ts';
 import { definitionFindings } from '../../inventory/definition-findings.ts';
 import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';

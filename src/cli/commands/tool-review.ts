@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import { seenItems } from '../../compose/connectors/seen-items.ts';
 import { credentialFindings } from '../../compose/credentials/credential-findings.ts';
-import { seenItems } from '../../compose/explain/seen-items.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { definitionFindings } from '../../inventory/definition-findings.ts';
 import { diffDefinition } from '../../inventory/diff-definition.ts';

@@ -1,6 +1,6 @@
-import { seenItems } from '../explain/seen-items.ts';
 import type { Workspace } from '../workspace.ts';
 import type { EstateFinding } from './estate-findings.ts';
+import { seenItems } from './seen-items.ts';
 
 const DAY_MS = 86_400_000;
 /** Younger ones are what owners are describing at the moment. */

@@ -5,7 +5,7 @@ import type { IssuerBinding } from '../../leases/lease-context.ts';
 import { createLeaseManager, type LeaseManager } from '../../leases/lease-manager.ts';
 import type { Wire } from '../build-wire.ts';
 import type { Workspace } from '../workspace.ts';
-import { createHandleSealer, issuerFinder, newName } from './lease-parts.ts';
+import { leaseParts } from './lease-parts.ts';
 
 /** Credentials over the store, the vault and the trail; a connection goes with the one that it was opened with. */
 export function buildLeases(parts: {
@@ -16,25 +16,11 @@ export function buildLeases(parts: {
   wire: () => Pick<Wire, 'connections'>;
 }): LeaseManager {
   const { workspace, issuers, recorder, wire } = parts;
-  const { estate, store, vault, system } = workspace;
-  const { clock, schedule, random, log } = system;
-  const { tenant } = estate;
   return createLeaseManager({
-    tenant,
-    repository: store.leases,
-    claims: store.leaseClaims,
-    claimant: `gateway ${newName(random)}`,
-    handles: createHandleSealer(vault),
-    issuerOf: (connector) => issuers.get(connector),
-    issuerAt: issuerFinder(issuers),
-    clock,
-    schedule,
-    random,
-    log,
+    ...leaseParts(workspace, issuers),
     audit: async (event) => {
       await recorder.record(event);
     },
-    taskOf: (task) => store.tasks.get(tenant, task),
     onRetired: (lease, reason) =>
       mayFinish(reason) ? wire().connections.retireLease(lease.id) : wire().connections.closeLease(lease.id),
   });

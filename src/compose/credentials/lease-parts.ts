@@ -1,7 +1,9 @@
 import type { ConnectorId, LeaseId, RandomBytes } from '../../domain/ids.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { HandleSealer, IssuerBinding, RevokeContext } from '../../leases/lease-context.ts';
+import type { LeaseManagerOptions } from '../../leases/lease-manager.ts';
 import type { Vault } from '../../secrets/vault.ts';
+import type { Workspace } from '../workspace.ts';
 
 /** Name under which the vault seals the handle of a lease. */
 export const leaseHandleRecord = (lease: LeaseId): string => `lease-handle:${lease}`;
@@ -36,3 +38,26 @@ export function issuerFinder(issuers: ReadonlyMap<ConnectorId, IssuerBinding>): 
 
 /** Part of a claimant's name that no other process has. */
 export const newName = (random: RandomBytes): string => Buffer.from(random(8)).toString('hex');
+
+/** What every lease manager of a gateway is made of, whatever it does with the events. */
+export function leaseParts(
+  { estate, store, vault, system }: Workspace,
+  issuers: ReadonlyMap<ConnectorId, IssuerBinding>,
+): Omit<LeaseManagerOptions, 'audit'> {
+  const { clock, schedule, random, log } = system;
+  const { tenant } = estate;
+  return {
+    tenant,
+    repository: store.leases,
+    claims: store.leaseClaims,
+    claimant: `gateway ${newName(random)}`,
+    handles: createHandleSealer(vault),
+    issuerOf: (connector) => issuers.get(connector),
+    issuerAt: issuerFinder(issuers),
+    clock,
+    schedule,
+    random,
+    log,
+    taskOf: (task) => store.tasks.get(tenant, task),
+  };
+}

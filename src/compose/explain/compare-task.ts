@@ -1,8 +1,8 @@
 import type { ObservedTask } from '../../audit/observe-task.ts';
 import { coversTool, type TaskTemplate } from '../../domain/task.ts';
 import type { ActionClass } from '../../domain/tool.ts';
+import { describedItem } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
-import { describedItem } from './recorded-item.ts';
 
 /** One bound of a task beside what was made of it. */
 export interface ComparedBound {

@@ -6,8 +6,8 @@ import { userKey } from '../../domain/principal.ts';
 import { coversTool, type Task, type TaskTemplate } from '../../domain/task.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import { describeOrigin } from '../../flow/describe-origin.ts';
+import { describedItem } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
-import { describedItem } from './recorded-item.ts';
 import { suggestChange } from './suggest-change.ts';
 
 export interface GateStep {

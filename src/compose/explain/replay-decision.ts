@@ -13,8 +13,8 @@ import { judgeFlow } from '../../gateway/stages/flow.ts';
 import { judgeRisk } from '../../gateway/stages/risk.ts';
 import { createDecider, type Decider } from '../../policy/decide.ts';
 import type { PolicyEngine } from '../../seams/policy-engine.ts';
+import { describedItem, withStatus } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
-import { describedItem, withStatus } from './recorded-item.ts';
 
 /** Why a decision cannot be made again, or need not be. */
 export type LeftOut =

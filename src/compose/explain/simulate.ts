@@ -2,9 +2,9 @@ import type { RecordedDecision } from '../../audit/recorded-decisions.ts';
 import type { AuditRecord } from '../../domain/record.ts';
 import type { GovernedTool, ItemKind } from '../../domain/tool.ts';
 import { type Change, type Compared, createChanges } from '../../policy/simulation.ts';
+import { describedItem, describedItems } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
 import type { OpenArguments } from './open-arguments.ts';
-import { describedItem, describedItems } from './recorded-item.ts';
 import type { RecordedSpan } from './recorded-span.ts';
 import {
   type LeftOut,

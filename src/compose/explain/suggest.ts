@@ -17,9 +17,9 @@ import {
   noteTask,
   type TemplateUse,
 } from '../../policy/template-use.ts';
+import { describedItem, describedItems } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
 import type { OpenArguments } from './open-arguments.ts';
-import { describedItem, describedItems } from './recorded-item.ts';
 import type { RecordedSpan } from './recorded-span.ts';
 import { createReplayer, needsArguments, type Replayer, recordedVerdict } from './replay-decision.ts';
 import { shownIn } from './simulate.ts';
@@ -87,7 +87,7 @@ export async function suggest({ estate, loaded, span, openArguments }: Suggestio
     notReplayed += 1;
     for (const use of usesOf(decided, 'call', tool)) for (const policy of covering(use)) uses.note(policy, use);
   }
-  const agents = grantedUses(estate, loaded, called);
+  const agents = grantedUses(estate, covering, called);
   return {
     since: new Date(span.since).toISOString(),
     until: new Date(span.until).toISOString(),
@@ -159,10 +159,9 @@ function noteTemplate(estate: Estate, uses: Map<TemplateId, TemplateUse>, decide
 /** M3 of the requirements: items that an agent could call, by its templates and any permit whose scope covers it. */
 function grantedUses(
   estate: Estate,
-  loaded: LoadedPolicies,
+  covering: ReturnType<typeof permitsCovering>,
   called: ReadonlyMap<AgentId, ReadonlySet<ToolRef>>,
 ): GrantedUse[] {
-  const covering = permitsCovering(loaded);
   const items = (['tool', 'resource', 'prompt'] as const).flatMap((kind) => describedItems(estate, kind));
   return [...estate.agents.keys()].map((agent) => {
     const templates = [...estate.templates.values()].filter(({ agents }) => agents.includes(agent));

@@ -3,8 +3,9 @@ import { join, relative } from 'node:path';
 import { type PolicyCaseText, policyCasesSchema } from '../../config/policy-case-schema.ts';
 import { keyPath, readYaml } from '../../config/read-yaml.ts';
 import { RemitError } from '../../domain/errors.ts';
-import type { ConnectorId } from '../../domain/ids.ts';
-import type { ItemKind, ToolProfile } from '../../domain/tool.ts';
+import type { ToolRef } from '../../domain/ids.ts';
+import type { GovernedTool } from '../../domain/tool.ts';
+import { describedItem } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
 
 /** A case as its file and the file's defaults give it. */
@@ -13,16 +14,8 @@ export interface PolicyCase extends Omit<PolicyCaseText, 'agent' | 'tool'> {
   readonly tool: string;
   /** As people are shown it: `file:line`. */
   readonly at: string;
-  /** Of the item, in the estate. */
-  readonly found: FoundItem;
-}
-
-/** An item of the estate with its profile. */
-export interface FoundItem {
-  readonly connector: ConnectorId;
-  readonly kind: ItemKind;
-  readonly name: string;
-  readonly profile: ToolProfile;
+  /** The item, as the estate describes it. */
+  readonly found: GovernedTool;
 }
 
 export const isCaseFile = (name: string): boolean => /\.cases\.ya?ml$/.test(name);
@@ -91,21 +84,10 @@ function complete(
   }
   if (template !== undefined && ![...estate.templates.keys()].some((known) => known === template))
     say('template', `no template is called ${template}`);
-  const found = tool === undefined ? undefined : findItem(estate, tool);
+  const found = tool === undefined ? undefined : describedItem(estate, tool as ToolRef);
   if (tool !== undefined && found === undefined) say('tool', `${tool} has no profile; mind the spelling`);
   if (whole.approvers !== undefined && whole.expect !== 'step_up') say('approvers', 'only a step_up asks approvers');
   return agent === undefined || tool === undefined || found === undefined
     ? undefined
     : { ...whole, agent, tool, at, found };
-}
-
-function findItem({ connectors }: Estate, ref: string): FoundItem | undefined {
-  const slash = ref.indexOf('/');
-  const connector = [...connectors.values()].find(({ id }) => id === ref.slice(0, slash));
-  const [, kind = 'tool', name = ''] = /^(?:(resource|prompt):)?(.*)$/s.exec(ref.slice(slash + 1)) ?? [];
-  if (connector === undefined || (kind !== 'tool' && kind !== 'resource' && kind !== 'prompt')) return undefined;
-  const profile = { tool: connector.profiles, resource: connector.resources, prompt: connector.prompts }[kind].get(
-    name,
-  );
-  return profile && { connector: connector.id, kind, name, profile };
 }

@@ -4,7 +4,7 @@ import { agentId, type TemplateId, taskId, templateId, traceId } from '../../dom
 import type { Principal } from '../../domain/principal.ts';
 import { NO_RISK } from '../../domain/risk.ts';
 import type { Task, TaskTemplate } from '../../domain/task.ts';
-import { ACTION_CLASSES, type GovernedTool, itemRef } from '../../domain/tool.ts';
+import { ACTION_CLASSES } from '../../domain/tool.ts';
 import { checkCase, type Mismatch } from '../../policy/check-case.ts';
 import { createDecider } from '../../policy/decide.ts';
 import type { PolicyEngine } from '../../seams/policy-engine.ts';
@@ -58,7 +58,7 @@ function decideCase(one: PolicyCase, engine: PolicyEngine, estate: Estate): Deci
     tokenId: 'case',
     tokenExpiresAt: task.expiresAt,
   };
-  const request = { principal, task, template, tool: toolOf(one) };
+  const request = { principal, task, template, tool: one.found };
   if (action === 'discover') return decider.decideDiscovery(request);
   return decider.decideCall({ ...request, args: one.arguments ?? {}, callsLeft: task.bounds.calls, provenance, risk });
 }
@@ -99,18 +99,5 @@ function taskOf(one: PolicyCase, template: TaskTemplate, { tenant }: Estate): Ta
     startedAt: NOW,
     expiresAt: NOW + template.maxDurationSeconds * 1_000,
     endedAt: undefined,
-  };
-}
-
-function toolOf({ found: { connector, kind, name, profile } }: PolicyCase): GovernedTool {
-  return {
-    kind,
-    ref: itemRef(connector, kind, name),
-    connector,
-    name,
-    exposedName: name,
-    definition: { connector, name, description: '', raw: {}, fingerprint: '' },
-    profile,
-    status: 'described',
   };
 }

@@ -1,0 +1,16 @@
+import { createTaskLimits, type TaskLimits } from '../gateway/task-limits.ts';
+import type { Clock } from '../seams/clock.ts';
+import type { TaskRegistry } from '../tasks/task-registry.ts';
+import type { Estate } from './estate.ts';
+
+/** How fast tasks may go; undefined where no template bounds it, so that calls pay nothing for it. */
+export function buildTaskLimits(
+  { templates }: Estate,
+  clock: Clock,
+  tasks: Pick<TaskRegistry, 'get' | 'onEnd'>,
+): TaskLimits | undefined {
+  if (![...templates.values()].some(({ limits }) => limits !== undefined)) return undefined;
+  const limits = createTaskLimits(clock, tasks.get);
+  tasks.onEnd(({ id }) => limits.forgetTask(id));
+  return limits;
+}
