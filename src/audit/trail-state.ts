@@ -2,6 +2,7 @@ import { type DecisionFlow, joinRemembered, type RememberedFlow } from '../domai
 import type { TaskId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { readScore, type Score } from '../domain/risk.ts';
+import { MOST_ABOVE } from '../domain/task.ts';
 import { decodeRecord, peekType } from './decode-record.ts';
 import type { RecordEntry } from './recorder.ts';
 import { outcomeUnknown } from './unsettled.ts';
@@ -153,9 +154,6 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
 
 /** Of a task that has done nothing, or can do nothing more. */
 export const NOTHING_LEFT = { calls: 0, prompt: undefined, flow: undefined, parent: undefined } as const;
-
-/** A chain is short; this bound is against a ring. */
-const MOST_ABOVE = 64;
 
 function charge(state: TrailState, task: TaskId | undefined, seq: number): void {
   let at = task;

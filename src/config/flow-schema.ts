@@ -90,5 +90,3 @@ export const flowSchema = z
       .describe('Classes of data whose values are known again where they come up.'),
   })
   .describe('What is kept of the flow of data across tasks.');
-
-export type FlowConfig = z.output<typeof flowSchema>;

@@ -98,8 +98,6 @@ export const riskSchema = z.strictObject({
   user: rule,
 });
 
-export type RiskConfig = z.output<typeof riskSchema>;
-
 const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is written 08:00');
 
 export const hoursSchema = z

@@ -99,3 +99,6 @@ export function coversTool(patterns: readonly string[], ref: ToolRef): boolean {
   }
   return false;
 }
+
+/** Tasks above one that are looked at: a chain of delegation is short, its depth bounded where it is made; this bound is against a ring. */
+export const MOST_ABOVE = 64;

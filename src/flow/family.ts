@@ -1,5 +1,6 @@
 import { type FlowLabels, type IssuedField, joinLabels, NO_LABELS, type Origin } from '../domain/flow.ts';
 import type { ConnectorId, TaskId, ToolRef } from '../domain/ids.ts';
+import { MOST_ABOVE } from '../domain/task.ts';
 import { type PromptWords, wordsOf } from './asks-for.ts';
 import { type FamilyMarks, noMarks } from './marked-values.ts';
 import { normaliseText } from './match-value.ts';
@@ -45,7 +46,6 @@ const MAX_SIZE = 1_048_576;
 const MAX_READINGS = 200;
 const MAX_PROMPTS = 32;
 const MAX_PROMPT = 65_536;
-const MAX_CHAIN = 64;
 
 export const newFamily = (): Family => ({
   labels: NO_LABELS,
@@ -122,8 +122,7 @@ export class Families {
     const known = this.#tops.get(id);
     if (known !== undefined) return known;
     let top = id;
-    // A chain of delegation is short, and its depth bounded where it is made; this bound is against a ring.
-    for (let above = parent, depth = 0; above !== undefined && depth < MAX_CHAIN; depth += 1) {
+    for (let above = parent, depth = 0; above !== undefined && depth < MOST_ABOVE; depth += 1) {
       top = above;
       above = this.#parentOf(above);
     }

@@ -1,5 +1,5 @@
 import type { TaskId, ToolRef } from '../domain/ids.ts';
-import type { Task, TemplateLimits } from '../domain/task.ts';
+import { MOST_ABOVE, type Task, type TemplateLimits } from '../domain/task.ts';
 import { isOutward } from '../flow/flow-call.ts';
 import { type Denial, denial } from '../policy/denial.ts';
 import { Pace } from '../policy/pace.ts';
@@ -22,9 +22,6 @@ interface Usage {
   read: number;
   sent: number;
 }
-
-/** A chain of delegation is short; this bound is against a ring. */
-const MOST_ABOVE = 64;
 
 /** @param find a task that has not ended: a child's calls count for the task at the top of its family */
 export function createTaskLimits(

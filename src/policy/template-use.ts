@@ -70,7 +70,7 @@ export interface NarrowedTemplate {
 /** What was used at most is given half as much again: the next task is not the last one. */
 const ROOM = 1.5;
 
-/** @param describes items that a pattern covers */
+/** What is left of a template when what its tasks neither used nor named is taken away, with some room. */
 export function narrowTemplate(template: TaskTemplate, use: TemplateUse | undefined): NarrowedTemplate {
   const { id, owner, bounds, maxDurationSeconds } = template;
   if (use === undefined || use.tasks.size === 0)

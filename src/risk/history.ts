@@ -49,24 +49,20 @@ export function createHistory(known: readonly Use[], keep: (use: Use) => void): 
     return past;
   }
 
-  for (const { scope, kind, value, firstAt } of known) {
+  function pastOf(scope: string, now: number) {
     let past = pasts.get(scope);
     if (past === undefined) {
-      past = makePast(scope, firstAt);
+      past = makePast(scope, now);
       pasts.set(scope, past);
     }
+    return past;
+  }
+
+  for (const { scope, kind, value, firstAt } of known) {
+    const past = pastOf(scope, firstAt);
     past.since = Math.min(past.since, firstAt);
     past.values.add(`${kind} ${value}`);
   }
 
-  return {
-    of(scope, now) {
-      let past = pasts.get(scope);
-      if (past === undefined) {
-        past = makePast(scope, now);
-        pasts.set(scope, past);
-      }
-      return past;
-    },
-  };
+  return { of: pastOf };
 }
