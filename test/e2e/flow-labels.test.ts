@@ -2,13 +2,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { endAll, startUp, type Up, until } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import {
+  callUnder,
   type Estate,
   findPort,
   makeEstate,
   type OwnTask,
   recordsOf,
   takeTask,
-  toolCall,
 } from '../support/whole-gateway.ts';
 
 /** Labels of a task over a whole gateway that is killed: `slow` reads what others wrote and never answers, `ask` reaches outside. */
@@ -39,18 +39,7 @@ afterAll(async () => {
   await web?.close();
 });
 
-async function call({ token }: OwnTask, name: string): Promise<string> {
-  const response = await fetch(`${gateway.url}/mcp`, {
-    method: 'POST',
-    headers: {
-      Authorization: `Bearer ${token}`,
-      'Content-Type': 'application/json',
-      Accept: 'application/json, text/event-stream',
-    },
-    body: JSON.stringify({ jsonrpc: '2.0', ...toolCall(1, name) }),
-  });
-  return response.text();
-}
+const call = (task: OwnTask, name: string): Promise<string> => callUnder(gateway, task, name);
 
 it('A1 F8 labels survive kill −9 between the intent of a call and its outcome: what leaves afterwards is held', async () => {
   const [tainted, clean] = [await takeTask(estate, 'web'), await takeTask(estate, 'web')];

@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endAll, run, startUp, type Up } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import {
+  callUnder,
   type Estate,
   findPort,
   makeEstate,
   type OwnTask,
   recordsOf,
   takeTask,
-  toolCall,
 } from '../support/whole-gateway.ts';
 
 /** What `docs/how-to/hold-data-flow.md` says of marked classes and canaries, as somebody would follow it. */
@@ -62,18 +62,8 @@ afterAll(async () => {
   await office?.close();
 });
 
-async function call({ token }: OwnTask, name: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> {
-  const response = await fetch(`${gateway.url}/mcp`, {
-    method: 'POST',
-    headers: {
-      Authorization: `Bearer ${token}`,
-      'Content-Type': 'application/json',
-      Accept: 'application/json, text/event-stream',
-    },
-    body: JSON.stringify({ jsonrpc: '2.0', ...toolCall(1, name, args) }),
-  });
-  return response.text();
-}
+const call = (task: OwnTask, name: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> =>
+  callUnder(gateway, task, name, args);
 
 const remit = async (line: string) => {
   const done = await run([...line.split(' ').slice(1), '--config', estate.config]);

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { endAll, startUp, type Up } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import {
+  callUnder,
   type Estate,
   findPort,
   makeEstate,
   type OwnTask,
   recordsOf,
   takeTask,
-  toolCall,
 } from '../support/whole-gateway.ts';
 
 /** What one task stores, another reads, over a whole gateway that is killed in between. */
@@ -50,18 +50,8 @@ afterAll(async () => {
   await office?.close();
 });
 
-async function call({ token }: OwnTask, name: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> {
-  const response = await fetch(`${gateway.url}/mcp`, {
-    method: 'POST',
-    headers: {
-      Authorization: `Bearer ${token}`,
-      'Content-Type': 'application/json',
-      Accept: 'application/json, text/event-stream',
-    },
-    body: JSON.stringify({ jsonrpc: '2.0', ...toolCall(1, `office__${name}`, args) }),
-  });
-  return response.text();
-}
+const call = (task: OwnTask, name: string, args: Readonly<Record<string, unknown>> = {}): Promise<string> =>
+  callUnder(gateway, task, `office__${name}`, args);
 
 it('F8 what a task that has read a stranger’s text stores is that text for every other task, also after kill −9', async () => {
   const [writer, clean, reader] = [

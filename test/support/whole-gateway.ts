@@ -162,3 +162,22 @@ export const toolCall = (id: number, name: string, args: Message = {}): Message 
   method: 'tools/call',
   params: { name, arguments: args },
 });
+
+/** Calls a tool under a task, without a session. @returns all of what came back */
+export async function callUnder(
+  { url }: { readonly url: string },
+  { token }: OwnTask,
+  name: string,
+  args: Message = {},
+): Promise<string> {
+  const response = await fetch(`${url}/mcp`, {
+    method: 'POST',
+    headers: {
+      Authorization: `Bearer ${token}`,
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', ...toolCall(1, name, args) }),
+  });
+  return response.text();
+}
