@@ -117,7 +117,7 @@ export async function orderAlone(workspace: Workspace, order: PersonalOrder): Pr
 
 /**
  * Of a gateway that has no trail to write on, as its journal is damaged: what stops something is made in the store all the same, where every
- * other node reads it; who reads it puts it, with who and why, on its trail. @throws `ERR_NOT_FOUND`, `ERR_STORE_*`: nothing is acknowledged
+ * other node reads it and puts it on its own trail; here the next start says what it finds held back, by whom and why. @throws `ERR_NOT_FOUND`, `ERR_STORE_*`: nothing is acknowledged
  */
 export async function orderOffTrail(workspace: Workspace, order: PersonalOrder): Promise<OrderReport> {
   await assertSubject(workspace, order.subject);
