@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { ACTION_CLASSES } from '../../domain/tool.ts';
+import { owner } from '../schema-parts.ts';
+
+/** Shapes that several kinds of credentials share. */
+
+export const scopeList = z.array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'not a scope (RFC 6749 section 3.3)'));
+export const scopesByClass = z.partialRecord(z.enum(ACTION_CLASSES), scopeList);
+
+export const exception = z
+  .strictObject({
+    owner,
+    reason: z.string().min(1),
+    expires: z.iso.datetime({ offset: true }).describe('RFC 3339. From then on the credential is refused.'),
+    controls: z
+      .strictObject({
+        tools: z
+          .array(
+            z
+              .string()
+              .min(1)
+              .refine((name) => name !== '*', 'name each tool'),
+          )
+          .min(1)
+          .describe('What it may be used for: tools by name, prompt:name, resource:pattern. Templates name no others.'),
+        callsPerMinute: z.int().min(1).max(1_000_000).describe('Of all tasks together, at this gateway.'),
+        callsPerMinutePerTask: z.int().min(1).max(1_000_000),
+      })
+      .describe('What makes up for it. That each task has its own identity, and fuller records, come on their own.'),
+  })
+  .describe('Who answers for a credential that cannot be revoked, why, until when, and what makes up for it.');
