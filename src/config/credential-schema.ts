@@ -4,6 +4,7 @@ import type { exception } from './credentials/credential-parts.ts';
 import { jwtCredential } from './credentials/jwt.ts';
 import { mcpOauthCredential } from './credentials/mcp-oauth.ts';
 import { oauthCredential } from './credentials/oauth.ts';
+import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
 import { postgresCredential } from './credentials/postgres.ts';
 import { redisCredential } from './credentials/redis.ts';
 import { staticCredential } from './credentials/static.ts';
@@ -18,6 +19,7 @@ const KINDS = {
   redis: redisCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
+  oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),
   static: staticCredential.optional(),
 };

@@ -21,6 +21,7 @@ export const DEFAULT_TEMPLATES = {
   redis: { environment: { REDIS_USERNAME: '{username}', REDIS_PASSWORD: '{password}' }, headers: {} },
   oauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   mcpOauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  oauthRefresh: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 } as const satisfies Readonly<Record<string, InjectionTemplates>>;

@@ -8,6 +8,7 @@ import { makeJwtIssuer } from './makers/jwt.ts';
 import type { IssuerMaker, MadeIssuer, MakerParts } from './makers/maker.ts';
 import { makeMcpOauthIssuer } from './makers/mcp-oauth.ts';
 import { makeOauthIssuer } from './makers/oauth.ts';
+import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
 import { makeRedisIssuer } from './makers/redis.ts';
 import { makeStaticIssuer } from './makers/static.ts';
@@ -20,6 +21,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   redis: makeRedisIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
+  oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
   static: makeStaticIssuer,
 };
