@@ -1,7 +1,8 @@
 import { RemitError } from '../../domain/errors.ts';
 import type { IssueRequest } from '../../seams/issuer.ts';
 import type { AdminClient } from './postgres-admin.ts';
-import { quoteName, quoteTable, quoteText, showTable, type TablePrivilege, type TableScope } from './postgres-scope.ts';
+import { quoteName, quoteTable, quoteText, showTable } from './postgres-scope.ts';
+import type { TablePrivilege, TableScope } from './table-scope.ts';
 
 /** A table of the scope, as the server knows it. */
 export interface FoundTable extends TableScope {
