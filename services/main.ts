@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startVitest, type TestModule } from 'vitest/node';
 import { unpackDebian } from '../harness/install.ts';
+import { startMariadb } from '../harness/mariadb.ts';
 import { startRedis } from '../harness/redis.ts';
 import { WATCHER_PLAN } from '../src/adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../src/adapters/upstreams/probe-sandbox.ts';
@@ -36,6 +37,14 @@ const SERVICES: readonly ServiceRun[] = [
     files: ['redis.test.ts'],
     probe: async (folder) => {
       const server = await startRedis({ folder: join(folder, 'redis') });
+      await server.stop();
+    },
+  },
+  {
+    name: 'mariadb',
+    files: ['mariadb.test.ts'],
+    probe: async () => {
+      const server = await startMariadb();
       await server.stop();
     },
   },

@@ -142,8 +142,7 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       checks.push({ name: `connector ${id}`, state: 'warn', what, hint });
   }
   for (const { id, config } of estate.connectors.values()) {
-    const { mcpOauth, oauthRefresh } = config.credential ?? {};
-    if (mcpOauth === undefined && (oauthRefresh === undefined || oauthRefresh.refreshToken !== undefined)) continue;
+    if (config.credential?.mcpOauth === undefined) continue;
     await check(`connector ${id}`, async () => {
       const entry = (await vault.list()).find(({ name }) => name === authorizationName(id));
       if (entry !== undefined) return { what: 'its owner has authorised Remit; see `remit connector authorizations`' };

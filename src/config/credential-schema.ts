@@ -3,8 +3,8 @@ import { LEASE_MODES } from '../domain/lease.ts';
 import type { exception } from './credentials/credential-parts.ts';
 import { jwtCredential } from './credentials/jwt.ts';
 import { mcpOauthCredential } from './credentials/mcp-oauth.ts';
+import { mysqlCredential } from './credentials/mysql.ts';
 import { oauthCredential } from './credentials/oauth.ts';
-import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
 import { postgresCredential } from './credentials/postgres.ts';
 import { redisCredential } from './credentials/redis.ts';
 import { staticCredential } from './credentials/static.ts';
@@ -17,9 +17,9 @@ const template = z.string().describe('Text in which {field} stands for a part of
 const KINDS = {
   postgres: postgresCredential.optional(),
   redis: redisCredential.optional(),
+  mysql: mysqlCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
-  oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),
   static: staticCredential.optional(),
 };
@@ -64,7 +64,7 @@ const anyCredential = z.strictObject({
     })
     .prefault({})
     .describe(
-      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, a bearer header for tokens.',
+      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, MYSQL_USER and MYSQL_PASSWORD for mysql, a bearer header for tokens.',
     ),
 });
 

@@ -19,9 +19,9 @@ export interface InjectionTemplates {
 export const DEFAULT_TEMPLATES = {
   postgres: { environment: { PGUSER: '{username}', PGPASSWORD: '{password}' }, headers: {} },
   redis: { environment: { REDIS_USERNAME: '{username}', REDIS_PASSWORD: '{password}' }, headers: {} },
+  mysql: { environment: { MYSQL_USER: '{username}', MYSQL_PASSWORD: '{password}' }, headers: {} },
   oauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   mcpOauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
-  oauthRefresh: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 } as const satisfies Readonly<Record<string, InjectionTemplates>>;

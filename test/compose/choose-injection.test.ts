@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { chooseInjection } from '../../src/compose/credentials/choose-injection.ts';
 import { credentialFindings } from '../../src/compose/credentials/credential-findings.ts';
-import { CREDENTIAL_KINDS, credentialSchema } from '../../src/config/credential-schema.ts';
+import { CREDENTIAL_KINDS, type CredentialKind, credentialSchema } from '../../src/config/credential-schema.ts';
 import type { ConnectorConfig } from '../../src/config/schema.ts';
 import { connectorId } from '../../src/domain/ids.ts';
 
 const CRM = connectorId('crm');
+const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql'];
 const CARRIERS = ['http', 'sse', 'stdio'] as const;
 const credentialWith = (inject: object) =>
   credentialSchema.parse({ postgres: { database: 'd', adminUser: 'a' }, inject });
@@ -15,7 +16,7 @@ describe('where a credential goes', () => {
   it.each(CREDENTIAL_KINDS.flatMap((kind) => CARRIERS.map((carrier) => [kind, carrier] as const)))(
     '%s over %s goes where its server can take it, or its owner is asked',
     (kind, carrier) => {
-      const isAccount = kind === 'postgres' || kind === 'redis';
+      const isAccount = ACCOUNTS.includes(kind);
       const hasDefault = isAccount === (carrier === 'stdio');
       const choose = () => chooseInjection(CRM, carrier, kind, none);
       if (hasDefault) expect(Object.keys(choose()[isAccount ? 'environment' : 'headers'])).not.toEqual([]);
@@ -50,8 +51,12 @@ describe('where a credential goes', () => {
     expect(credentialFindings({ credential: credentialWith({}) } as ConnectorConfig)).toEqual([]);
   });
 
-  it('L3 finds what its downstream never ends by itself', () => {
-    const credential = credentialSchema.parse({ redis: {} });
-    expect(credentialFindings({ credential } as ConnectorConfig).map(({ kind }) => kind)).toEqual(['no_native_expiry']);
+  it.each([
+    [{ redis: {} }, ['no_native_expiry']],
+    [{ mysql: { adminUser: 'a' } }, ['no_native_expiry']],
+    [{ mysql: { adminUser: 'a', eventDatabase: 'remit' } }, []],
+  ])('L3 finds what its downstream never ends by itself: %j', (settings, kinds) => {
+    const credential = credentialSchema.parse(settings);
+    expect(credentialFindings({ credential } as ConnectorConfig).map(({ kind }) => kind)).toEqual(kinds);
   });
 });

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { chooseInjection } from '../../src/compose/credentials/choose-injection.ts';
-import { CREDENTIAL_KINDS } from '../../src/config/credential-schema.ts';
+import { CREDENTIAL_KINDS, type CredentialKind } from '../../src/config/credential-schema.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { connectorId } from '../../src/domain/ids.ts';
 import { Secret } from '../../src/domain/secret.ts';
@@ -13,6 +13,7 @@ const page = readFileSync(fileURLToPath(new URL('../../docs/how-to/choose-an-iss
 const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) => text);
 const field = () => new Secret('a value');
 const accounts = { username: field(), password: field() };
+const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql'];
 
 describe('docs/how-to/choose-an-issuer.md', () => {
   it('shows every issuer that needs no exception', () => {
@@ -29,7 +30,7 @@ describe('docs/how-to/choose-an-issuer.md', () => {
       if (credential === undefined || kind === undefined) return expect.unreachable('a block without a credential');
       const carrier = 'stdio' in transport ? 'stdio' : 'http';
       const templates = chooseInjection(connectorId(id), carrier, kind, credential.inject);
-      const fields = kind === 'postgres' || kind === 'redis' ? accounts : { token: field() };
+      const fields = ACCOUNTS.includes(kind) ? accounts : { token: field() };
       const { environment, headers } = renderInjection(templates, fields);
       expect([...Object.values(environment), ...Object.values(headers)].length).toBeGreaterThan(0);
     }

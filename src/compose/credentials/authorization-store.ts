@@ -14,15 +14,11 @@ interface Sealed extends Omit<Authorization, 'identity' | 'refreshToken' | 'shar
   readonly sharedToken?: { readonly value: string; readonly expiresAt: number };
 }
 
-/** What an owner gave in a browser: one row a connector. */
-export const createAuthorizationStore = (vault: Vault, connector: ConnectorId): AuthorizationStore =>
-  createSealedAuthorizations(vault, authorizationName(connector));
-
-/** One authorization in the vault, sealed; versions by compare-and-set. */
-export function createSealedAuthorizations(vault: Vault, name: string): AuthorizationStore {
+/** Authorizations in the vault: one row a connector, versions by compare-and-set. */
+export function createAuthorizationStore(vault: Vault, connector: ConnectorId): AuthorizationStore {
   return {
     async read() {
-      const row = await vault.getVersioned(name).catch((error: unknown) => {
+      const row = await vault.getVersioned(authorizationName(connector)).catch((error: unknown) => {
         if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
         throw error;
       });
@@ -34,12 +30,12 @@ export function createSealedAuthorizations(vault: Vault, name: string): Authoriz
     async write(authorization, after) {
       const secret = new Secret(JSON.stringify(sealAll(authorization)));
       try {
-        return await vault.putAfter(name, secret, after);
+        return await vault.putAfter(authorizationName(connector), secret, after);
       } finally {
         secret.wipe();
       }
     },
-    remove: () => vault.remove(name),
+    remove: () => vault.remove(authorizationName(connector)),
   };
 }
 
@@ -57,10 +53,7 @@ function openAll({ identity, refreshToken, sharedToken, ...rest }: Sealed): Auth
   const { secret, secretExpiresAt, ...known } = identity;
   return {
     ...rest,
-    resource: rest.resource,
-    from: rest.from,
     claim: rest.claim,
-    unanswered: rest.unanswered,
     ended: rest.ended,
     identity: { ...known, secretExpiresAt, secret: secret === undefined ? undefined : new Secret(secret) },
     refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),

@@ -19,11 +19,12 @@ export function credentialFindings({ credential }: ConnectorConfig): readonly Cr
       hint: 'Have the server read a variable or a file descriptor, and use inject.environment or inject.descriptors.',
     });
   }
-  if (credential.redis !== undefined) {
+  const endless = endsNothing(credential);
+  if (endless !== undefined) {
     findings.push({
       kind: 'no_native_expiry',
       severity: 'medium',
-      what: 'Redis ends no user by itself: where the gateway does not come back, its leases live until `remit reap` runs',
+      what: `${endless} ends no user by itself: where the gateway does not come back, its leases live until \`remit reap\` runs`,
       hint: 'Run `remit reap --every 60` beside the gateway, on another host where the store can be reached from there.',
     });
   }
@@ -37,4 +38,10 @@ export function credentialFindings({ credential }: ConnectorConfig): readonly Cr
     });
   }
   return findings;
+}
+
+/** The system whose credentials have no end of their own, by its name. */
+function endsNothing({ redis, mysql }: NonNullable<ConnectorConfig['credential']>): string | undefined {
+  if (redis !== undefined) return 'Redis';
+  return mysql !== undefined && mysql.eventDatabase === undefined ? 'MariaDB or MySQL without events' : undefined;
 }

@@ -7,8 +7,8 @@ import type { ConnectorTokens } from './connector-tokens.ts';
 import { makeJwtIssuer } from './makers/jwt.ts';
 import type { IssuerMaker, MadeIssuer, MakerParts } from './makers/maker.ts';
 import { makeMcpOauthIssuer } from './makers/mcp-oauth.ts';
+import { makeMysqlIssuer } from './makers/mysql.ts';
 import { makeOauthIssuer } from './makers/oauth.ts';
-import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
 import { makeRedisIssuer } from './makers/redis.ts';
 import { makeStaticIssuer } from './makers/static.ts';
@@ -19,9 +19,9 @@ type Credential = NonNullable<ConnectorConfig['credential']>;
 const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   postgres: makePostgresIssuer,
   redis: makeRedisIssuer,
+  mysql: makeMysqlIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
-  oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
   static: makeStaticIssuer,
 };

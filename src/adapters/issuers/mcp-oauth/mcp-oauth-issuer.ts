@@ -11,9 +11,8 @@ import type { Authorization } from './authorization.ts';
 import { configure } from './configure.ts';
 import { findServer } from './find-server.ts';
 import { giveBack } from './give-back.ts';
-import { createRefresher, type Refreshed } from './refresher.ts';
+import { createRefresher, type Refreshed, usable } from './refresher.ts';
 import type { McpOauthSetup } from './setup.ts';
-import { usable } from './usable.ts';
 
 const REVOKE_WITHIN_MS = 10_000;
 
@@ -33,7 +32,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
   }
 
   async function issue(request: IssueRequest): Promise<IssuedCredential> {
-    const { authorization } = usable(await store.read(), setup);
+    const { authorization } = usable(await store.read(), connector);
     if (authorization.refreshToken === undefined) return sharedToken(authorization, request);
     const refreshed = await orAbort(
       refresher.refresh((current) => scopesFor(current, request)),
@@ -78,7 +77,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
     }
     if (shared === undefined || shared.expiresAt <= clock()) {
       throw new RemitError('ERR_CREDENTIAL_ISSUE', 'the token that its owner’s authorization gave is over', {
-        hint: setup.renewal,
+        hint: `Its owner authorises anew: \`remit connector authorize ${connector}\`.`,
       });
     }
     if (shared.expiresAt > request.expiresAt) {
@@ -107,10 +106,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
     const lacking = scopes.filter((scope) => authorization.scopes.length > 0 && !authorization.scopes.includes(scope));
     if (lacking.length === 0) return scopes;
     throw new RemitError('ERR_CREDENTIAL_ISSUE', `its owner did not authorise ${lacking.join(' ')}`, {
-      hint:
-        setup.named === undefined
-          ? `The owner authorises anew: \`remit connector authorize ${connector} --scope ${lacking.join(' --scope ')}\`.`
-          : setup.renewal,
+      hint: `The owner authorises anew: \`remit connector authorize ${connector} --scope ${lacking.join(' --scope ')}\`.`,
     });
   }
 
@@ -142,7 +138,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
   }
 
   return {
-    kind: setup.named === undefined ? 'mcp_oauth' : 'oauth_refresh',
+    kind: 'mcp_oauth',
     downstream: url,
     minTtlSeconds: Math.max(1, setup.tokenSeconds),
     /** As for other tokens of other servers: claimed once it is known, and never of a token that all leases share. */
@@ -180,12 +176,9 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
         });
       }
     },
-    async close() {
-      await refresher.close();
-      await setup.close();
-    },
+    close: () => setup.close(),
   };
 }
 
-const scopeText = (scopes: readonly string[], { resource, issuer }: Authorization): string =>
-  `${scopes.join(' ') || 'what was authorised'} at ${resource ?? issuer}`;
+const scopeText = (scopes: readonly string[], { resource }: Authorization): string =>
+  `${scopes.join(' ') || 'what was authorised'} at ${resource}`;
