@@ -149,6 +149,6 @@ function authorizable(authorizations: ConnectorAuthorizations | undefined): Conn
   if (authorizations !== undefined) return authorizations;
   throw new RemitError('ERR_NOT_FOUND', 'no connector is authorised at', {
     where: 'connectors',
-    hint: 'Give one whose server wants OAuth `credential: { mcpOauth: {} }`, and start the gateway again.',
+    hint: 'Give one whose server wants OAuth `credential: { mcpOauth: {} }`, or one with tokens of another server `oauthRefresh`, and start the gateway again.',
   });
 }

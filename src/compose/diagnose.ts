@@ -142,7 +142,8 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       checks.push({ name: `connector ${id}`, state: 'warn', what, hint });
   }
   for (const { id, config } of estate.connectors.values()) {
-    if (config.credential?.mcpOauth === undefined) continue;
+    const { mcpOauth, oauthRefresh } = config.credential ?? {};
+    if (mcpOauth === undefined && (oauthRefresh === undefined || oauthRefresh.refreshToken !== undefined)) continue;
     await check(`connector ${id}`, async () => {
       const entry = (await vault.list()).find(({ name }) => name === authorizationName(id));
       if (entry !== undefined) return { what: 'its owner has authorised Remit; see `remit connector authorizations`' };

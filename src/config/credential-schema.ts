@@ -5,6 +5,7 @@ import { jwtCredential } from './credentials/jwt.ts';
 import { mcpOauthCredential } from './credentials/mcp-oauth.ts';
 import { mysqlCredential } from './credentials/mysql.ts';
 import { oauthCredential } from './credentials/oauth.ts';
+import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
 import { postgresCredential } from './credentials/postgres.ts';
 import { redisCredential } from './credentials/redis.ts';
 import { staticCredential } from './credentials/static.ts';
@@ -20,6 +21,7 @@ const KINDS = {
   mysql: mysqlCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
+  oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),
   static: staticCredential.optional(),
 };

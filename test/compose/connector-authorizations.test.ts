@@ -8,6 +8,7 @@ import {
 import { configSchema } from '../../src/config/schema.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { connectorId, tenantId } from '../../src/domain/ids.ts';
+import { Secret } from '../../src/domain/secret.ts';
 import { createVault, type Vault } from '../../src/secrets/vault.ts';
 import {
   createFakeMemorySecretRepository,
@@ -45,11 +46,15 @@ describe('authorizations of connectors', () => {
     await server.close();
   });
 
-  async function build(more: object = {}, url = 'http://127.0.0.1:4321'): Promise<ConnectorAuthorizations> {
+  async function build(
+    more: object = {},
+    url = 'http://127.0.0.1:4321',
+    kind: 'mcpOauth' | 'oauthRefresh' = 'mcpOauth',
+  ): Promise<ConnectorAuthorizations> {
     const { connectors } = configSchema.parse({
       version: 1,
       connectors: {
-        notes: { owner: 'dana', transport: { http: { url: server.url } }, credential: { mcpOauth: more } },
+        notes: { owner: 'dana', transport: { http: { url: server.url } }, credential: { [kind]: more } },
         other: { owner: 'dana', transport: { http: { url: 'https://other.example/mcp' } } },
       },
     });
@@ -160,6 +165,33 @@ describe('authorizations of connectors', () => {
       }),
     ).toThrow();
     expect(JSON.stringify(await all.list())).not.toContain('canary');
+  });
+
+  it('shows a refresh token that is stored, takes it away, and asks no browser for it', async () => {
+    const more = {
+      server: server.issuer,
+      clientId: 'by-hand',
+      clientSecret: 'client',
+      refreshToken: 'kept',
+      scopes: {},
+    };
+    const all = await build(more, undefined, 'oauthRefresh');
+    expect(await all.list()).toEqual([{ connector: 'notes', state: 'missing' }]);
+    await expect(all.begin('notes', [])).rejects.toMatchObject({
+      code: 'ERR_AUTHORIZATION_REFUSED',
+      hint: expect.stringContaining('remit secret put kept'),
+    });
+    expect(steps).toEqual([]);
+    await vault.put('client', new Secret('canary-by-hand-secret-5512'));
+    const token = server.mintRefreshToken('notes.read');
+    await vault.put('kept', new Secret(token));
+    const live = server.liveRefreshTokens();
+    expect(await all.list()).toMatchObject([
+      { state: 'authorized', issuer: server.issuer, authorizedBy: 'secret kept' },
+    ]);
+    expect(await all.end('notes')).toEqual({ revoked: true });
+    expect(server.liveRefreshTokens()).toBe(live - 1);
+    expect(await all.list()).toMatchObject([{ state: 'ended' }]);
   });
 
   it('ends with what was leased of it first, then at its server, then here', async () => {

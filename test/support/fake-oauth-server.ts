@@ -21,8 +21,12 @@ export interface OauthMisdeeds {
   redirect?: Record<string, string | undefined>;
   /** Over the token endpoint's answer. */
   token?: Json;
-  /** Status and body of the token endpoint instead of an answer; `drop`: none at all, after the refresh token was used up. */
-  refuseToken?: { status: number; body: Json } | 'drop';
+  /** Status and body of the token endpoint instead of an answer; `drop`: none at all, after the refresh token was used up; `drop_once`: of one request. */
+  refuseToken?: { status: number; body: Json } | 'drop' | 'drop_once';
+  /** The token endpoint answers only then; what it was asked is done before. */
+  holdToken?: Promise<unknown>;
+  /** A rotated refresh token is taken again, as vendors with a grace (leeway) do. */
+  hasGrace?: boolean;
   challenge?: string;
   refuseRegistration?: boolean;
   refuseRevocation?: boolean;
@@ -40,6 +44,8 @@ export interface FakeOauthServer {
   readonly misdeeds: OauthMisdeeds;
   /** Tokens that calls came with, in order. */
   readonly calls: { readonly tool: string; readonly token: string }[];
+  /** A refresh token as a vendor’s console hands one out, for the client `by-hand`. */
+  mintRefreshToken(scope: string): string;
   /** Opens an address as a browser does, up to the callback: what the gateway would be asked. */
   open(address: string): Promise<URLSearchParams>;
   admits(token: string): boolean;
@@ -182,8 +188,7 @@ export async function startFakeOauthServer(
     const { authorization } = request.headers;
     tokenRequests.push({ ...Object.fromEntries(asking), ...(authorization !== undefined && { authorization }) });
     const { refuseToken } = misdeeds;
-    if (refuseToken !== undefined && refuseToken !== 'drop')
-      return json(response, refuseToken.status, refuseToken.body);
+    if (typeof refuseToken === 'object') return json(response, refuseToken.status, refuseToken.body);
     if (!isClient(authorization, asking)) return json(response, 401, { error: 'invalid_client' });
     const granted = asking.get('grant_type') === 'refresh_token' ? ofRefresh(asking) : ofCode(asking);
     if (granted === undefined) return json(response, 400, { error: 'invalid_grant' });
@@ -192,7 +197,15 @@ export async function startFakeOauthServer(
     tokens.set(made, { scope, until: Date.now() + TOKEN_SECONDS * 1000 });
     const next = refresh ? newText('canary-refresh') : undefined;
     if (next !== undefined) refreshTokens.set(next, { scope: granted });
-    if (refuseToken === 'drop') return request.socket.destroy();
+    if (refuseToken === 'drop_once') delete misdeeds.refuseToken;
+    if (refuseToken !== undefined) return request.socket.destroy();
+    if (misdeeds.holdToken !== undefined) {
+      return void misdeeds.holdToken.then(() => give(response, made, scope, next));
+    }
+    return give(response, made, scope, next);
+  }
+
+  function give(response: ServerResponse, made: string, scope: string, next: string | undefined): unknown {
     return json(response, 200, {
       access_token: made,
       token_type: 'Bearer',
@@ -206,7 +219,7 @@ export async function startFakeOauthServer(
   function ofRefresh(asking: URLSearchParams): string | undefined {
     const used = asking.get('refresh_token') ?? '';
     const found = refreshTokens.get(used);
-    refreshTokens.delete(used);
+    if (misdeeds.hasGrace !== true) refreshTokens.delete(used);
     return found?.scope;
   }
 
@@ -217,7 +230,7 @@ export async function startFakeOauthServer(
     const proof = createHash('sha256')
       .update(asking.get('code_verifier') ?? '')
       .digest('base64url');
-    return found?.challenge === proof && found.resource === asking.get('resource') ? found.scope : undefined;
+    return found?.challenge === proof && found.resource === (asking.get('resource') ?? '') ? found.scope : undefined;
   }
 
   function isClient(header: string | undefined, asking: URLSearchParams): boolean {
@@ -242,6 +255,11 @@ export async function startFakeOauthServer(
     registrations,
     misdeeds,
     calls,
+    mintRefreshToken(scope) {
+      const minted = newText('canary-refresh');
+      refreshTokens.set(minted, { scope });
+      return minted;
+    },
     async open(address) {
       const response = await fetch(address, { redirect: 'manual' });
       return new URL(response.headers.get('location') ?? '').searchParams;

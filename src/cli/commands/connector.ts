@@ -62,7 +62,7 @@ export function addConnectorCommands(program: Command): void {
             authorizedBy ?? '-',
             missing?.join(' ') ?? '-',
           ]),
-          'No connector has credential.mcpOauth.',
+          'No connector has credential.mcpOauth or credential.oauthRefresh.',
         ),
       );
     },

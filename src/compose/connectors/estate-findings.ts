@@ -2,6 +2,7 @@ import { readRecords } from '../../audit/read-records.ts';
 import { SECRET_NAME } from '../../config/schema-parts.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { STORE_WIDE } from '../../secrets/fingerprints.ts';
+import { authorizationFindings } from '../credentials/authorization-findings.ts';
 import { credentialFindings } from '../credentials/credential-findings.ts';
 import {
   boundException,
@@ -48,6 +49,7 @@ export async function estateFindings(workspace: Workspace): Promise<EstateFindin
     ...wayFindings(workspace),
     ...(await sharedFindings(workspace)),
     ...(await secretFindings(workspace)),
+    ...(await authorizationFindings(workspace)),
     ...(await keyFindings(workspace)),
     ...observeFindings(workspace),
     ...(await undescribedFindings(workspace)),

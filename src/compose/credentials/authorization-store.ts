@@ -14,11 +14,15 @@ interface Sealed extends Omit<Authorization, 'identity' | 'refreshToken' | 'shar
   readonly sharedToken?: { readonly value: string; readonly expiresAt: number };
 }
 
-/** Authorizations in the vault: one row a connector, versions by compare-and-set. */
-export function createAuthorizationStore(vault: Vault, connector: ConnectorId): AuthorizationStore {
+/** What an owner gave in a browser: one row a connector. */
+export const createAuthorizationStore = (vault: Vault, connector: ConnectorId): AuthorizationStore =>
+  createSealedAuthorizations(vault, authorizationName(connector));
+
+/** One authorization in the vault, sealed; versions by compare-and-set. */
+export function createSealedAuthorizations(vault: Vault, name: string): AuthorizationStore {
   return {
     async read() {
-      const row = await vault.getVersioned(authorizationName(connector)).catch((error: unknown) => {
+      const row = await vault.getVersioned(name).catch((error: unknown) => {
         if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
         throw error;
       });
@@ -30,12 +34,12 @@ export function createAuthorizationStore(vault: Vault, connector: ConnectorId): 
     async write(authorization, after) {
       const secret = new Secret(JSON.stringify(sealAll(authorization)));
       try {
-        return await vault.putAfter(authorizationName(connector), secret, after);
+        return await vault.putAfter(name, secret, after);
       } finally {
         secret.wipe();
       }
     },
-    remove: () => vault.remove(authorizationName(connector)),
+    remove: () => vault.remove(name),
   };
 }
 
@@ -53,7 +57,10 @@ function openAll({ identity, refreshToken, sharedToken, ...rest }: Sealed): Auth
   const { secret, secretExpiresAt, ...known } = identity;
   return {
     ...rest,
+    resource: rest.resource,
+    from: rest.from,
     claim: rest.claim,
+    unanswered: rest.unanswered,
     ended: rest.ended,
     identity: { ...known, secretExpiresAt, secret: secret === undefined ? undefined : new Secret(secret) },
     refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),

@@ -1,4 +1,4 @@
-import type { AuthorizationStore } from '../../adapters/issuers/mcp-oauth/authorization.ts';
+import type { AuthorizationStore, StoredAuthorization } from '../../adapters/issuers/mcp-oauth/authorization.ts';
 import type { Authorizer, PendingAuthorization } from '../../adapters/issuers/mcp-oauth/authorizer.ts';
 import type { McpOauthSetup } from '../../adapters/issuers/mcp-oauth/setup.ts';
 import type { Recorder } from '../../audit/recorder.ts';
@@ -8,11 +8,12 @@ import type { BrowserAnswer, ConnectorOauth } from '../../http/connector-oauth.t
 import { CONNECTOR_OAUTH_PATHS } from '../../http/connector-oauth.ts';
 import type { Catalogue } from '../../inventory/catalogue.ts';
 import type { LeaseManager } from '../../leases/lease-manager.ts';
+import type { EstateConnector } from '../estate.ts';
 import { type Administration, administrator } from '../trail/record-administration.ts';
 import type { Workspace } from '../workspace.ts';
-import { createAuthorizationStore } from './authorization-store.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import { mcpOauthSetup } from './mcp-oauth-setup.ts';
+import { oauthRefreshSetup } from './oauth-refresh-setup.ts';
 
 export interface AuthorizationParts {
   readonly workspace: Workspace;
@@ -58,7 +59,8 @@ export interface ConnectorAuthorizations extends ConnectorOauth {
 interface Authorizable {
   readonly setup: McpOauthSetup;
   readonly authorizer: Authorizer;
-  readonly store: AuthorizationStore;
+  /** What its refresh token is stored as by its owner: then no browser is asked. */
+  readonly secret: string | undefined;
   pending: { readonly of: PendingAuthorization; readonly until: number } | undefined;
 }
 
@@ -70,11 +72,13 @@ export async function buildConnectorAuthorizations(
   parts: AuthorizationParts,
 ): Promise<ConnectorAuthorizations | undefined> {
   const { workspace, tokens, url, recorder, leases, catalogue } = parts;
-  const { estate, vault, system } = workspace;
+  const { estate, system } = workspace;
   const isSecure = url.startsWith('https:');
   const callback = `${url}${CONNECTOR_OAUTH_PATHS.callback}`;
   const ownDocument = isSecure ? `${url}${CONNECTOR_OAUTH_PATHS.document}` : undefined;
-  const wanting = [...estate.connectors.values()].filter(({ config }) => config.credential?.mcpOauth !== undefined);
+  const wanting = [...estate.connectors.values()].filter(
+    ({ config: { credential } }) => credential?.mcpOauth !== undefined || credential?.oauthRefresh !== undefined,
+  );
   if (wanting.length === 0) return undefined;
   const { createAuthorizer } = await import('../../adapters/issuers/mcp-oauth/authorizer.ts');
   const { endAuthorization } = await import('../../adapters/issuers/mcp-oauth/end-authorization.ts');
@@ -82,15 +86,14 @@ export async function buildConnectorAuthorizations(
 
   const all = new Map<ConnectorId, Authorizable>();
   for (const connector of wanting) {
-    const credential = connector.config.credential?.mcpOauth;
-    if (credential === undefined) continue;
-    const setup = mcpOauthSetup(workspace, tokens, connector, credential);
-    const documentUrl = credential.clientMetadataUrl ?? ownDocument;
+    const setup = setupOf(workspace, tokens, connector);
+    if (setup === undefined) continue;
+    const documentUrl = connector.config.credential?.mcpOauth?.clientMetadataUrl ?? ownDocument;
     parts.closers.push(() => setup.close());
     all.set(connector.id, {
       setup,
       authorizer: createAuthorizer({ ...setup, callback, documentUrl }),
-      store: createAuthorizationStore(vault, connector.id),
+      secret: connector.config.credential?.oauthRefresh?.refreshToken,
       pending: undefined,
     });
   }
@@ -112,7 +115,7 @@ export async function buildConnectorAuthorizations(
     if (found !== undefined) return found;
     throw new RemitError('ERR_NOT_FOUND', `no connector ${id} is authorised at`, {
       where: `connectors.${id}`,
-      hint: `One that is has credential.mcpOauth; these have: ${[...all.keys()].join(', ')}.`,
+      hint: `One that is has credential.mcpOauth or credential.oauthRefresh; these have: ${[...all.keys()].join(', ')}.`,
     });
   }
 
@@ -164,8 +167,8 @@ export async function buildConnectorAuthorizations(
     await record({ action: 'connector_authorization_refused', ...common, reason }).catch(() => {});
   }
 
-  async function view(connector: ConnectorId, { store, authorizer, setup }: Authorizable): Promise<AuthorizationView> {
-    const authorization = (await store.read())?.authorization;
+  async function view(connector: ConnectorId, { authorizer, setup }: Authorizable): Promise<AuthorizationView> {
+    const authorization = (await readIfThere(setup.store))?.authorization;
     if (authorization === undefined) return { connector, state: 'missing' };
     const { issuer, resource, identity, scopes, authorizedAt, authorizedBy, ended, sharedToken } = authorization;
     const missing = authorizer.missing();
@@ -175,7 +178,7 @@ export async function buildConnectorAuthorizations(
       connector,
       state: ended !== undefined ? 'ended' : sharedToken !== undefined ? shared : 'authorized',
       issuer,
-      resource,
+      ...(resource !== undefined && { resource }),
       client: identity.id,
       scopes,
       authorizedAt: new Date(authorizedAt).toISOString(),
@@ -188,6 +191,7 @@ export async function buildConnectorAuthorizations(
   return {
     async begin(id, scopes) {
       const one = find(id);
+      if (one.secret !== undefined) throw storedByOwner(id, one.setup.renewal);
       const by = administrator();
       await record({ action: 'connector_authorize', connector: id, by, ...(scopes.length > 0 && { scopes }) });
       try {
@@ -215,4 +219,25 @@ export async function buildConnectorAuthorizations(
     list: () => Promise.all([...all].map(([id, one]) => view(id, one))),
     noteChallenge: (connector, status, header) => all.get(connector)?.authorizer.noteChallenge(status, header),
   };
+}
+
+function setupOf(workspace: Workspace, tokens: ConnectorTokens, connector: EstateConnector): McpOauthSetup | undefined {
+  const { mcpOauth, oauthRefresh } = connector.config.credential ?? {};
+  if (mcpOauth !== undefined) return mcpOauthSetup(workspace, tokens, connector, mcpOauth);
+  return oauthRefresh && oauthRefreshSetup(workspace, tokens, connector.id, oauthRefresh);
+}
+
+/** A secret that nobody has stored yet is an authorization that is missing. */
+function readIfThere(store: AuthorizationStore): Promise<StoredAuthorization | undefined> {
+  return store.read().catch((error: unknown) => {
+    if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
+    throw error;
+  });
+}
+
+function storedByOwner(connector: string, hint: string): RemitError {
+  return new RemitError('ERR_AUTHORIZATION_REFUSED', 'its refresh token is a secret that its owner stores', {
+    where: `connectors.${connector}.credential.oauthRefresh.refreshToken`,
+    hint: `${hint} Or take refreshToken out of the configuration.`,
+  });
 }

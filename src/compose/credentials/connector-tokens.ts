@@ -23,7 +23,9 @@ export interface ConnectorTokens {
 export function createConnectorTokens(workspace: Workspace): ConnectorTokens {
   const { config, estate, store, vault, system } = workspace;
   const isNeeded = [...estate.connectors.values()].some(({ config: { credential } }) =>
-    [credential?.jwt, credential?.oauth, credential?.mcpOauth].some((kind) => kind !== undefined),
+    [credential?.jwt, credential?.oauth, credential?.mcpOauth, credential?.oauthRefresh].some(
+      (kind) => kind !== undefined,
+    ),
   );
   let url = config.publicUrl?.replace(/\/+$/, '');
   let keys: SigningKeys | undefined;

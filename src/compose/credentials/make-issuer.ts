@@ -9,6 +9,7 @@ import type { IssuerMaker, MadeIssuer, MakerParts } from './makers/maker.ts';
 import { makeMcpOauthIssuer } from './makers/mcp-oauth.ts';
 import { makeMysqlIssuer } from './makers/mysql.ts';
 import { makeOauthIssuer } from './makers/oauth.ts';
+import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
 import { makeRedisIssuer } from './makers/redis.ts';
 import { makeStaticIssuer } from './makers/static.ts';
@@ -22,6 +23,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   mysql: makeMysqlIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
+  oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
   static: makeStaticIssuer,
 };

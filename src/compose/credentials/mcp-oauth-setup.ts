@@ -6,6 +6,7 @@ import type { EstateConnector } from '../estate.ts';
 import type { Workspace } from '../workspace.ts';
 import { createAuthorizationStore } from './authorization-store.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import { renewalOf } from './oauth-refresh-setup.ts';
 
 type McpOauthCredential = NonNullable<NonNullable<ConnectorConfig['credential']>['mcpOauth']>;
 
@@ -29,6 +30,8 @@ export function mcpOauthSetup(
   return {
     connector: id,
     url,
+    named: undefined,
+    renewal: renewalOf(id, undefined),
     server,
     clientId,
     clientSecret: clientSecret === undefined ? undefined : () => vault.get(clientSecret),

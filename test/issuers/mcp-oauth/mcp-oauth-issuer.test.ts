@@ -222,12 +222,157 @@ describe('a lease of what an owner authorised', () => {
     await expect(ask()).resolves.toBeDefined();
   });
 
-  it('is lost with an answer that never came, where the server had used the refresh token up: the owner is asked', async () => {
-    world.server.misdeeds.refuseToken = 'drop';
-    await expect(ask()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_ISSUE' });
-    expect(kept()).toMatchObject({ ended: undefined, claim: undefined });
-    delete world.server.misdeeds.refuseToken;
-    await expect(ask()).rejects.toMatchObject(failure('takes the authorization no more'));
+  describe('where an answer never came, and the server had used the refresh token up', () => {
+    const lost = {
+      ...failure('takes the authorization no more'),
+      hint: expect.stringContaining('was lost on the way'),
+    };
+
+    it('is had all the same within the server’s grace: it is asked once more at once', async () => {
+      Object.assign(world.server.misdeeds, { refuseToken: 'drop_once', hasGrace: true });
+      await expect(ask()).resolves.toBeDefined();
+      expect(world.server.tokenRequests).toHaveLength(2);
+      expect(kept()).toMatchObject({ ended: undefined, claim: undefined, unanswered: undefined });
+      await expect(ask()).resolves.toBeDefined();
+    });
+
+    it('is over without one, and its owner is told why', async () => {
+      world.server.misdeeds.refuseToken = 'drop_once';
+      await expect(ask()).rejects.toMatchObject(lost);
+      expect(kept()).toMatchObject({ ended: { reason: 'invalid_grant after an answer was lost' }, claim: undefined });
+      await expect(ask()).rejects.toMatchObject(lost);
+    });
+
+    it('is not over before the server says so: what is not known is kept as not known', async () => {
+      const deaf = createMcpOauthIssuer(
+        world.setup({
+          fetch: async (address, init) => {
+            const response = await world.setup().fetch(address, init);
+            if (address.endsWith('/token')) throw new Error('the connection broke');
+            return response;
+          },
+          clock: (() => {
+            let now = Date.now();
+            // A server that was waited for is not asked again at once.
+            return () => (now += 5_000);
+          })(),
+        }),
+      );
+      await expect(ask(deaf, { expiresAt: Date.now() + 600_000 })).rejects.toMatchObject(
+        failure('the connection broke'),
+      );
+      expect(kept()).toMatchObject({ ended: undefined, claim: undefined, unanswered: { at: expect.any(Number) } });
+      await expect(ask()).rejects.toMatchObject(lost);
+    });
+
+    it.each(['ECONNREFUSED', 'ENOTFOUND'])(
+      'knows that nothing was sent where there was no connection: %s',
+      async (code) => {
+        const cut = createMcpOauthIssuer(
+          world.setup({
+            fetch: (address, init) =>
+              address.endsWith('/token')
+                ? Promise.reject(new TypeError('fetch failed', { cause: Object.assign(new Error(code), { code }) }))
+                : world.setup().fetch(address, init),
+          }),
+        );
+        await expect(ask(cut)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_ISSUE' });
+        expect(kept()).toMatchObject({ ended: undefined, claim: undefined, unanswered: undefined });
+      },
+    );
+  });
+
+  describe('of a process that was stopped past its claim', () => {
+    /** Its answer comes when told. */
+    async function stopped() {
+      let answer = (): void => {};
+      world.server.misdeeds.holdToken = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      const slow = createMcpOauthIssuer(world.setup({ claimMs: 1 }));
+      world.server.tokenRequests.length = 0;
+      const late = ask(slow);
+      await expect.poll(() => world.server.tokenRequests.length).toBe(1);
+      delete world.server.misdeeds.holdToken;
+      await expect.poll(() => (kept()?.claim?.until ?? Number.POSITIVE_INFINITY) < Date.now()).toBe(true);
+      return { late, answer };
+    }
+
+    it('the late answer is stored over what another found out with the used-up token, and brings it back', async () => {
+      const { late, answer } = await stopped();
+      await expect(ask()).rejects.toMatchObject(failure('takes the authorization no more'));
+      expect(kept()?.ended).toMatchObject({ reason: 'invalid_grant after an answer was lost' });
+      answer();
+      await expect(late).resolves.toBeDefined();
+      expect(kept()).toMatchObject({ ended: undefined, claim: undefined });
+      await expect(ask()).resolves.toBeDefined();
+    });
+
+    it('the late answer does not undo what its owner took away, nor what was authorised anew', async () => {
+      const { late, answer } = await stopped();
+      await world.authorize();
+      const anew = kept()?.refreshToken?.reveal();
+      answer();
+      await expect(late).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED' });
+      expect(kept()?.refreshToken?.reveal()).toBe(anew);
+      const again = await stopped();
+      const row = world.store.row;
+      if (row === undefined) return expect.unreachable();
+      const ended = { at: Date.now(), reason: 'taken_away' };
+      await world.store.write({ ...row.authorization, claim: undefined, ended }, row.version);
+      again.answer();
+      await expect(again.late).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED' });
+      expect(kept()?.ended).toEqual(ended);
+    });
+  });
+
+  it('stores by itself what the store did not take, while the process lives, and when it stops', async () => {
+    for (const isClosed of [false, true]) {
+      const timers: (() => void)[] = [];
+      let isDown = false;
+      const { store } = world;
+      const failing = {
+        ...store,
+        read: () => store.read(),
+        write: (...given: Parameters<typeof store.write>) =>
+          isDown && given[0].claim === undefined
+            ? Promise.reject(new RemitError('ERR_STORE_UNREACHABLE', 'gone', { hint: 'x' }))
+            : store.write(...given),
+      };
+      const schedule = (_ms: number, task: () => void) => {
+        timers.push(task);
+        return () => void timers.splice(timers.indexOf(task), 1);
+      };
+      const careful = createMcpOauthIssuer(world.setup({ store: failing, schedule }));
+      const before = kept()?.refreshToken?.reveal();
+      isDown = true;
+      await expect(ask(careful)).rejects.toMatchObject({ code: 'ERR_STORE_UNREACHABLE' });
+      // What is in memory alone is not shown to anybody: not even the next lease gets one.
+      await expect(ask(careful)).rejects.toMatchObject({ code: 'ERR_STORE_UNREACHABLE' });
+      isDown = false;
+      if (isClosed) await careful.close();
+      else timers[0]?.();
+      await expect.poll(() => kept()?.refreshToken?.reveal()).not.toBe(before);
+      await expect(ask()).resolves.toBeDefined();
+    }
+  });
+
+  it('waits for the refresh that is under way when its gateway stops, and begins no other', async () => {
+    const token = kept()?.refreshToken?.reveal();
+    let answer = (): void => {};
+    world.server.misdeeds.holdToken = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const [under, next] = [ask(), ask()];
+    const refused = expect(next).rejects.toMatchObject(failure('stopping'));
+    await expect.poll(() => world.server.tokenRequests.length).toBe(1);
+    const closing = issuer.close();
+    answer();
+    await closing;
+    expect(kept()?.refreshToken?.reveal()).not.toBe(token);
+    await expect(under).resolves.toBeDefined();
+    await refused;
+    expect(world.server.tokenRequests).toHaveLength(1);
   });
 
   it('is not to be had where nobody authorised', async () => {

@@ -26,6 +26,8 @@ export async function startOauthWorld(options: Parameters<typeof startFakeOauthS
   const setup = (changes: Partial<AuthorizerSetup> = {}): AuthorizerSetup => ({
     connector: 'notes',
     url: server.url,
+    named: undefined,
+    renewal: 'Its owner authorises anew.',
     server: undefined,
     clientId: undefined,
     clientSecret: undefined,

@@ -165,7 +165,7 @@ describe('a real authorization server', () => {
     await ask(one);
     // A vault that was restored from yesterday.
     store.row = stolen;
-    await expect(ask(one)).rejects.toMatchObject({ hint: expect.stringContaining('remit connector authorize') });
+    await expect(ask(one)).rejects.toMatchObject({ hint: expect.stringContaining('Its owner authorises anew') });
     expect(store.row?.authorization.ended).toMatchObject({ reason: 'invalid_grant' });
   });
 });

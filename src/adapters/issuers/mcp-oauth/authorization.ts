@@ -21,7 +21,8 @@ export interface OauthIdentity {
 export interface Authorization {
   /** Nothing of it is ever sent to another issuer. */
   readonly issuer: string;
-  readonly resource: string;
+  /** RFC 8707; undefined where the server does not know resources. */
+  readonly resource: string | undefined;
   readonly identity: OauthIdentity;
   /** Granted; empty where nobody said. */
   readonly scopes: readonly string[];
@@ -30,8 +31,12 @@ export interface Authorization {
   readonly sharedToken: { readonly value: Secret; readonly expiresAt: number } | undefined;
   readonly authorizedAt: number;
   readonly authorizedBy: string;
+  /** What an owner stored that it began with, by its version and fingerprint; undefined where it was given in a browser. */
+  readonly from: string | undefined;
   /** Whose refresh is under way, and until when it may be. */
   readonly claim: { readonly by: string; readonly until: number } | undefined;
+  /** Since when the refresh token may have been used up by a request whose answer nobody has: the process ended, or the connection. */
+  readonly unanswered: { readonly at: number } | undefined;
   /** The server takes it no more. */
   readonly ended: { readonly at: number; readonly reason: string } | undefined;
 }
@@ -41,7 +46,7 @@ export interface StoredAuthorization {
   readonly version: number;
 }
 
-/** Where the authorization of one connector is kept, sealed. Each throws `ERR_STORE_…`, `ERR_VAULT_KEY_…`. */
+/** Where one authorization is kept, sealed. Each throws `ERR_STORE_…`, `ERR_VAULT_KEY_…`. */
 export interface AuthorizationStore {
   read(): Promise<StoredAuthorization | undefined>;
   /** @param after version that was read, 0 where there was none. @throws `ERR_STORE_LOCKED` where that is not the newest any more */

@@ -10,10 +10,11 @@ import { Secret } from '../../../domain/secret.ts';
 import { describeFault } from '../issuer-faults.ts';
 import { summary } from '../oauth-summary.ts';
 import type { Authorization, OauthIdentity } from './authorization.ts';
-import { readChallenge, SCOPE } from './challenge.ts';
+import { type BearerChallenge, readChallenge, SCOPE } from './challenge.ts';
 import { chooseIdentity } from './choose-identity.ts';
 import { chooseScopes } from './choose-scopes.ts';
 import { configure } from './configure.ts';
+import { configuredIdentity } from './configured-identity.ts';
 import { findResource } from './find-resource.ts';
 import { assertAuthorizes, findServer } from './find-server.ts';
 import { giveBack } from './give-back.ts';
@@ -28,17 +29,24 @@ export interface PendingAuthorization {
   readonly verifier: string;
   readonly metadata: ServerMetadata;
   readonly identity: OauthIdentity;
-  readonly resource: string;
+  readonly resource: string | undefined;
   readonly scopes: readonly string[];
   readonly by: string;
   /** For the owner to open. */
   readonly url: string;
 }
 
+interface Target {
+  readonly challenge: BearerChallenge | undefined;
+  readonly resource: string | undefined;
+  readonly issuers: readonly string[];
+  readonly scopes: readonly string[] | undefined;
+}
+
 /** What came of it, for people and for the record: no secret. */
 export interface AuthorizationFacts {
   readonly issuer: string;
-  readonly resource: string;
+  readonly resource: string | undefined;
   readonly client: string;
   readonly registration: OauthIdentity['source'];
   readonly scopes: readonly string[];
@@ -96,8 +104,7 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
       );
     }
     const known = (await store.read())?.authorization;
-    const challenge = await probe(url, fetch);
-    const { resource, issuers, scopes: ofResource } = await findResource(url, challenge, fetch);
+    const { challenge, resource, issuers, scopes: ofResource } = await findTarget();
     const metadata = await findServer(chooseIssuer(issuers), url, fetch);
     assertAuthorizes(metadata);
     const scopes = chooseScopes(
@@ -111,27 +118,39 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
       },
       url,
     );
-    const identity = await chooseIdentity(metadata, {
-      clientId: setup.clientId,
-      hasSecret: setup.clientSecret !== undefined,
-      documentUrl,
-      callback,
-      known,
-      now: clock(),
-      fetch,
-    });
+    const identity =
+      setup.named === undefined
+        ? await chooseIdentity(metadata, {
+            clientId: setup.clientId,
+            hasSecret: setup.clientSecret !== undefined,
+            documentUrl,
+            callback,
+            known,
+            now: clock(),
+            fetch,
+          })
+        : configuredIdentity(setup, callback);
     const [state, verifier] = [newToken(), newToken()];
     const address = buildAuthorizationUrl(await configure(setup, metadata, identity), {
       redirect_uri: callback,
       state,
       code_challenge: await calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
-      resource,
+      ...(resource !== undefined && { resource }),
       ...(scopes.length > 0 && { scope: scopes.join(' ') }),
       // OpenID Connect Core section 11: without it a server ignores the scope.
       ...(scopes.includes('offline_access') && { prompt: 'consent' }),
     });
     return { state, verifier, metadata, identity, resource, scopes, by, url: address.href };
+  }
+
+  /** Where the owner is sent, and for which resource: what the configuration names, else what the connector's server says of itself. */
+  async function findTarget(): Promise<Target> {
+    const { named } = setup;
+    if (named !== undefined)
+      return { challenge: undefined, resource: named.resource, issuers: [url], scopes: undefined };
+    const challenge = await probe(url, fetch);
+    return { challenge, ...(await findResource(url, challenge, fetch)) };
   }
 
   function chooseIssuer(issuers: readonly string[]): string {
@@ -157,7 +176,7 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
         await configure(setup, metadata, identity),
         address,
         { pkceCodeVerifier: verifier, expectedState: state },
-        { resource },
+        resource === undefined ? {} : { resource },
       );
     } catch (error) {
       if (isRemitError(error)) throw error;
@@ -201,7 +220,9 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
       sharedToken: isShared ? { value: new Secret(token), expiresAt: sentAt + (seconds ?? 0) * 1000 } : undefined,
       authorizedAt: clock(),
       authorizedBy: by,
+      from: undefined,
       claim: undefined,
+      unanswered: undefined,
       ended: undefined,
     };
   }

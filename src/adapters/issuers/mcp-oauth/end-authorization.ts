@@ -4,6 +4,7 @@ import { describeFault } from '../issuer-faults.ts';
 import { summary } from '../oauth-summary.ts';
 import { configure } from './configure.ts';
 import { findServer } from './find-server.ts';
+import { TAKEN_AWAY } from './keep-rotated.ts';
 import type { McpOauthSetup } from './setup.ts';
 
 /**
@@ -21,7 +22,7 @@ export async function endAuthorization(
   const row = await store.read();
   if (row === undefined) return undefined;
   const { authorization, version } = row;
-  await store.write({ ...authorization, claim: undefined, ended: { at: clock(), reason: 'taken_away' } }, version);
+  await store.write({ ...authorization, claim: undefined, ended: { at: clock(), reason: TAKEN_AWAY } }, version);
   await endLeases();
   const token = authorization.refreshToken ?? authorization.sharedToken?.value;
   let isRevoked = false;

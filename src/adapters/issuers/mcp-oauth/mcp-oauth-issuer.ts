@@ -11,8 +11,9 @@ import type { Authorization } from './authorization.ts';
 import { configure } from './configure.ts';
 import { findServer } from './find-server.ts';
 import { giveBack } from './give-back.ts';
-import { createRefresher, type Refreshed, usable } from './refresher.ts';
+import { createRefresher, type Refreshed } from './refresher.ts';
 import type { McpOauthSetup } from './setup.ts';
+import { usable } from './usable.ts';
 
 const REVOKE_WITHIN_MS = 10_000;
 
@@ -32,7 +33,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
   }
 
   async function issue(request: IssueRequest): Promise<IssuedCredential> {
-    const { authorization } = usable(await store.read(), connector);
+    const { authorization } = usable(await store.read(), setup);
     if (authorization.refreshToken === undefined) return sharedToken(authorization, request);
     const refreshed = await orAbort(
       refresher.refresh((current) => scopesFor(current, request)),
@@ -77,7 +78,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
     }
     if (shared === undefined || shared.expiresAt <= clock()) {
       throw new RemitError('ERR_CREDENTIAL_ISSUE', 'the token that its owner’s authorization gave is over', {
-        hint: `Its owner authorises anew: \`remit connector authorize ${connector}\`.`,
+        hint: setup.renewal,
       });
     }
     if (shared.expiresAt > request.expiresAt) {
@@ -106,7 +107,10 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
     const lacking = scopes.filter((scope) => authorization.scopes.length > 0 && !authorization.scopes.includes(scope));
     if (lacking.length === 0) return scopes;
     throw new RemitError('ERR_CREDENTIAL_ISSUE', `its owner did not authorise ${lacking.join(' ')}`, {
-      hint: `The owner authorises anew: \`remit connector authorize ${connector} --scope ${lacking.join(' --scope ')}\`.`,
+      hint:
+        setup.named === undefined
+          ? `The owner authorises anew: \`remit connector authorize ${connector} --scope ${lacking.join(' --scope ')}\`.`
+          : setup.renewal,
     });
   }
 
@@ -138,7 +142,7 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
   }
 
   return {
-    kind: 'mcp_oauth',
+    kind: setup.named === undefined ? 'mcp_oauth' : 'oauth_refresh',
     downstream: url,
     minTtlSeconds: Math.max(1, setup.tokenSeconds),
     /** As for other tokens of other servers: claimed once it is known, and never of a token that all leases share. */
@@ -176,9 +180,12 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
         });
       }
     },
-    close: () => setup.close(),
+    async close() {
+      await refresher.close();
+      await setup.close();
+    },
   };
 }
 
-const scopeText = (scopes: readonly string[], { resource }: Authorization): string =>
-  `${scopes.join(' ') || 'what was authorised'} at ${resource}`;
+const scopeText = (scopes: readonly string[], { resource, issuer }: Authorization): string =>
+  `${scopes.join(' ') || 'what was authorised'} at ${resource ?? issuer}`;

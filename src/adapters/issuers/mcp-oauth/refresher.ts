@@ -2,9 +2,13 @@ import { ResponseBodyError, refreshTokenGrant, type ServerMetadata, type TokenEn
 import { isRemitError, RemitError } from '../../../domain/errors.ts';
 import { Secret } from '../../../domain/secret.ts';
 import type { Authorization, StoredAuthorization } from './authorization.ts';
+import { claimRefresh } from './claim-refresh.ts';
 import { configure } from './configure.ts';
 import { giveBack } from './give-back.ts';
+import { keepRotated, type Rotated } from './keep-rotated.ts';
+import { type NotedFetch, noteFetch } from './noted-fetch.ts';
 import type { McpOauthSetup } from './setup.ts';
+import { AFTER_LOST_ANSWER, AFTER_REVOKE, over, usable } from './usable.ts';
 
 /** An access token, and what it was refreshed from. Times are milliseconds since the epoch. */
 export interface Refreshed {
@@ -15,22 +19,26 @@ export interface Refreshed {
   readonly receivedAt: number;
 }
 
+/** Chosen from the authorization as it is when its turn comes. */
+type ChooseScopes = (authorization: Authorization) => readonly string[];
+
 export interface Refresher {
   /**
    * One at a time, in this process and, by the vault's row, among all. Not within a lease's deadline: an answer that nobody waits for any more
    * may hold the only refresh token that is still good.
-   * @param scopes to narrow to, none for all; chosen from the authorization as it is when its turn comes
+   * @param scopes to narrow to, none for all
    * @throws `ERR_CREDENTIAL_ISSUE`, `ERR_STORE_…`, the library's errors
    */
-  refresh(scopes: (authorization: Authorization) => readonly string[]): Promise<Refreshed>;
+  refresh(scopes: ChooseScopes): Promise<Refreshed>;
   /** An access token was revoked: where the next refresh finds the authorization gone, that is why. */
   noteRevoked(): void;
+  /** Waits for the refresh that is under way, and stores what could not be stored yet. */
+  close(): Promise<void>;
 }
 
-/** Longer than a refresh takes: a claim that lasts longer was left by a process that is gone. */
-const CLAIM_MS = 20_000;
-const LOOK_AGAIN_MS = 100;
-const MOST_LOOKS = 250;
+/** A connection that broke is tried once more within the claim; a server that was waited for is not. */
+const ASK_AGAIN_WITHIN_MS = 3_000;
+const SAVE_AGAIN_MS = 1_000;
 
 /** @param serverOf metadata of an issuer */
 export function createRefresher(
@@ -41,80 +49,129 @@ export function createRefresher(
   const self = Buffer.from(random(8)).toString('hex');
   let last: Promise<unknown> = Promise.resolve();
   /** A rotated token that the store would not take: the server takes no other. */
-  let unsaved: StoredAuthorization | undefined;
+  let unsaved: Rotated | undefined;
+  let stopSaving = (): void => {};
   let isAfterRevoke = false;
+  let isClosing = false;
 
-  const pause = (): Promise<void> => new Promise((resolve) => void schedule(LOOK_AGAIN_MS, resolve));
-
-  /** The row, claimed by this process. */
-  async function claim(): Promise<StoredAuthorization> {
-    for (let look = 0; look < MOST_LOOKS; look++) {
-      const row = usable(await store.read(), setup.connector);
-      const { claim: other } = row.authorization;
-      if (other === undefined || other.by === self || other.until <= clock()) {
-        const authorization = { ...row.authorization, claim: { by: self, until: clock() + CLAIM_MS } };
-        const version = await store.write(authorization, row.version).catch((error: unknown) => {
-          if (isRemitError(error, 'ERR_STORE_LOCKED')) return undefined;
-          throw error;
-        });
-        if (version !== undefined) return { authorization, version };
-      } else await pause();
-    }
-    throw new RemitError(
-      'ERR_CREDENTIAL_ISSUE',
-      'another gateway does not come to an end refreshing the authorization',
-      {
-        hint: 'Try again.',
-      },
-    );
-  }
-
-  async function save({ authorization, version }: StoredAuthorization): Promise<void> {
+  async function save(rotated: Rotated): Promise<void> {
     try {
-      await store.write(authorization, version);
-      unsaved = undefined;
+      await keepRotated(store, rotated);
+      if (unsaved === rotated) unsaved = undefined;
     } catch (error) {
-      // The owner authorised anew meanwhile: what this one was refreshed from is over.
-      if (isRemitError(error, 'ERR_STORE_LOCKED')) unsaved = undefined;
+      // The owner authorised anew meanwhile, or took it away: what this one was refreshed from is over.
+      if (isRemitError(error, 'ERR_STORE_LOCKED') && unsaved === rotated) unsaved = undefined;
       throw error;
     }
   }
 
-  async function refresh(scopes: (authorization: Authorization) => readonly string[]): Promise<Refreshed> {
-    if (unsaved !== undefined) await save(unsaved).catch(() => {});
-    const { authorization, version } = await claim();
-    const release = { ...authorization, claim: undefined };
+  /** While this process lives, so does the token: it is not left to the next lease to store it. */
+  function saveLater(): void {
+    stopSaving();
+    stopSaving = schedule(SAVE_AGAIN_MS, () => {
+      if (unsaved === undefined) return;
+      last = last.then(() => (unsaved === undefined ? undefined : save(unsaved))).catch(saveLater);
+    });
+  }
+
+  /** What the server gave for the row's token, on the row before anybody looks at the access token. */
+  async function keep(
+    answer: TokenEndpointResponse,
+    { authorization, version }: StoredAuthorization,
+    metadata: ServerMetadata,
+  ): Promise<Authorization> {
+    const { refresh_token: rotated, access_token: token } = answer;
+    const refreshToken = rotated === undefined ? authorization.refreshToken : new Secret(rotated);
+    const next = { ...authorization, refreshToken, claim: undefined, unanswered: undefined };
+    const change: Rotated = { authorization: next, version, sent: authorization.refreshToken?.reveal() ?? '' };
+    // Whatever is wrong with the access token, the old refresh token may be good no more.
+    if (rotated !== undefined) unsaved = change;
+    try {
+      await save(change);
+    } catch (error) {
+      if (unsaved !== undefined) saveLater();
+      if (setup.revokesTokens) await giveBack(setup, metadata, authorization.identity, [token]);
+      throw error;
+    }
+    isAfterRevoke = false;
+    return next;
+  }
+
+  async function grant(
+    noted: NotedFetch,
+    metadata: ServerMetadata,
+    { identity, refreshToken, resource }: Authorization,
+    scopes: readonly string[],
+  ): Promise<TokenEndpointResponse> {
+    const configuration = await configure({ ...setup, fetch: noted.fetch }, metadata, identity);
+    const parameters = {
+      ...(resource !== undefined && { resource }),
+      ...(scopes.length > 0 && { scope: scopes.join(' ') }),
+    };
+    const ask = (): Promise<TokenEndpointResponse> =>
+      refreshTokenGrant(configuration, refreshToken?.reveal() ?? '', parameters);
+    const askedAt = clock();
+    try {
+      return await ask();
+    } catch (error) {
+      // The token may be used up by now, and where the server has a grace for that, it is short.
+      if (noted.isUnanswered() && clock() - askedAt < ASK_AGAIN_WITHIN_MS) return ask();
+      throw error;
+    }
+  }
+
+  async function refresh(scopes: ChooseScopes, isLast = false): Promise<Refreshed> {
+    if (isClosing) throw new RemitError('ERR_CREDENTIAL_ISSUE', 'the gateway is stopping', { hint: 'Try again.' });
+    // Until it is stored, nothing but what is in memory is good for anything.
+    if (unsaved !== undefined) await save(unsaved);
+    // Read before the row is claimed: a server that says nothing about itself is nothing to hold others up for.
+    await serverOf(usable(await store.read(), setup).authorization.issuer);
+    const claimed = await claimRefresh(setup, self, () => isClosing);
+    const { authorization } = claimed;
+    const noted = noteFetch(setup.fetch);
     const sentAt = clock();
-    let metadata: ServerMetadata | undefined;
+    let metadata: ServerMetadata;
+    let answer: TokenEndpointResponse;
     try {
       const narrowed = scopes(authorization);
       metadata = await serverOf(authorization.issuer);
-      const configuration = await configure(setup, metadata, authorization.identity);
-      const answer = await refreshTokenGrant(configuration, authorization.refreshToken?.reveal() ?? '', {
-        resource: authorization.resource,
-        ...(narrowed.length > 0 && { scope: narrowed.join(' ') }),
-      });
-      const receivedAt = clock();
-      const rotated = answer.refresh_token;
-      const next = { ...release, refreshToken: rotated === undefined ? release.refreshToken : new Secret(rotated) };
-      // Before anybody looks at the access token: whatever is wrong with that, the old refresh token may be good no more.
-      if (rotated !== undefined) unsaved = { authorization: next, version };
-      await save({ authorization: next, version }).catch(async (error: unknown) => {
-        if (setup.revokesTokens) {
-          await giveBack(setup, metadata as ServerMetadata, authorization.identity, [answer.access_token]);
-        }
-        throw error;
-      });
-      isAfterRevoke = false;
-      return { answer, authorization: next, metadata, sentAt, receivedAt };
+      answer = await grant(noted, metadata, authorization, narrowed);
     } catch (error) {
-      // RFC 6749 section 5.2: nothing else says that the authorization is over, and the token stays through everything else.
-      const isOver = error instanceof ResponseBodyError && error.error === 'invalid_grant';
-      const reason = isAfterRevoke ? AFTER_REVOKE : 'invalid_grant';
-      const ended = isOver ? { at: clock(), reason } : undefined;
-      if (unsaved === undefined) await store.write({ ...release, ended }, version).catch(() => {});
-      throw isOver ? over(setup.connector, reason) : error;
+      const isOver = await release(claimed, noted, sentAt, error);
+      if (isOver === undefined) throw error;
+      if (isOver !== 'replaced') throw over(setup, isOver.reason);
+      if (isLast) throw error;
+      return refresh(scopes, true);
     }
+    const receivedAt = clock();
+    const next = await keep(answer, claimed, metadata);
+    return { answer, authorization: next, metadata, sentAt, receivedAt };
+  }
+
+  /**
+   * Of a refresh that came to nothing. The token stays through everything but the server's own word that it is over (RFC 6749 section 5.2).
+   * @returns why it is over; `replaced` where another process has stored a newer one meanwhile; undefined where it is not over
+   */
+  async function release(
+    { authorization, version }: StoredAuthorization,
+    noted: NotedFetch,
+    sentAt: number,
+    error: unknown,
+  ): Promise<{ reason: string } | 'replaced' | undefined> {
+    const isOver = error instanceof ResponseBodyError && error.error === 'invalid_grant';
+    const wasLost = authorization.unanswered !== undefined || noted.lostOne();
+    const reason = isAfterRevoke ? AFTER_REVOKE : wasLost ? AFTER_LOST_ANSWER : 'invalid_grant';
+    const unanswered = noted.isUncertain() ? { at: sentAt } : authorization.unanswered;
+    const ended = isOver ? { at: clock(), reason } : undefined;
+    const isWritten = await store.write({ ...authorization, claim: undefined, unanswered, ended }, version).then(
+      () => true,
+      () => false,
+    );
+    if (!isOver) return undefined;
+    const now = isWritten ? undefined : await store.read();
+    const isReplaced =
+      now !== undefined && now.authorization.refreshToken?.reveal() !== authorization.refreshToken?.reveal();
+    return isReplaced ? 'replaced' : { reason };
   }
 
   return {
@@ -126,29 +183,11 @@ export function createRefresher(
       last = turn.catch(() => {});
       return turn;
     },
+    async close() {
+      isClosing = true;
+      stopSaving();
+      await last.catch(() => {});
+      if (unsaved !== undefined) await save(unsaved).catch(() => {});
+    },
   };
-}
-
-/** @throws `ERR_CREDENTIAL_ISSUE` where nobody has authorised Remit, or nobody has anew */
-export function usable(row: StoredAuthorization | undefined, connector: string): StoredAuthorization {
-  if (row === undefined) {
-    throw new RemitError('ERR_CREDENTIAL_ISSUE', 'nobody has authorised Remit at its server', {
-      where: `connectors.${connector}`,
-      hint: `Its owner does, once: \`remit connector authorize ${connector}\`.`,
-    });
-  }
-  if (row.authorization.ended !== undefined) throw over(connector, row.authorization.ended.reason);
-  return row;
-}
-
-const AFTER_REVOKE = 'invalid_grant after a lease was revoked';
-
-function over(connector: string, reason: string): RemitError {
-  const anew = `Its owner authorises anew: \`remit connector authorize ${connector}\`.`;
-  const why =
-    'Its server seems to take revoking one token for revoking all: set credential.mcpOauth.revokeTokens: false first.';
-  return new RemitError('ERR_CREDENTIAL_ISSUE', 'its authorization server takes the authorization no more', {
-    where: `connectors.${connector}`,
-    hint: reason === AFTER_REVOKE ? `${why} ${anew}` : anew,
-  });
 }

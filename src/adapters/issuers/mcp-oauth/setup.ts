@@ -4,13 +4,24 @@ import type { Secret } from '../../../domain/secret.ts';
 import type { Clock, Schedule } from '../../../seams/clock.ts';
 import type { Fetch } from '../oauth-client.ts';
 import type { OauthScopeMap } from '../oauth-scope.ts';
-import type { AuthorizationStore } from './authorization.ts';
+import type { AuthorizationStore, ClientMethod } from './authorization.ts';
+
+/** An authorization server that the configuration names, of a downstream that does not say itself where it is authorised at. */
+export interface NamedServer {
+  /** RFC 8707, where that server knows resources. */
+  readonly resource: string | undefined;
+  readonly method: ClientMethod;
+}
 
 /** One connector whose server wants OAuth, as configured, and what its authorization needs of the gateway. */
 export interface McpOauthSetup {
   readonly connector: string;
-  /** Of its server. */
+  /** Of its server; with `named`, of the authorization server. */
   readonly url: string;
+  /** Then `server` and `clientId` are configured too, and nothing is asked of the connector. */
+  readonly named: NamedServer | undefined;
+  /** What its owner does about an authorization that is missing or over, for people. */
+  readonly renewal: string;
   /** Issuer that its owner insists on; undefined: the first that the server names. */
   readonly server: string | undefined;
   readonly clientId: string | undefined;
@@ -27,6 +38,8 @@ export interface McpOauthSetup {
   /** Until when one access token may serve all leases, where no refresh token is given: an exception of the owner's. Milliseconds since the epoch. */
   readonly sharedTokenUntil: number | undefined;
   readonly store: AuthorizationStore;
+  /** How long a refresh may hold the row before another process takes it for dead, milliseconds; longer than one takes. */
+  readonly claimMs?: number;
   /** Guarded: what is fetched is of strangers' choosing. */
   readonly fetch: Fetch;
   readonly clock: Clock;
