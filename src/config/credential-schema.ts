@@ -9,6 +9,7 @@ import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
 import { postgresCredential } from './credentials/postgres.ts';
 import { redisCredential } from './credentials/redis.ts';
 import { staticCredential } from './credentials/static.ts';
+import { vaultCredential } from './credentials/vault.ts';
 import { variableName } from './schema-parts.ts';
 
 const headerName = z.string().regex(/^[A-Za-z0-9-]+$/, 'not a header name');
@@ -23,6 +24,7 @@ const KINDS = {
   mcpOauth: mcpOauthCredential.optional(),
   oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),
+  vault: vaultCredential.optional(),
   static: staticCredential.optional(),
 };
 

@@ -24,6 +24,7 @@ export const DEFAULT_TEMPLATES = {
   mcpOauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   oauthRefresh: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  vault: { environment: {}, headers: {} },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 } as const satisfies Readonly<Record<string, InjectionTemplates>>;
 

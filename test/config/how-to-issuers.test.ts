@@ -13,7 +13,7 @@ const page = readFileSync(fileURLToPath(new URL('../../docs/how-to/choose-an-iss
 const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) => text);
 const field = () => new Secret('a value');
 const accounts = { username: field(), password: field() };
-const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql'];
+const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'vault'];
 
 describe('docs/how-to/choose-an-issuer.md', () => {
   it('shows every issuer that needs no exception', () => {

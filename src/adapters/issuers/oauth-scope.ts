@@ -40,6 +40,7 @@ function scopesOf(entries: Readonly<Record<string, readonly string[]>>, resource
   return Object.entries(entries).flatMap(([pattern, scopes]) => (covers(pattern, resource) ? scopes : []));
 }
 
-function covers(pattern: string, resource: string): boolean {
+/** Whether a pattern of configuration (a name, or `*` behind the beginning of one) takes in a resource of a task. */
+export function covers(pattern: string, resource: string): boolean {
   return pattern.endsWith('*') ? resource.startsWith(pattern.slice(0, -1)) : pattern === resource;
 }

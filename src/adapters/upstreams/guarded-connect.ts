@@ -17,6 +17,8 @@ export interface GuardOptions {
   /** Whether addresses that only a private network routes are within reach. */
   readonly allowPrivateNetwork: boolean;
   readonly lookup?: Lookup | undefined;
+  /** Certificates in PEM that it is verified against, instead of those that Node knows. */
+  readonly ca?: string | undefined;
 }
 
 type Reach = 'public' | 'private' | 'loopback' | 'never';
@@ -29,14 +31,17 @@ const METADATA = new Set(['fd00:ec2::254', '100.100.100.200', '168.63.129.16']);
  * Checks, at each connect and on the address itself, that a connector is where a connector may be (fault 43, attacks A30 and A36): a name
  * can resolve to another address at each look (rebinding), so checking it before says nothing.
  */
-export function guardedConnect({ hostname, allowPrivateNetwork, lookup }: GuardOptions): buildConnector.connector {
+export function guardedConnect({ hostname, allowPrivateNetwork, lookup, ca }: GuardOptions): buildConnector.connector {
   const own = withoutBrackets(hostname);
   const isLoopback = own === 'localhost' || reachOf(own) === 'loopback';
   const isAllowed = (address: string): boolean => {
     const reach = reachOf(address);
     return reach === 'public' || (reach === 'private' && allowPrivateNetwork) || (reach === 'loopback' && isLoopback);
   };
-  const connect = buildConnector({ lookup: guardedLookup(isAllowed, lookup ?? systemLookup) as LookupFunction });
+  const connect = buildConnector({
+    lookup: guardedLookup(isAllowed, lookup ?? systemLookup) as LookupFunction,
+    ...(ca !== undefined && { ca }),
+  });
   return (options, callback) => {
     const host = withoutBrackets(options.hostname);
     // A literal is never looked up.

@@ -1,10 +1,18 @@
 import { type CryptoKey, importJWK, type JWK, SignJWT } from 'jose';
+import type { ConnectorConfig } from '../../config/schema.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { loadOrCreateSigningKeys, type SigningKeys } from '../../http/authorization-server/signing-keys.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** Longest life of a token for a connector: that of a lease, with what a downstream's shortest life may add. */
 const MOST_TOKEN_SECONDS = 3_600;
+
+/** Kinds whose issuer has the gateway sign something. */
+function needsSigning(credential: ConnectorConfig['credential']): boolean {
+  if (credential === undefined) return false;
+  const { jwt, oauth, mcpOauth, oauthRefresh, vault } = credential;
+  return [jwt, oauth, mcpOauth, oauthRefresh, vault?.login.jwt].some((kind) => kind !== undefined);
+}
 
 /** The key that issuers sign with, for connectors and foreign authorization servers. Never one that signs task tokens. */
 export interface ConnectorTokens {
@@ -22,11 +30,7 @@ export interface ConnectorTokens {
 
 export function createConnectorTokens(workspace: Workspace): ConnectorTokens {
   const { config, estate, store, vault, system } = workspace;
-  const isNeeded = [...estate.connectors.values()].some(({ config: { credential } }) =>
-    [credential?.jwt, credential?.oauth, credential?.mcpOauth, credential?.oauthRefresh].some(
-      (kind) => kind !== undefined,
-    ),
-  );
+  const isNeeded = [...estate.connectors.values()].some(({ config: { credential } }) => needsSigning(credential));
   let url = config.publicUrl?.replace(/\/+$/, '');
   let keys: SigningKeys | undefined;
   let loading: Promise<SigningKeys> | undefined;

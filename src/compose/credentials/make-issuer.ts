@@ -13,6 +13,7 @@ import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
 import { makeRedisIssuer } from './makers/redis.ts';
 import { makeStaticIssuer } from './makers/static.ts';
+import { makeVaultIssuer } from './makers/vault.ts';
 
 type Credential = NonNullable<ConnectorConfig['credential']>;
 
@@ -25,6 +26,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   mcpOauth: makeMcpOauthIssuer,
   oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
+  vault: makeVaultIssuer,
   static: makeStaticIssuer,
 };
 

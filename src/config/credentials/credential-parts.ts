@@ -29,3 +29,16 @@ export const exception = z
       .describe('What makes up for it. That each task has its own identity, and fuller records, come on their own.'),
   })
   .describe('Who answers for a credential that cannot be revoked, why, until when, and what makes up for it.');
+
+/** Of a service that issuers ask over HTTP. */
+export const serviceUrl = z.url({ protocol: /^https?$/ });
+export const authorityFile = z
+  .string()
+  .min(1)
+  .optional()
+  .describe('File with the certificates (PEM) that it is verified against; left out: those that Node knows.');
+export const resourcePatterns = z
+  .array(z.string().min(1))
+  .min(1)
+  .optional()
+  .describe('Resources that it reaches, * at the end for all that start so; left out: resources do not narrow.');

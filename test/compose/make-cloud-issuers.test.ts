@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ConnectorTokens } from '../../src/compose/credentials/connector-tokens.ts';
+import { makeIssuer } from '../../src/compose/credentials/make-issuer.ts';
+import type { EstateConnector } from '../../src/compose/estate.ts';
+import type { Workspace } from '../../src/compose/workspace.ts';
+import { credentialSchema } from '../../src/config/credential-schema.ts';
+import { Secret } from '../../src/domain/secret.ts';
+import type { ActionClass } from '../../src/domain/tool.ts';
+import type { IssuedCredential, Issuer } from '../../src/seams/issuer.ts';
+import { createSigningGateway } from '../issuers/signing-gateway.ts';
+import { newLease, requestFor } from '../suites/issuer-suite.ts';
+import { startFakeVault } from '../support/fake-vault.ts';
+
+/** From a connector's section of `remit.yaml` to a credential: that each setting gets where it belongs. */
+describe('an issuer made of configuration', () => {
+  const stops: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  });
+
+  const secrets = new Map<string, string>();
+  const workspace = {
+    vault: { get: async (name: string) => new Secret(secrets.get(name) ?? '') },
+    loaded: { resolvePath: (path: string) => `/nowhere/${path}` },
+    system: { clock: Date.now, random: randomBytes },
+  } as unknown as Workspace;
+
+  async function make(section: object, tokens = {} as ConnectorTokens): Promise<Issuer> {
+    const credential = credentialSchema.parse(section);
+    const connector = { id: 'shop' } as unknown as EstateConnector;
+    const { issuer } = await makeIssuer(workspace, tokens, connector, credential);
+    stops.push(() => issuer.close());
+    return issuer;
+  }
+
+  async function issue(issuer: Issuer, resources: string[], actionClasses: ActionClass[]): Promise<IssuedCredential> {
+    const request = requestFor(newLease(issuer), AbortSignal.timeout(5_000));
+    return issuer.issue({ ...request, resources, actionClasses });
+  }
+
+  it('vault: logs in with a JWT of the gateway’s, in its namespace, and reads as its policies allow', async () => {
+    const vault = await startFakeVault({ namespace: 'shop' });
+    stops.push(() => vault.close());
+    const gateway = await createSigningGateway();
+    vault.policies.set('remit', ['auth/token/', 'sys/leases/']).set('creds', ['database/creds/']);
+    vault.databaseRoles.set('reader', 3600);
+    const role = { issuer: gateway.url, keys: gateway.keys, policies: ['remit', 'creds'], ttl: 7200 };
+    vault.jwtRoles.set('gateway', { ...role, audience: 'vault' });
+    const settings = {
+      address: vault.url,
+      namespace: 'shop',
+      login: { jwt: { role: 'gateway', audience: 'vault' } },
+      roles: [{ role: 'reader', classes: ['read'], resources: ['orders/*'] }],
+      policies: ['creds'],
+    };
+    const issuer = await make({ vault: settings }, gateway as unknown as ConnectorTokens);
+    const issued = await issue(issuer, ['orders/1'], ['read']);
+    expect(Object.keys(issued.fields)).toEqual(['username', 'password']);
+    expect(issuer.revocation).toBe('next_use');
+    expect(vault.liveTokens().some(({ policies }) => policies.join() === 'creds')).toBe(true);
+    await issuer.revoke(newLease(issuer), issued.handle);
+    expect(vault.liveLeases()).toEqual([]);
+  });
+
+  it('vault: says which file with certificates it cannot read', async () => {
+    const vault = {
+      address: 'https://vault.example.com',
+      login: { token: 'vault-token' },
+      roles: [{ role: 'reader', classes: ['read'] }],
+      caFile: 'ca.pem',
+    };
+    await expect(make({ vault })).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID', where: '/nowhere/ca.pem' });
+    expect(() => credentialSchema.parse({ vault: { ...vault, login: {} } })).toThrow('exactly one of token');
+  });
+});
