@@ -11,6 +11,7 @@ import { estateFindings } from './connectors/estate-findings.ts';
 import { authorizationName } from './credentials/authorization-store.ts';
 import { credentialFindings } from './credentials/credential-findings.ts';
 import { boundException } from './credentials/shared-secrets.ts';
+import { staticPlace } from './credentials/static-place.ts';
 import { assertCasesHold } from './policies/case-report.ts';
 import { observeFindings } from './policies/observations.ts';
 import { tryPolicies } from './policies/try-policies.ts';
@@ -158,11 +159,12 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     await check(`connector ${id}`, async () => {
       const isOver = Date.parse(exception.expires) <= system.clock();
       const entry = (await vault.list()).find(({ name }) => name === credential.secret);
-      const age =
+      const stored =
         entry === undefined ? 'not stored' : `version ${entry.version}, ${days(system.clock(), entry)} days old`;
+      const age = credential.vaultKv === undefined ? stored : 'kept there';
       return {
         state: isOver ? 'fail' : 'warn',
-        what: `static secret ${credential.secret} (${age}) under an exception of ${exception.owner} until ${exception.expires}: ${exception.reason}`,
+        what: `static secret ${staticPlace(credential)} (${age}) under an exception of ${exception.owner} until ${exception.expires}: ${exception.reason}`,
         hint: isOver
           ? 'The exception has ended, calls are refused: renew it deliberately, or end the need for it.'
           : 'Replace it by a credential that can be leased.',

@@ -22,6 +22,7 @@ describe('an issuer made of configuration', () => {
   const secrets = new Map<string, string>();
   const workspace = {
     vault: { get: async (name: string) => new Secret(secrets.get(name) ?? '') },
+    config: { sharedSecrets: [] },
     loaded: { resolvePath: (path: string) => `/nowhere/${path}` },
     system: { clock: Date.now, random: randomBytes },
   } as unknown as Workspace;
@@ -72,5 +73,24 @@ describe('an issuer made of configuration', () => {
     };
     await expect(make({ vault })).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID', where: '/nowhere/ca.pem' });
     expect(() => credentialSchema.parse({ vault: { ...vault, login: {} } })).toThrow('exactly one of token');
+  });
+
+  it('static: reads the key of a Vault that it names, under its exception', async () => {
+    const vault = await startFakeVault();
+    stops.push(() => vault.close());
+    vault.kv.set('teams/crm', { token: 'canary-kv-77' });
+    secrets.set('vault-token', vault.rootToken);
+    const controls = { tools: ['get_customer'], callsPerMinute: 60, callsPerMinutePerTask: 30 };
+    const exception = { owner: 'erin', reason: 'the vendor has no other', expires: '2099-01-01T00:00:00Z', controls };
+    const vaultKv = { address: vault.url, login: { token: 'vault-token' }, path: 'teams/crm', key: 'token' };
+    const issuer = await make({ static: { vaultKv, exception } });
+    const issued = await issue(issuer, [], ['read']);
+    expect(issued.fields.token?.reveal()).toBe('canary-kv-77');
+    expect(issued.scope).toContain('version 3 of a static secret under exception of erin');
+    expect(issuer.downstream).toBe(`secret token of secret/teams/crm at ${vault.url}`);
+    expect(issuer.revocation).toBe('expiry_only');
+    expect(() => credentialSchema.parse({ static: { vaultKv } })).toThrow('exception');
+    expect(() => credentialSchema.parse({ static: { vaultKv, secret: 'crm', exception } })).toThrow('or vaultKv');
+    expect(() => credentialSchema.parse({ static: { exception } })).toThrow('or vaultKv');
   });
 });

@@ -6,11 +6,13 @@ import type { Issuer } from '../../seams/issuer.ts';
 export interface StaticIssuerOptions {
   /** What it opens, for people. */
   readonly downstream: string;
-  /** The long-lived secret, out of the vault; asked at every issue. */
-  readonly secret: () => Promise<{ readonly secret: Secret; readonly version: number }>;
+  /** The long-lived secret, from where it is kept; asked at every issue. */
+  readonly secret: (signal: AbortSignal) => Promise<{ readonly secret: Secret; readonly version: number }>;
   /** Who answers for it, why, and until when (RFC 3339). */
   readonly exception: { readonly owner: string; readonly reason: string; readonly expires: string };
   readonly clock: Clock;
+  /** Ends what asking for it keeps open. */
+  readonly close?: () => Promise<void>;
 }
 
 /**
@@ -44,7 +46,7 @@ export function createStaticIssuer(options: StaticIssuerOptions): Issuer {
           },
         );
       }
-      const { secret, version } = await options.secret();
+      const { secret, version } = await options.secret(request.signal);
       return {
         // A copy: the caller wipes what it was given.
         fields: { token: new Secret(secret.revealBytes()) },
@@ -54,6 +56,6 @@ export function createStaticIssuer(options: StaticIssuerOptions): Issuer {
     },
     // Nothing was made, so there is nothing to undo: the class says what that means.
     revoke: async () => {},
-    close: async () => {},
+    close: async () => options.close?.(),
   };
 }

@@ -11,6 +11,7 @@ import {
   secretUsers,
   sharedText,
 } from '../credentials/shared-secrets.ts';
+import { staticPlace } from '../credentials/static-place.ts';
 import type { EstateConnector } from '../estate.ts';
 import { observeFindings } from '../policies/observations.ts';
 import { createJournalAccess } from '../trail/journal-access.ts';
@@ -67,7 +68,7 @@ async function exceptionFindings(workspace: Workspace): Promise<EstateFinding[]>
     if (credential === undefined) return [];
     const { owner, reason, expires, controls } = boundException(workspace.config, connector.id, credential);
     const left = Date.parse(expires) - now;
-    const common = { refs: [`connectors.${connector.id}`, `secret ${credential.secret}`], owner, expires };
+    const common = { refs: [`connectors.${connector.id}`, `secret ${staticPlace(credential)}`], owner, expires };
     const used = uses.get(connector.id);
     const pace = `${controls.callsPerMinute} calls a minute, ${controls.callsPerMinutePerTask} of one task`;
     const residual: EstateFinding = {

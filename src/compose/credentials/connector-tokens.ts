@@ -10,8 +10,10 @@ const MOST_TOKEN_SECONDS = 3_600;
 /** Kinds whose issuer has the gateway sign something. */
 function needsSigning(credential: ConnectorConfig['credential']): boolean {
   if (credential === undefined) return false;
-  const { jwt, oauth, mcpOauth, oauthRefresh, vault } = credential;
-  return [jwt, oauth, mcpOauth, oauthRefresh, vault?.login.jwt].some((kind) => kind !== undefined);
+  const { jwt, oauth, mcpOauth, oauthRefresh, vault, static: kept } = credential;
+  return [jwt, oauth, mcpOauth, oauthRefresh, vault?.login.jwt, kept?.vaultKv?.login.jwt].some(
+    (kind) => kind !== undefined,
+  );
 }
 
 /** The key that issuers sign with, for connectors and foreign authorization servers. Never one that signs task tokens. */

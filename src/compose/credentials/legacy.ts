@@ -4,6 +4,7 @@ import { DEFAULT_TEMPLATES } from '../../leases/render-injection.ts';
 import type { Clock } from '../../seams/clock.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import type { Estate } from '../estate.ts';
+import { staticPlace } from './static-place.ts';
 
 /** The connectors that live under an exception; undefined where there is none, so that calls pay nothing for it. */
 export function buildLegacy(
@@ -14,7 +15,7 @@ export function buildLegacy(
   const legacy = [...connectors.values()].flatMap(({ id, config }) => {
     const { credential } = config;
     if (credential?.static === undefined) return [];
-    const { secret, exception } = credential.static;
+    const { exception } = credential.static;
     const { owner, expires, controls } = exception;
     const { environment, headers } = credential.inject;
     const injectedAs = [
@@ -30,7 +31,7 @@ export function buildLegacy(
           callsPerMinute: controls.callsPerMinute,
           callsPerMinutePerTask: controls.callsPerMinutePerTask,
           exception: { owner, expires },
-          secret,
+          secret: staticPlace(credential.static),
           injectedAs: injectedAs.length > 0 ? injectedAs : usual,
         },
       ] as const,

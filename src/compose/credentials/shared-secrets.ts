@@ -91,7 +91,7 @@ export function exceptionFor(
 export function boundException(
   { sharedSecrets }: Config,
   connector: string,
-  { secret, exception }: { readonly secret: string; readonly exception: StaticException },
+  { secret = '', exception }: { readonly secret?: string | undefined; readonly exception: StaticException },
 ): StaticException {
   const ends = sharedSecrets
     .filter(({ secrets, connectors }) => secrets.includes(secret) && connectors.includes(connector))

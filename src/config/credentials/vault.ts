@@ -66,7 +66,7 @@ export const vaultCredential = z
   })
   .describe('A dynamic secret of Vault or OpenBao per lease: `<mount>/creds/<role>`.');
 
-export const vaultKey = z
+export const vaultKv = z
   .strictObject({
     ...vaultServerShape,
     mount: mountPath.default('secret').describe('Where the KV engine, version 2, is.'),
