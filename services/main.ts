@@ -50,6 +50,8 @@ const SERVICES: readonly ServiceRun[] = [
   },
   // A dependency of Remit's own: it is there.
   { name: 'oidc-provider', files: ['oidc-provider.test.ts'], probe: async () => {} },
+  { name: 'oauth-refresh', files: ['oauth-refresh.test.ts'], probe: async () => {} },
+  { name: 'id-jag', files: ['id-jag.test.ts'], probe: async () => {} },
   {
     name: 'bubblewrap',
     files: ['bubblewrap.test.ts'],

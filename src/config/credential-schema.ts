@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LEASE_MODES } from '../domain/lease.ts';
 import type { exception } from './credentials/credential-parts.ts';
+import { idJagCredential } from './credentials/id-jag.ts';
 import { jwtCredential } from './credentials/jwt.ts';
 import { mcpOauthCredential } from './credentials/mcp-oauth.ts';
 import { mysqlCredential } from './credentials/mysql.ts';
@@ -22,6 +23,7 @@ const KINDS = {
   mysql: mysqlCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
+  idJag: idJagCredential.optional(),
   oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),
   vault: vaultCredential.optional(),

@@ -22,6 +22,7 @@ export const DEFAULT_TEMPLATES = {
   mysql: { environment: { MYSQL_USER: '{username}', MYSQL_PASSWORD: '{password}' }, headers: {} },
   oauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   mcpOauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  idJag: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   oauthRefresh: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   vault: { environment: {}, headers: {} },

@@ -196,7 +196,8 @@ export async function startFakeForeignAs(options: FakeForeignAsOptions): Promise
   };
 }
 
-function memoryAdapter(rows: Map<string, AdapterPayload>, model: string): Adapter {
+/** Rows of an oidc-provider in memory. */
+export function memoryAdapter(rows: Map<string, AdapterPayload>, model: string): Adapter {
   const key = (id: string): string => `${model}:${id}`;
   return {
     upsert: async (id, payload) => void rows.set(key(id), payload),

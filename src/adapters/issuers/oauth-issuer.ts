@@ -1,11 +1,11 @@
-import { genericGrantRequest, ResponseBodyError, type TokenEndpointResponse, tokenRevocation } from 'openid-client';
-import { RemitError } from '../../domain/errors.ts';
+import { genericGrantRequest } from 'openid-client';
 import { Secret } from '../../domain/secret.ts';
 import type { Clock } from '../../seams/clock.ts';
 import type { IssuedCredential, IssueRequest, Issuer } from '../../seams/issuer.ts';
 import { assertionClaims, type SignAssertion } from './agent-assertion.ts';
-import { describeFault, issueFault, orAbort } from './issuer-faults.ts';
+import { issueFault } from './issuer-faults.ts';
 import { createOauthClient, type OauthServer } from './oauth-client.ts';
+import { createOauthRevoker } from './oauth-revoke.ts';
 import { type OauthScopeMap, oauthScopes } from './oauth-scope.ts';
 import { summary, withoutCause } from './oauth-summary.ts';
 import { boundOf } from './oauth-token.ts';
@@ -37,15 +37,15 @@ const GRANTS = {
   client_credentials: 'client_credentials',
 } as const;
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
-const REVOKE_WITHIN_MS = 10_000;
 
 /**
  * A token of a foreign authorization server, for one lease: scope, audience and life as the task needs them, and no more. The token itself is
  * the handle that revoking takes (RFC 7009).
  */
 export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
-  const { server, grant, audience, resource, clock, sign, revokeWithinMs = REVOKE_WITHIN_MS } = options;
+  const { server, grant, audience, resource, clock, sign } = options;
   const client = createOauthClient(options);
+  const revoker = createOauthRevoker(client, options);
 
   async function issue(request: IssueRequest): Promise<IssuedCredential> {
     const { signal } = request;
@@ -65,7 +65,7 @@ export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
         handle: new Secret(answer.access_token),
       };
     } catch (error) {
-      await giveBack(answer);
+      await revoker.giveBack(answer);
       throw error;
     }
   }
@@ -87,37 +87,12 @@ export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
     };
   }
 
-  /** What is refused must not live on. Best effort: nobody has it but this process, and it ends by itself. */
-  async function giveBack(answer: TokenEndpointResponse): Promise<void> {
-    if (client.metadata()?.revocation_endpoint === undefined) return;
-    // Not within the request's signal: it may be what has ended.
-    const configuration = await client.configure(AbortSignal.timeout(revokeWithinMs));
-    for (const token of [answer.refresh_token, answer.access_token]) {
-      if (token !== undefined) await tokenRevocation(configuration, token).catch(() => {});
-    }
-  }
-
-  async function revoke(handle: Secret, signal: AbortSignal): Promise<void> {
-    const configuration = await client.configure(signal);
-    if (configuration.serverMetadata().revocation_endpoint === undefined) return;
-    try {
-      // RFC 7009 section 2.2: a token that is not known, or not valid any more, is answered like one that was revoked.
-      await tokenRevocation(configuration, handle.reveal(), { token_type_hint: 'access_token' });
-    } catch (error) {
-      // Section 2.2.1: it revokes no tokens of this kind. The class claims nothing else where they are not introspected.
-      const isUnsupported = error instanceof ResponseBodyError && error.error === 'unsupported_token_type';
-      if (!isUnsupported || options.isIntrospected) throw error;
-    }
-  }
-
   return {
     kind: 'oauth',
     downstream: server,
     minTtlSeconds: Math.max(1, options.tokenSeconds),
-    /** Only what was read of the server counts: until then nothing is claimed. A stream that its holder has open is not cut. */
     get revocation() {
-      const canRevoke = client.metadata()?.revocation_endpoint !== undefined;
-      return canRevoke && options.isIntrospected ? 'next_use' : 'expiry_only';
+      return revoker.revocation();
     },
     needsHandle: true,
     async issue(request) {
@@ -133,19 +108,7 @@ export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
         );
       }
     },
-    async revoke(_lease, handle) {
-      if (handle === undefined) return;
-      const signal = AbortSignal.timeout(revokeWithinMs);
-      try {
-        await orAbort(revoke(handle, signal), signal, () => {});
-      } catch (error) {
-        const fault = signal.aborted ? `not done within ${revokeWithinMs} ms` : describeFault(summary(error));
-        throw new RemitError('ERR_CREDENTIAL_REVOKE', `the token may still be good: ${fault}`, {
-          where: server,
-          hint: 'It is tried again. See that the server answers, and that it revokes tokens of this client.',
-        });
-      }
-    },
+    revoke: (_lease, handle) => revoker.revoke(handle),
     close: () => options.close(),
   };
 }

@@ -10,8 +10,8 @@ const MOST_TOKEN_SECONDS = 3_600;
 /** Kinds whose issuer has the gateway sign something. */
 function needsSigning(credential: ConnectorConfig['credential']): boolean {
   if (credential === undefined) return false;
-  const { jwt, oauth, mcpOauth, oauthRefresh, vault, static: kept } = credential;
-  return [jwt, oauth, mcpOauth, oauthRefresh, vault?.login.jwt, kept?.vaultKv?.login.jwt].some(
+  const { jwt, oauth, mcpOauth, idJag, oauthRefresh, vault, static: kept } = credential;
+  return [jwt, oauth, mcpOauth, idJag, oauthRefresh, vault?.login.jwt, kept?.vaultKv?.login.jwt].some(
     (kind) => kind !== undefined,
   );
 }

@@ -4,6 +4,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { EstateConnector } from '../estate.ts';
 import type { Workspace } from '../workspace.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import { makeIdJagIssuer } from './makers/id-jag.ts';
 import { makeJwtIssuer } from './makers/jwt.ts';
 import type { IssuerMaker, MadeIssuer, MakerParts } from './makers/maker.ts';
 import { makeMcpOauthIssuer } from './makers/mcp-oauth.ts';
@@ -24,6 +25,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   mysql: makeMysqlIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
+  idJag: makeIdJagIssuer,
   oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
   vault: makeVaultIssuer,

@@ -138,6 +138,29 @@ describe('a real authorization server', () => {
     await expect(ask(issuerOf)).rejects.toMatchObject(over);
   });
 
+  it('refreshes and narrows for a client that is configured, with nothing asked of the connector, in two gateways at once', async () => {
+    await authorize();
+    const row = store.row;
+    if (row === undefined) return expect.unreachable();
+    const { identity } = row.authorization;
+    const own = memoryStore();
+    own.row = { ...row, authorization: { ...row.authorization, identity: { ...identity, source: 'configured' } } };
+    const scopes = { classes: { read: ['notes.read'], write: ['notes.read', 'notes.write'] }, resources: undefined };
+    const named = { resource: url, method: identity.method };
+    const clientSecret = async () => identity.secret ?? expect.unreachable();
+    const make = () =>
+      createMcpOauthIssuer(
+        setup({ url: issuer, named, clientId: identity.id, clientSecret, scopes, store: own, revokesTokens: false }),
+      );
+    const [one, other] = [make(), make()];
+    const issued = await Promise.all([one, other, one, other].map((of) => ask(of)));
+    expect(new Set(issued.map(({ fields }) => fields.token?.reveal())).size).toBe(4);
+    expect(issued.map(({ scope }) => scope)).toEqual(Array.from({ length: 4 }, () => `notes.read at ${url}`));
+    const held = accessTokens().filter(({ jti }) => issued.some(({ fields }) => fields.token?.reveal() === jti));
+    expect(held.map(({ scope }) => scope)).toEqual(Array.from({ length: 4 }, () => 'notes.read'));
+    expect(one.kind).toBe('oauth_refresh');
+  });
+
   it('L7 where revoking one token would take all, none is revoked, and no lease claims it', async () => {
     await authorize();
     const careful = createMcpOauthIssuer(setup({ revokesTokens: false }));

@@ -1,0 +1,3 @@
+import { idJagIssuerTests } from './id-jag-issuer-tests.ts';
+
+idJagIssuerTests();
