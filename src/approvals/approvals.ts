@@ -37,6 +37,8 @@ export interface Approvals extends HeldCalls {
   endTask(task: TaskId, reason: string): Promise<void>;
   /** The same of a connector that is suspended. */
   endConnector(connector: ConnectorId, reason: string): Promise<void>;
+  /** Another process may have taken verdicts: who waits for them goes on at once. */
+  lookNow(): void;
   /** Ends what nobody has decided or used in time. */
   sweep(): Promise<void>;
 }
@@ -80,6 +82,7 @@ export function createApprovals(parts: DeskParts): Approvals {
       return sealed === undefined ? undefined : parts.content.open(id, sealed);
     },
     bar: waiting.bar,
+    lookNow: waiting.lookNow,
     async endTask(task, reason) {
       noteEnded(await repository.end(tenant, { task }, { state: 'ended', reason, at: clock() }), 'ended', reason);
     },

@@ -14,6 +14,8 @@ export interface Waiting {
   settle(approval: Approval): void;
   /** At once, whatever the store says. */
   bar(task: TaskId): void;
+  /** There may be verdicts that another process took: looks for them without waiting for the time to. */
+  lookNow(): void;
   /** Those that wait now, for whoever looks for news. */
   readonly ids: ReadonlySet<ApprovalId>;
   close(): void;
@@ -42,18 +44,21 @@ export function createWaiting(parts: {
     for (const waiter of [...(waiters.get(id) ?? [])]) waiter.end(how);
   }
 
+  async function lookAll(): Promise<void> {
+    for (const id of [...waiters.keys()]) {
+      const found = await look(id).catch(() => undefined);
+      if (found !== undefined) settle(found);
+    }
+  }
+
   function lookLater(): void {
     if (isLooking) return;
     isLooking = true;
     schedule(LOOK_MS, () => {
-      void (async () => {
-        for (const id of [...waiters.keys()]) {
-          const found = await look(id).catch(() => undefined);
-          if (found !== undefined) settle(found);
-        }
+      void lookAll().then(() => {
         isLooking = false;
         if (waiters.size > 0) lookLater();
-      })();
+      });
     });
   }
 
@@ -88,6 +93,7 @@ export function createWaiting(parts: {
       });
     },
     settle,
+    lookNow: () => void lookAll(),
     bar(task) {
       for (const [id, own] of waiters) {
         for (const { approval } of own) if (approval.task === task) endAll(id, 'barred');

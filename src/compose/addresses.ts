@@ -7,6 +7,12 @@ export const ownUrl = (
   { host, port }: { readonly host: string; readonly port: number },
 ): string => (publicUrl ?? `http://${hostText(host)}:${port}`).replace(/\/+$/, '');
 
+/** Under which URL other nodes reach a port of this one's. */
+export const nodeAddress = (
+  { node }: { readonly node: { readonly address?: string | undefined } },
+  { host, port }: { readonly host: string; readonly port: number },
+): string => (node.address ?? `http://${hostText(host)}:${port}`).replace(/\/+$/, '');
+
 /** Names under which the gateway may be addressed: what it listens on, loopback's usual names, and its public URL. */
 export function allowedHosts(url: string, host: string, port: number): ReadonlySet<string> {
   const { host: publicHost } = new URL(url);

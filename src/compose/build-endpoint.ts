@@ -9,7 +9,7 @@ import { offer } from '../gateway/methods/offer.ts';
 import { unauthorizedChallenge } from '../http/authorization-server/challenges.ts';
 import type { Workspace } from './workspace.ts';
 
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
+export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const HEARTBEAT_MS = 15_000;
 
 /** The MCP endpoint with both its eras. */
@@ -24,6 +24,12 @@ export interface Endpoint {
   sessions(): number;
 }
 
+/** What a caller without a good token is told (RFC 6750). */
+export const challengeOf =
+  (resource: string) =>
+  (error: string, reason: string): string =>
+    unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
+
 export function buildEndpoint(parts: {
   workspace: Workspace;
   gateway: Gateway;
@@ -33,8 +39,7 @@ export function buildEndpoint(parts: {
 }): Endpoint {
   const { workspace, gateway, resource, version } = parts;
   const { sessions, limits } = workspace.config;
-  const challenge = (error: string, reason: string): string =>
-    unauthorizedChallenge(resource, { error: error as 'invalid_token' | 'missing_token', reason });
+  const challenge = challengeOf(resource);
   const shared = { gateway, challenge, version, handleMethod, offer };
   const legacy = createLegacyEdge({
     ...shared,

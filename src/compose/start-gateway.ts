@@ -9,7 +9,7 @@ import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
 import { createTaskRegistry } from '../tasks/task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
-import { allowedHosts } from './addresses.ts';
+import { allowedHosts, nodeAddress } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';
 import { recordStart } from './announce.ts';
 import { buildApprovals } from './approvals/build-approvals.ts';
@@ -31,6 +31,8 @@ import { assertNoneShared } from './credentials/shared-secrets.ts';
 import { sweepOauth } from './credentials/sweep-oauth.ts';
 import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
+import { openNodes } from './nodes/open-nodes.ts';
+import { keepMemory, openRelay, servedTasks } from './nodes/serve-nodes.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
 import { openDecider } from './policies/build-decider.ts';
@@ -124,6 +126,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       schedule,
       random,
       log,
+      onStarting: (task) => nodes?.own(task.id, task.parent),
       async onStarted(task) {
         await taskKeys.create(task.id);
         await recorder.record({ type: 'task_started', ...identityOfTask(task), detail: detailOfTask(task) });
@@ -213,6 +216,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       wire,
       onChanged: risk.lookAt,
     });
+    const policyVersion = (): string => policies.engine().version;
     const revocation = buildRevocation({
       workspace,
       standing,
@@ -223,20 +227,25 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       recorder,
       recordLater,
       approvals,
-      policyVersion: () => policies.engine().version,
+      policyVersion,
       closeStreams: () => endpoint?.closeStreams(),
     });
     closers.push(() => revocation.close());
+    const state = { tasks, leases, taskKeys, prompts, flow, risk };
+    const about = { ...told, version, policyVersion, revocation, approvals, trail: trail.state, closers };
+    const { nodes, adoption, rejoin } = openNodes({ ...about, ...state });
+    closers.push(() => nodes?.leave());
     await revocation.start();
     await catalogue.load();
 
-    await recover({ workspace, journal, trail, recorder, tasks, leases, taskKeys, prompts, flow, risk });
+    await recover({ ...told, ...state, journal, trail, rejoin });
     keeper = keepTrail({ workspace, journal, recorder, state: trail.state, tasks });
     await keeper.start();
 
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {
       // Side by side: a server that will not stop must not keep its credential.
+      nodes?.stop();
       await Promise.all([wire.closeAll(), leases.revokeAll('gateway stopped')]);
       leases.close();
     });
@@ -272,14 +281,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         clock,
       }),
       isRegistered: (agent) => estate.agents.has(agent),
-      tasks: {
-        get: (id) => (revocation.isCurrent() ? tasks.get(id) : undefined),
-        barred: revocation.barred,
-        confirm: revocation.confirm,
-        callsLeft: tasks.callsLeft,
-        takeCall: (id) => 'callsLeft' in tasks.takeCall(id),
-        end: tasks.end,
-      },
+      tasks: servedTasks(tasks, revocation, nodes),
+      keepMemory: keepMemory(nodes, adoption, workspace),
       template: (id) => estate.templates.get(id),
       catalogue,
       flow,
@@ -342,8 +345,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     );
     closers.push(() => admin.close());
 
-    const about = { version, url, containment: containment.mode, policies: policies.current() };
-    await recordStart(recorder, workspace, auditors, standing, about);
+    const started = { version, url, containment: containment.mode, policies: policies.current() };
+    await recordStart(recorder, workspace, auditors, standing, started);
     closers.push(followPolicies(workspace, policies));
     const { metricsPort } = await observed.serve(() => ({
       journalRecords: journal.size,
@@ -367,18 +370,20 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         securityEvents: risk.securityEvents,
         authZen: enforcementPoints && { url, points: enforcementPoints },
         authorizationServer: authorizationServer.callback,
+        relay: openRelay({ workspace, nodes, authenticator: gateway.authenticator, resource, http, closers }),
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,
       },
       hosts,
     );
+    nodes?.serve(nodeAddress(config, http));
     const all = catalogue.tools();
     return {
       url,
       tools: all.filter((tool) => tool.status === 'described').length,
       undescribed: all.filter((tool) => tool.status !== 'described').length,
       problems: problems(),
-      failed,
+      failed: nodes === undefined ? failed : Promise.race([failed, nodes.failed]),
       close: closeAll,
     };
   } catch (error) {

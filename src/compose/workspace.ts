@@ -9,6 +9,7 @@ import type { KeyRing } from '../secrets/key-ring.ts';
 import { createVault, type Vault } from '../secrets/vault.ts';
 import { keyFileOf, openKeyRing } from './credentials/vault-key.ts';
 import { buildEstate, type Estate } from './estate.ts';
+import { nodeName } from './nodes/node-name.ts';
 import type { System } from './system.ts';
 
 /** Where the parts of a gateway lie on disk. All absolute. */
@@ -35,6 +36,8 @@ export interface Workspace {
   readonly keys: KeyRing;
   readonly store: Store;
   readonly vault: Vault;
+  /** Name of this data folder among those of one store; undefined where the store is one gateway's alone. */
+  readonly node: string | undefined;
   close(): Promise<void>;
 }
 
@@ -67,6 +70,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
   const keys = openKeyRing(loaded, system);
   const estate = buildEstate(config);
   const store = await openStore(config, places, system);
+  const node = store.shared && (await nodeName(places.data, system.random));
   const vault = createVault({
     repository: store.secrets,
     keys,
@@ -75,7 +79,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
     schedule: system.schedule,
     random: system.random,
   });
-  return { loaded, config, estate, places, system, keys, store, vault, close: () => store.close() };
+  return { loaded, config, estate, places, system, keys, store, vault, node, close: () => store.close() };
 }
 
 async function openStore(config: Config, places: Places, system: System): Promise<Store> {

@@ -274,6 +274,15 @@ export const configSchema = z.strictObject({
       { error: 'kind is sqlite or postgres' },
     )
     .prefault({ kind: 'sqlite' }),
+  node: z
+    .strictObject({
+      address: z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe('How other gateways on the same store reach this one; left out: by what it listens on.'),
+    })
+    .prefault({})
+    .describe('This gateway among those of one PostgreSQL store.'),
   vaultKey: vaultKey.prefault({ kind: 'file' }).describe('The key that wraps what is sealed from now on.'),
   formerVaultKeys: z
     .array(vaultKey)

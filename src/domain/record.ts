@@ -7,6 +7,7 @@ export const RECORD_TYPES = [
   'task_started',
   'task_suspended',
   'task_resumed',
+  'task_adopted',
   'task_ended',
   'token_issued',
   'prompt',

@@ -70,6 +70,8 @@ export interface Flow {
   notePrompt(task: Task, text: string): void;
   restore(task: Pick<Task, 'id' | 'parent'>, remembered: RememberedFlow): void;
   forget(task: TaskId): void;
+  /** Reads what other gateways have marked. @throws `ERR_STORE_*` */
+  refresh(): Promise<void>;
   readonly canaries: Canaries;
   readonly handles: Handles;
   /** Families that are kept. */
@@ -236,6 +238,7 @@ export function createFlow(parts: FlowParts): Flow {
       families.forget(task);
       parts.handles.forget(task);
     },
+    refresh: stored.refresh,
     canaries: parts.canaries,
     handles: parts.handles,
     get size() {

@@ -13,6 +13,8 @@ export interface StoredLabels {
   mark(connector: ConnectorId, names: ThingNames | undefined, labels: FlowLabels): Promise<void> | undefined;
   /** Worst labels of what a read may bring, by what it names. */
   labelsOf(connector: ConnectorId, names: ThingNames | undefined): FlowLabels;
+  /** Reads what other gateways on the same store have marked lately. @throws `ERR_STORE_*` */
+  refresh(): Promise<void>;
   /** Keyed: names are kept as these, never as they are. */
   readonly fingerprint: (text: string) => string;
   /** Marks that are kept. */
@@ -22,10 +24,15 @@ export interface StoredLabels {
 /** Things of one connector that are told apart (guarantee I3). With more, any write counts for the connector as a whole. */
 export const MAX_THINGS = 1_000;
 
+/** Marks are read again from so long before the newest that was read: clocks differ, and a commit takes its time. */
+const OVERLAP_MS = 60_000;
+
 /** A mark is made durable anew, for its time to begin anew, when this part of it is over. */
 const RENEW = 0.1;
 
-interface Kept extends StoredMark {
+interface Kept extends Omit<StoredMark, 'labels' | 'at'> {
+  labels: FlowLabels;
+  at: number;
   /** Until it is durable. */
   durable: Promise<void> | undefined;
   hasFailed: boolean;
@@ -46,20 +53,24 @@ export function createStoredLabels(parts: {
   const connectors = new Map<ConnectorId, Map<string, Kept>>();
 
   // A clock that is no number makes nothing too old.
-  const partOver = ({ names, at }: StoredMark): number =>
+  const partOver = ({ names, at }: Pick<StoredMark, 'names' | 'at'>): number =>
     (clock() - at) / (names === undefined ? connectorMs : thingMs);
-  const isOver = (mark: StoredMark): boolean => partOver(mark) >= 1;
+  const isOver = (mark: Pick<StoredMark, 'names' | 'at'>): boolean => partOver(mark) >= 1;
 
-  for (const mark of parts.marks) {
-    if (isOver(mark)) continue;
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const mark of parts.marks) take(mark);
+
+  /** One that the store has. */
+  function take(mark: StoredMark): void {
+    newest = Math.max(newest, mark.at);
+    if (isOver(mark)) return;
     const known = of(mark.connector).get(namesText(mark.names));
-    set({
-      ...mark,
-      labels: known === undefined ? mark.labels : joinLabels(known.labels, mark.labels),
-      at: Math.max(known?.at ?? 0, mark.at),
-      durable: undefined,
-      hasFailed: false,
-    });
+    if (known === undefined) {
+      set({ ...mark, durable: undefined, hasFailed: false });
+      return;
+    }
+    known.labels = isOver(known) ? mark.labels : joinLabels(known.labels, mark.labels);
+    known.at = Math.max(known.at, mark.at);
   }
 
   function of(connector: ConnectorId): Map<string, Kept> {
@@ -114,6 +125,9 @@ export function createStoredLabels(parts: {
       }
       return labels;
     },
+    async refresh() {
+      for (const mark of await repository.list(tenant, newest - OVERLAP_MS)) take(mark);
+    },
     fingerprint,
     get size() {
       return [...connectors.values()].reduce((sum, things) => sum + things.size, 0);
@@ -125,6 +139,7 @@ export function createStoredLabels(parts: {
 export const NOTHING_STICKS: StoredLabels = {
   mark: () => undefined,
   labelsOf: () => NO_LABELS,
+  refresh: async () => {},
   fingerprint: () => '',
   size: 0,
 };

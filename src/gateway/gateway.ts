@@ -2,7 +2,7 @@ import type { HeldCalls } from '../approvals/approvals.ts';
 import type { Prompts } from '../audit/prompts.ts';
 import type { RecordEntry, Recorder } from '../audit/recorder.ts';
 import type { AgentId, ConnectorId, TaskId, TemplateId, TenantId } from '../domain/ids.ts';
-import type { Refusal } from '../domain/refusal.ts';
+import type { Refusal, Refused } from '../domain/refusal.ts';
 import type { Task, TaskEndReason, TaskTemplate } from '../domain/task.ts';
 import type { Flow } from '../flow/create-flow.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
@@ -41,6 +41,11 @@ export interface Gateway {
     takeCall(id: TaskId): boolean;
     end(id: TaskId, reason: TaskEndReason): Promise<boolean>;
   };
+  /**
+   * Among several nodes: makes durable what a call leaves behind, where the others find it; and refuses when its task is another's by now.
+   * Never rejects. Undefined where there is one gateway alone.
+   */
+  readonly keepMemory: ((task: TaskId) => Promise<Refused | undefined>) | undefined;
   /** Templates as they are now: one may have been narrowed since a task under it began. */
   readonly template: (id: TemplateId) => TaskTemplate | undefined;
   readonly catalogue: Pick<

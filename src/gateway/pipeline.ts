@@ -23,7 +23,7 @@ import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-
  * One governed operation, top to bottom, whatever its method. The caller is authenticated (the edge does it for every message) and the item is
  * resolved (the method does it):
  *
- *   authenticate → resolve → decide → record intent → (hold) → lease → forward → withhold secrets → (redact) → (hide) → observe → record outcome
+ *   authenticate → resolve → decide → record intent → (hold) → (keep memory) → lease → forward → withhold secrets → (redact) → (hide) → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.
@@ -50,8 +50,9 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
       operation = lifted.operation;
     }
 
+    const moved = gateway.keepMemory === undefined ? undefined : await gateway.keepMemory(caller.task.id);
     const startedAt = gateway.clock();
-    const leasing = operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE;
+    const leasing = moved ?? (operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE);
     const leased = leasing instanceof Promise ? await leasing : leasing;
     if (!isRefused(leased)) held = leased.held;
     const used = held;

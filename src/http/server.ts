@@ -18,6 +18,7 @@ import { PATHS } from './authorization-server/metadata.ts';
 import { AUTHZEN_PATHS, type AuthZen, serveAuthZen } from './authzen/serve-authzen.ts';
 import { CONNECTOR_OAUTH_PATHS, type ConnectorOauth, serveConnectorOauth } from './connector-oauth.ts';
 import { notePrompt } from './note-prompt.ts';
+import type { Relay } from './relay.ts';
 import { SECURITY_EVENTS_PATH, type SecurityEvents, serveSecurityEvents } from './security-events.ts';
 
 export interface HttpServerOptions {
@@ -49,6 +50,8 @@ export interface Routes {
   readonly securityEvents?: SecurityEvents | undefined;
   /** Decisions for others; undefined where nobody may ask for any. */
   readonly authZen?: AuthZen | undefined;
+  /** Undefined where there is one gateway alone. */
+  readonly relay?: Relay | undefined;
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
   readonly gateway: () => Gateway;
@@ -179,6 +182,27 @@ function dispatch(
     return respond(response, problem.status, { error: 'invalid_request', error_description: problem.reason });
   if (typeof routes === 'function') return routes(request, response);
   const path = pathOf(request.url ?? '/');
+  const relayed = routes.relay === undefined ? false : relay(routes.relay, path, request, response);
+  if (relayed !== false) {
+    return Promise.resolve(relayed).then((isAnswered) =>
+      isAnswered ? undefined : route(routes, path, request, response),
+    );
+  }
+  return route(routes, path, request, response);
+}
+
+/** Whether it is about another node's task, and was answered by that one. */
+function relay(
+  { byToken, byDetails }: Relay,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean | Promise<boolean> {
+  if (path === '/mcp' || path.startsWith('/mcp/') || path.startsWith('/task/')) return byToken(request, response);
+  return path === PATHS.token ? byDetails(request, response) : false;
+}
+
+function route(routes: Routes, path: string, request: IncomingMessage, response: ServerResponse): Promise<void> | void {
   if (path === '/mcp' || path.startsWith('/mcp/')) return routes.mcp(request, response);
   if (PROTECTED_RESOURCE.test(path)) return respond(response, 200, routes.protectedResource());
   if (path === '/approvals' || path.startsWith('/approvals/')) return routes.approvals(request, response);

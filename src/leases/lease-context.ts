@@ -70,6 +70,8 @@ export interface RevokeContext {
   readonly claims: LeaseClaims;
   /** Who claims leases: a name that no other process has, and no earlier one had. */
   readonly claimant: string;
+  /** Among several nodes the one that `claimant` is of: claims of the others are not touched. Left out: there are none. */
+  readonly node?: string | undefined;
   readonly handles: HandleSealer;
   /** Undefined for a connector that needs no credential, or is no longer configured. */
   readonly issuerOf: (connector: ConnectorId) => IssuerBinding | undefined;

@@ -52,6 +52,8 @@ export interface LeaseManager {
   revokeTask(task: TaskId, reason: string): Promise<Lease[]>;
   /** The same for a task that is paused: it gets new leases when it goes on (fault 47). Refusing it meanwhile is the caller's. */
   suspendTask(task: TaskId, reason: string): Promise<Lease[]>;
+  /** The same for what is held here of a task that another node goes on with: what that node issued for it stays. */
+  dropTask(task: TaskId, reason: string): Promise<Lease[]>;
   /** The same for everything at a connector. Refusing it meanwhile is the caller's. */
   revokeConnector(connector: ConnectorId, reason: string): Promise<Lease[]>;
   /** The same for everything of an agent, whatever its tasks. Refusing it meanwhile is the caller's. */
@@ -62,6 +64,8 @@ export interface LeaseManager {
   revokeAll(reason: string): Promise<Lease[]>;
   /** Call once, before the first `acquire`. */
   recover(): Promise<RecoveryReport>;
+  /** Another node is lost: what it held is revoked from here. @throws `ERR_STORE_*` */
+  takeOver(node: string): Promise<void>;
   /** Leases in use here and revocations not confirmed yet. */
   counts(): { held: number; issuing: number; revoking: number };
   /** Calls made with each lease that is held here, retired ones included. */
@@ -247,6 +251,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       return endEverywhere(({ task }) => task === id, { task: id }, reason);
     },
     suspendTask: (id, reason) => endEverywhere(({ task }) => task === id, { task: id }, reason),
+    dropTask: (id, reason) => endHere(({ task }) => task === id, reason),
     revokeConnector: (id, reason) => endEverywhere(({ connector }) => connector === id, { connector: id }, reason),
     revokeAgent: (id, reason) => endEverywhere(({ agent }) => agent === id, { agent: id }, reason),
     async revoke(id, reason) {
@@ -263,6 +268,10 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     },
     revokeAll: (reason) => endHere(() => true, reason),
     recover: () => recoverLeases(context, sweep),
+    async takeOver(node) {
+      const found = await context.claims.releaseOthers(tenant, context.claimant, clock(), 'gateway_lost', node);
+      if (found > 0) sweep.begin();
+    },
     counts() {
       const all = [...tasks.values()];
       const held = all.reduce((sum, leases) => sum + leases.held.size, 0);

@@ -9,14 +9,15 @@ export interface RecoveryReport {
 }
 
 /**
- * At start, every lease that is neither ended nor lapsing belongs to a process that is gone (L5): its claim ends, and all are swept. An
+ * At start, every lease that is neither ended nor lapsing belongs to a process that is gone (L5), or, among several nodes, to an earlier life of
+ * this one or to another node: its claim ends unless it is another's, and all are swept. An
  * `intended` one may have been issued or not, and its issue call may still be on its way: that is revoked now and again
  * after its deadline (L4). Waits for the sweep for a bounded time only; it goes on behind.
  * @throws `ERR_STORE_*` when the rows cannot be changed: then the gateway must not serve
  */
 export async function recoverLeases(context: RevokeContext, sweep: Sweep): Promise<RecoveryReport> {
-  const { tenant, claims, claimant, clock, limits, log } = context;
-  const found = await claims.releaseOthers(tenant, claimant, clock(), 'gateway_restarted');
+  const { tenant, claims, claimant, node, clock, limits, log } = context;
+  const found = await claims.releaseOthers(tenant, claimant, clock(), 'gateway_restarted', node);
   const before = sweep.settled;
   sweep.begin();
   await new Promise<void>((resolve) => {

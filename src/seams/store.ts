@@ -2,6 +2,7 @@ import type { Approval, ApprovalState, Verdict } from '../domain/approval.ts';
 import type { Canary } from '../domain/canary.ts';
 import type { AgentId, ApprovalId, ConnectorId, LeaseId, TaskId, TenantId } from '../domain/ids.ts';
 import type { Lease, LeaseState } from '../domain/lease.ts';
+import type { GatewayNode, OwnedTask, TaskPlace } from '../domain/node.ts';
 import type { Revocation, RevocationEntry } from '../domain/revocation.ts';
 import type { StoredMark } from '../domain/stored-mark.ts';
 import type { Task, TaskEndReason } from '../domain/task.ts';
@@ -15,7 +16,71 @@ import type { Task, TaskEndReason } from '../domain/task.ts';
 export interface Store extends Repositories {
   /** Runs `work` in one transaction: all of it is durable, or none. Nested calls are refused. */
   transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
+  /** For several gateways at a time; left out where the store is one gateway's alone. */
+  readonly shared?: SharedStore;
   close(): Promise<void>;
+}
+
+/** What several gateways on one store share beyond its rows. */
+export interface SharedStore {
+  readonly nodes: NodeRepository;
+  readonly places: TaskPlaceRepository;
+  readonly notices: Notices;
+}
+
+/** Something that others should read at once. What it says is in the store: of a notice nothing is taken. */
+export type Notice = 'revocation' | 'approval' | 'mark';
+
+/** Notices between nodes: any may be lost, told twice, or told too often. */
+export interface Notices {
+  /** Sent after what it is about is durable, one for however many are asked for meanwhile. Never throws. */
+  send(tenant: TenantId, notice: Notice): void;
+  /**
+   * Hears them until it is stopped; where the connection breaks it is made again.
+   * @param onHeard also called, for each kind, whenever some may have been missed
+   */
+  listen(tenant: TenantId, onHeard: (notice: Notice) => void): { stop(): Promise<void> };
+}
+
+/** Nodes of a tenant. Times are the database's own. */
+export interface NodeRepository {
+  /** Begins the next life of a node. Its tasks of earlier lives stay its own. @returns the number of that life */
+  join(
+    node: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'policyVersion'>,
+    ttlMs: number,
+  ): Promise<number>;
+  /** Prolongs it, and says anew where it is reached. `buried`: its tasks may be others' by now; `replaced`: another process has its name. */
+  renew(
+    node: Pick<GatewayNode, 'tenant' | 'name' | 'life' | 'address' | 'policyVersion'>,
+    ttlMs: number,
+  ): Promise<'renewed' | 'buried' | 'replaced'>;
+  /** Leaves: its tasks are anybody's from then on. Nothing happens when that life is over already. */
+  leave(node: Pick<GatewayNode, 'tenant' | 'name' | 'life'>): Promise<void>;
+  /** Those that have not been buried, by name. */
+  list(tenant: TenantId): Promise<GatewayNode[]>;
+  /** Removes nodes whose time is over. Each is given to one caller. @returns their names */
+  bury(tenant: TenantId): Promise<string[]>;
+}
+
+/** Who owns which task. Each change by an owner names its fence, and changes nothing once the task is another's. */
+export interface TaskPlaceRepository {
+  /** Of a task that is about to be started. @throws when there is a place of it already */
+  own(tenant: TenantId, owner: string, task: TaskId, family: TaskId): Promise<void>;
+  /** Undefined for a task that has ended, or has no place. */
+  find(tenant: TenantId, task: TaskId): Promise<TaskPlace | undefined>;
+  /**
+   * Makes a node the owner of families whose owner is lost or has left, or of those that were its own in an earlier life.
+   * @returns the tasks of them that have not ended, each with its new fence
+   */
+  claim(
+    tenant: TenantId,
+    owner: string,
+    which: { readonly family: TaskId } | { readonly orphans: number } | 'earlier',
+  ): Promise<OwnedTask[]>;
+  /** Makes memories durable; each replaces the one before. @returns those of them that are the owner's still, under that fence */
+  keep(tenant: TenantId, owner: string, rows: readonly OwnedTask[]): Promise<ReadonlySet<TaskId>>;
+  /** Of tasks that have ended. */
+  forget(tenant: TenantId, tasks: readonly TaskId[]): Promise<void>;
 }
 
 export interface Repositories {
@@ -170,9 +235,9 @@ export interface LeaseClaims {
   takeOver(lease: Pick<Lease, 'tenant' | 'id'>, claim: { by: string; until: number }): Promise<Lease | undefined>;
   /**
    * Ends the claims of everyone but `by` on leases that are intended, active or being revoked, as of `at`; one that has no reason to end gets
-   * this one. For a process that knows that the others are gone. @returns how many
+   * this one. For a process that knows that the others are gone, or those are that claim for `ofNode`. @returns how many
    */
-  releaseOthers(tenant: TenantId, by: string, at: number, reason: string): Promise<number>;
+  releaseOthers(tenant: TenantId, by: string, at: number, reason: string, ofNode?: string): Promise<number>;
 }
 
 /** A secret at rest: ciphertext under a data key that the KEK wrapped. AAD = tenant, name, version. */
@@ -277,7 +342,8 @@ export interface CanaryRepository {
 export interface StoredMarkRepository {
   /** Durable when it resolves. The same mark once more counts from `at` anew. */
   keep(mark: StoredMark): Promise<void>;
-  list(tenant: TenantId): Promise<StoredMark[]>;
+  /** @param since milliseconds since the epoch; left out: all */
+  list(tenant: TenantId, since?: number): Promise<StoredMark[]>;
   /** Removes marks on things, and on whole connectors, that are as old as that. @returns how many */
   forget(tenant: TenantId, upTo: { readonly things: number; readonly connectors: number }): Promise<number>;
 }

@@ -47,6 +47,8 @@ export interface TaskRegistryOptions {
   readonly schedule: Schedule;
   readonly random: RandomBytes;
   readonly log: Log;
+  /** Called before the task has a row, and awaited. If it throws, so does `start`. */
+  readonly onStarting?: (task: Task) => Promise<void> | undefined;
   /** Makes the start durable in the audit log. If it throws, the task is ended again and `start` throws. */
   readonly onStarted?: (task: Task) => Promise<void>;
   /** Most active tasks of one agent; default 100 (guarantee I3). */
@@ -84,8 +86,13 @@ export interface TaskRegistry {
   /**
    * Restores tasks at start, suspended ones as such. Those past their expiry, revoked while no gateway ran, or without the task above them are
    * ended in the background, a few at a time, so that a long outage does not delay serving; `settled` resolves when they all are.
+   * @param which left out: every task of the store that has not ended
    */
-  load(): Promise<{ restored: number; expired: number; settled: Promise<void> }>;
+  load(which?: LoadTasks): Promise<{ restored: number; expired: number; settled: Promise<void> }>;
+  /** Another node serves the task: it is refused here, and nothing is ended. Whoever is told of barred tasks is told. */
+  drop(id: TaskId): void;
+  /** The task, and those above it, nearest first, as far as they have not ended. */
+  chainOf(id: TaskId): readonly TaskId[];
   /** What the budget has left; 0 for a task that is not active. */
   callsLeft(id: TaskId): number;
   /** Charges one call to the budget. */
@@ -94,6 +101,13 @@ export interface TaskRegistry {
   restoreUsed(id: TaskId, used: number): void;
   /** Cancels timers; ends nothing. */
   close(): void;
+}
+
+/** Tasks that become this process's. */
+export interface LoadTasks {
+  readonly tasks: readonly Task[];
+  /** Called of each before it is served; in one step with that. */
+  readonly onAdmitted?: (task: Task) => void;
 }
 
 const NOBODY: readonly TaskEntry[] = [];
@@ -212,6 +226,7 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     const state = { id: task.id, agent, parent: task.parent, hasEnded: false };
     starting.set(task.id, state);
     try {
+      await options.onStarting?.(task);
       await repository.insert(task, standing.position);
       await options.onStarted?.(task).catch(async (error: unknown) => {
         // Not in the audit log, so it never was: nobody has seen the task, and it is ended without listeners.
@@ -296,15 +311,16 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     return hasEnded;
   }
 
-  async function load(): Promise<{ restored: number; expired: number; settled: Promise<void> }> {
+  async function load(which?: LoadTasks): Promise<{ restored: number; expired: number; settled: Promise<void> }> {
     const now = clock();
     const revoked = new Set(await repository.revoked(tenant));
-    const listed = await Promise.all(LIVE.map((state) => repository.list(tenant, { state })));
-    const found = listed.flat().filter(({ id }) => !entries.has(id));
+    const listed = which?.tasks ?? (await Promise.all(LIVE.map((state) => repository.list(tenant, { state })))).flat();
+    const found = listed.filter(({ id, state }) => state !== 'ended' && !entries.has(id));
     for (const task of found) {
       count(task.agent, 1);
       admit(task.state === 'active' ? task : { ...task, state: 'active' });
     }
+    for (const task of found) which?.onAdmitted?.(task);
     const over = new Map<TaskId, TaskEndReason>();
     for (const { id, parent, expiresAt } of found) {
       if (revoked.has(id)) over.set(id, 'revoked');
@@ -337,6 +353,20 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     start,
     end,
     load,
+    drop(id) {
+      const entry = entries.get(id);
+      if (entry === undefined) return;
+      entry.isClosing = true;
+      entry.cancelTimer();
+      suspensions.bar(entry);
+      entries.delete(id);
+      tree.remove(entry.task);
+      count(entry.task.agent, -1);
+    },
+    chainOf(id) {
+      const entry = entries.get(id);
+      return entry === undefined ? [id] : chainOf(entry.task).map(({ task }) => task.id);
+    },
     get: (id) => find(id)?.task,
     active: () => [...entries.keys()].flatMap((id) => find(id)?.task ?? []),
     live: () =>

@@ -18,6 +18,7 @@ const FEATURES = [
   'telemetry',
   'flow',
   'risk',
+  'nodes',
 ];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: [],
@@ -34,6 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['seams', 'domain'],
   flow: ['seams', 'domain'],
   risk: ['seams', 'domain'],
+  nodes: ['seams', 'domain'],
   adapters: ['seams', 'domain'],
   gateway: [...FEATURES, 'seams', 'domain'],
   agent: ['domain'],

@@ -318,6 +318,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const clientFeatures = (): readonly ClientFeature[] => options.clientFeatures ?? ['elicitation'];
   const gateway: Gateway = {
     tenant: TENANT,
+    keepMemory: undefined,
     legacy: options.legacy,
     risk: options.risk,
     limits: options.limits,

@@ -71,8 +71,8 @@ export function makeLeaseClaims(queries: Queries, dialect: Dialect): LeaseClaims
       return row === undefined ? undefined : fromRow(row);
     },
 
-    async releaseOthers(tenant, by, at, reason) {
-      const { numUpdatedRows } = await queries
+    async releaseOthers(tenant, by, at, reason, ofNode) {
+      let query = queries
         .updateTable('leases')
         .set((column) => ({
           claimed_until: at,
@@ -81,8 +81,10 @@ export function makeLeaseClaims(queries: Queries, dialect: Dialect): LeaseClaims
         }))
         .where('tenant', '=', tenant)
         .where('claimed_by', '<>', by)
-        .where('state', 'in', OPEN)
-        .executeTakeFirst();
+        .where('state', 'in', OPEN);
+      // The name of a node has no character that means more than itself in a pattern.
+      if (ofNode !== undefined) query = query.where('claimed_by', 'like', `gateway ${ofNode} %`);
+      const { numUpdatedRows } = await query.executeTakeFirst();
       return Number(numUpdatedRows);
     },
   };

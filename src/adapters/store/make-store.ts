@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
-import type { Repositories, Store } from '../../seams/store.ts';
+import type { Notices, Repositories, Store } from '../../seams/store.ts';
 import { makeApprovalRepository } from './approval-repository.ts';
 import { makeCanaryRepository } from './canary-repository.ts';
 import { type Diagnosis, toFault } from './faults.ts';
@@ -10,6 +10,7 @@ import { makeInventoryRepository } from './inventory-repository.ts';
 import { makeLeaseClaims } from './lease-claims.ts';
 import { makeLeaseRepository } from './lease-repository.ts';
 import { type Dialect, migrate } from './migrations.ts';
+import { makeNodeRepository } from './node-repository.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
 import { makeRiskHistoryRepository } from './risk-history-repository.ts';
@@ -19,6 +20,7 @@ import { makeSecretRepository } from './secret-repository.ts';
 import { makeSigningKeyRepository } from './signing-key-repository.ts';
 import { makeStoredMarkRepository } from './stored-mark-repository.ts';
 import { makeTaskKeyRepository } from './task-key-repository.ts';
+import { makeTaskPlaceRepository } from './task-place-repository.ts';
 import { makeTaskRepository } from './task-repository.ts';
 
 /** A database as the store needs it: connected, whatever kind it is. */
@@ -36,6 +38,8 @@ export interface Database {
   readonly busyMs: number;
   /** Longest life of one transaction, milliseconds: its work holds locks, and on SQLite everybody. */
   readonly transactionMs: number;
+  /** Where several gateways may use it at a time. */
+  readonly notices?: Notices;
 }
 
 type Guard = <T>(work: () => Promise<T>) => Promise<T>;
@@ -139,8 +143,15 @@ export async function makeStore(database: Database): Promise<Store> {
   }
 
   const served: Guard = (work) => outside(() => patiently(work));
+  const { notices } = database;
+  const shared = notices && {
+    ...guard({ nodes: makeNodeRepository(queries), places: makeTaskPlaceRepository(queries) }, served),
+    notices,
+  };
+  const repositories = guard(makeRepositories(queries, runTransaction, database.dialect), served);
   return {
-    ...guard(makeRepositories(queries, runTransaction, database.dialect), served),
+    ...(notices === undefined ? repositories : withNotices(repositories, notices)),
+    ...(shared !== undefined && { shared }),
     transaction: (work) => outside(() => transact(work)),
     close: async () => {
       refuseInside();
@@ -173,7 +184,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
 }
 
 /** Puts every method of every repository behind the guard. */
-function guard(repositories: Repositories, through: Guard): Repositories {
+function guard<R extends object>(repositories: R, through: Guard): R {
   type Method = (...parameters: unknown[]) => Promise<unknown>;
   const guardOne = (repository: object) =>
     Object.fromEntries(
@@ -183,7 +194,38 @@ function guard(repositories: Repositories, through: Guard): Repositories {
       ]),
     );
   const guarded = Object.entries(repositories).map(([name, repository]) => [name, guardOne(repository)]);
-  return Object.fromEntries(guarded) as Repositories;
+  return Object.fromEntries(guarded) as R;
+}
+
+/** What others should read at once is told of, when it is durable. */
+function withNotices(repositories: Repositories, notices: Notices): Repositories {
+  const { revocations, approvals, storedMarks } = repositories;
+  return {
+    ...repositories,
+    revocations: {
+      ...revocations,
+      async append(entry) {
+        const row = await revocations.append(entry);
+        notices.send(entry.tenant, 'revocation');
+        return row;
+      },
+    },
+    approvals: {
+      ...approvals,
+      async decide(tenant, verdict, conclude) {
+        const decided = await approvals.decide(tenant, verdict, conclude);
+        notices.send(tenant, 'approval');
+        return decided;
+      },
+    },
+    storedMarks: {
+      ...storedMarks,
+      async keep(mark) {
+        await storedMarks.keep(mark);
+        notices.send(mark.tenant, 'mark');
+      },
+    },
+  };
 }
 
 async function withinTime<T>(work: Promise<T>, { transactionMs, where }: Database): Promise<T> {

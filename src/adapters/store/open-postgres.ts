@@ -4,6 +4,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { Store } from '../../seams/store.ts';
 import { makeStore } from './make-store.ts';
 import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
+import { createPostgresNotices } from './postgres-notices.ts';
 import type { Schema } from './schema.ts';
 
 export interface PostgresOptions {
@@ -60,6 +61,12 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
     assertInPlace: ignore,
     busyMs: 0,
     transactionMs,
+    notices: createPostgresNotices(pool, {
+      connectionString: options.url,
+      application_name: 'remit notices',
+      connectionTimeoutMillis: options.connectMs ?? 3_000,
+      keepAlive: true,
+    }),
   });
 }
 

@@ -23,6 +23,8 @@ export interface Schema {
   risk_history: RiskHistoryTable;
   stored_marks: StoredMarkTable;
   canaries: CanaryTable;
+  nodes: NodeTable;
+  task_places: TaskPlaceTable;
 }
 
 /** The database or one transaction on it. */
@@ -264,4 +266,28 @@ export interface CanaryTable {
   mac: string;
   created_at: number;
   created_by: string;
+}
+
+export interface NodeTable {
+  tenant: string;
+  name: string;
+  life: number;
+  address: string;
+  version: string;
+  policy_version: string;
+  joined_at: number;
+  expires_at: number;
+  /** 1: its tasks are anybody's, and it has to join again. */
+  is_buried: number;
+}
+
+export interface TaskPlaceTable {
+  tenant: string;
+  task: string;
+  family: string;
+  owner: string;
+  fence: number;
+  calls: number;
+  /** JSON of the rest of the memory. */
+  memory: string;
 }

@@ -20,8 +20,10 @@ export function makeStoredMarkRepository(queries: Queries): StoredMarkRepository
         .execute();
     },
 
-    async list(tenant) {
-      const rows = await queries.selectFrom('stored_marks').selectAll().where('tenant', '=', tenant).execute();
+    async list(tenant, since) {
+      let query = queries.selectFrom('stored_marks').selectAll().where('tenant', '=', tenant);
+      if (since !== undefined && Number.isFinite(since)) query = query.where('marked_at', '>=', since);
+      const rows = await query.execute();
       return rows.map((row) => ({
         tenant: tenantId(row.tenant),
         connector: connectorId(row.connector),

@@ -41,7 +41,7 @@ export const newName = (random: RandomBytes): string => Buffer.from(random(8)).t
 
 /** What every lease manager of a gateway is made of, whatever it does with the events. */
 export function leaseParts(
-  { estate, store, vault, system }: Workspace,
+  { estate, store, vault, system, node }: Workspace,
   issuers: ReadonlyMap<ConnectorId, IssuerBinding>,
 ): Omit<LeaseManagerOptions, 'audit'> {
   const { clock, schedule, random, log } = system;
@@ -50,7 +50,8 @@ export function leaseParts(
     tenant,
     repository: store.leases,
     claims: store.leaseClaims,
-    claimant: `gateway ${newName(random)}`,
+    claimant: `gateway ${node === undefined ? '' : `${node} `}${newName(random)}`,
+    node,
     handles: createHandleSealer(vault),
     issuerOf: (connector) => issuers.get(connector),
     issuerAt: issuerFinder(issuers),

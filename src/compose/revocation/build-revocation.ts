@@ -31,6 +31,8 @@ export interface RevocationControl {
   isCurrent(): boolean;
   /** True when a reading that was too old has been replaced by a fresh one. */
   confirm(): Promise<boolean>;
+  /** Reads on now: another node says that there is something. */
+  poll(): Promise<void>;
   /** @throws `ERR_STORE_UNREACHABLE` when everything is denied */
   assertCurrent(): Promise<void>;
   /** @throws `ERR_CONNECTOR_UNREACHABLE` when the connector is suspended. One comparison while none is */
@@ -104,6 +106,7 @@ export function buildRevocation(parts: {
     },
     isCurrent: reader.isCurrent,
     confirm: reader.retry,
+    poll: reader.poll,
     async assertCurrent() {
       await reader.retry();
       if (reader.denies()) throw new RemitError('ERR_STORE_UNREACHABLE', UNCONFIRMED.reason);

@@ -5,7 +5,7 @@ import { RemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { isDamage } from '../start-revoke-only.ts';
 import type { Workspace } from '../workspace.ts';
-import { openJournal, openTrail, SIGNING_KEY } from './open-journal.ts';
+import { openJournal, openTrail, signingKeyName } from './open-journal.ts';
 import { administrator } from './record-administration.ts';
 
 export interface AcceptedDamage {
@@ -30,11 +30,16 @@ export async function acceptDamage(workspace: Workspace): Promise<AcceptedDamage
   const notes = await readFile(join(places.journal, 'checkpoints'), 'utf8').catch(() => '');
   const lastCheckpoint = notes.match(/^remit\/\S+\n\d+\n\S+\n\n— \S+ \S+\n/gm)?.at(-1);
 
-  const tasks = (await store.tasks.list(estate.tenant)).filter((task) => task.state !== 'ended');
+  // Among several nodes only its own: what the others' tasks have used stands in their journals.
+  const owned = workspace.node && (await store.shared?.places.claim(estate.tenant, workspace.node, 'earlier'));
+  const own = owned && new Set(owned.map(({ task }) => task));
+  const tasks = (await store.tasks.list(estate.tenant)).filter(
+    ({ id, state }) => state !== 'ended' && (own === undefined || own === '' || own.has(id)),
+  );
   for (const task of tasks) await store.tasks.end(estate.tenant, task.id, 'revoked', system.clock());
 
   // Another tree under the same key would be a second history in that key's name.
-  await vault.put(SIGNING_KEY, new Secret(newSignerKey(system.random)));
+  await vault.put(signingKeyName(workspace), new Secret(newSignerKey(system.random)));
   const made = `${places.journal}.new`;
   await rm(made, { recursive: true, force: true });
   const { journal, recorder } = await openJournal({ ...workspace, places: { ...places, journal: made } }, () => {

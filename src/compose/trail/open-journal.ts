@@ -9,8 +9,9 @@ import type { Journal, SegmentedJournal } from '../../seams/journal.ts';
 import type { Workspace } from '../workspace.ts';
 import { openPublishing } from './publish-checkpoints.ts';
 
-/** Name of the journal's signing key in the vault. */
-export const SIGNING_KEY = 'remit-journal-key';
+/** Name of the journal's signing key in the vault: each node has a journal, and a key, of its own. */
+export const signingKeyName = ({ node }: Pick<Workspace, 'node'>): string =>
+  node === undefined ? 'remit-journal-key' : `remit-journal-key-${node}`;
 
 export interface OpenJournal {
   readonly journal: SegmentedJournal;
@@ -110,12 +111,13 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
   };
 
   async function signingKey(): Promise<Buffer> {
+    const name = signingKeyName(workspace);
     try {
-      return (await vault.get(SIGNING_KEY)).revealBytes();
+      return (await vault.get(name)).revealBytes();
     } catch (error) {
       if (!isRemitError(error, 'ERR_SECRET_MISSING')) throw error;
       const key = newSignerKey(system.random);
-      await vault.put(SIGNING_KEY, new Secret(key));
+      await vault.put(name, new Secret(key));
       return key;
     }
   }

@@ -30,13 +30,36 @@ export async function recover(parts: {
   prompts: Prompts | undefined;
   flow: Pick<Flow, 'restore'>;
   risk: Pick<BuiltRisk, 'restore'>;
+  /** Among several nodes: joins them, and goes on with this node's own tasks. Undefined: all that there are. */
+  rejoin: (() => Promise<number>) | undefined;
 }): Promise<void> {
-  const { workspace, recorder, tasks, leases, taskKeys, prompts, flow } = parts;
+  const { workspace, recorder, tasks, leases } = parts;
   const { log } = workspace.system;
   const { state } = parts.trail;
   parts.risk.restore(state);
   const unsettled = [...state.open.values()].flatMap(({ unknown }) => unknown ?? []);
   for (const outcome of unsettled) await recorder.record(outcome);
+  const restored = await (parts.rejoin ?? (() => restoreAll(parts)))();
+  // Those whose end was durable and whose record a crash took.
+  const live = new Set(tasks.live().map(({ id }) => id));
+  for (const [id, known] of state.tasks) {
+    if (live.has(id)) continue;
+    // Perhaps it goes on at another node, and comes back.
+    if (parts.rejoin !== undefined && !known.hasEnded) state.tasks.delete(id);
+    known.hasEnded = true;
+    state.risks.delete(riskKey({ kind: 'task', id }));
+  }
+  await leases.recover();
+  if (restored > 0 || unsettled.length > 0) {
+    log.info({ tasks: restored, unsettled: unsettled.length }, 'recovered what an earlier gateway left');
+  }
+}
+
+/** Of a gateway that has its store alone: every task that has time left is its own, and its journal says what each has done. */
+async function restoreAll(parts: Parameters<typeof recover>[0]): Promise<number> {
+  const { workspace, tasks, taskKeys, prompts, flow } = parts;
+  const { log } = workspace.system;
+  const { state } = parts.trail;
   const { restored } = await tasks.load();
   const forgotten = await findForgotten(parts);
   for (const task of tasks.live()) {
@@ -59,17 +82,7 @@ export async function recover(parts: {
       state.tasks.set(task.id, { from: state.upTo, ...NOTHING_LEFT, parent: task.parent, hasEnded: false });
     }
   }
-  // Those whose end was durable and whose record a crash took.
-  const live = new Set(tasks.live().map(({ id }) => id));
-  for (const [id, known] of state.tasks) {
-    if (live.has(id)) continue;
-    known.hasEnded = true;
-    state.risks.delete(riskKey({ kind: 'task', id }));
-  }
-  await leases.recover();
-  if (restored > 0 || unsettled.length > 0) {
-    log.info({ tasks: restored, unsettled: unsettled.length }, 'recovered what an earlier gateway left');
-  }
+  return restored;
 }
 
 /** Tasks of the store that a mark leaves out although they have records before it: it, or the store, is not as it was. */

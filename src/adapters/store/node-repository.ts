@@ -1,0 +1,112 @@
+import { sql } from 'kysely';
+import { tenantId } from '../../domain/ids.ts';
+import type { NodeRepository } from '../../seams/store.ts';
+import type { Queries } from './schema.ts';
+
+/** The database's clock, milliseconds: the one clock that all nodes share. It moves on inside of a transaction. */
+const NOW = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
+
+/** Rows of nodes that were buried are kept for a day, so that one that comes back learns what became of it. */
+const KEPT_MS = 86_400_000;
+
+/** Nodes, in PostgreSQL. To renew and to bury are one step each on one row: of the two that race, one finds it changed. */
+export function makeNodeRepository(queries: Queries): NodeRepository {
+  return {
+    async join({ tenant, name, address, version, policyVersion }, ttlMs) {
+      const { life } = await queries
+        .insertInto('nodes')
+        .values({
+          tenant,
+          name,
+          life: 1,
+          address,
+          version,
+          policy_version: policyVersion,
+          joined_at: NOW,
+          expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`,
+          is_buried: 0,
+        })
+        .onConflict((conflict) =>
+          conflict.columns(['tenant', 'name']).doUpdateSet((column) => ({
+            life: sql<number>`nodes.life + 1`,
+            address: column.ref('excluded.address'),
+            version: column.ref('excluded.version'),
+            policy_version: column.ref('excluded.policy_version'),
+            joined_at: column.ref('excluded.joined_at'),
+            expires_at: column.ref('excluded.expires_at'),
+            is_buried: 0,
+          })),
+        )
+        .returning('life')
+        .executeTakeFirstOrThrow();
+      return life;
+    },
+
+    async renew({ tenant, name, life, address, policyVersion }, ttlMs) {
+      const { numUpdatedRows } = await queries
+        .updateTable('nodes')
+        .set({ expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`, address, policy_version: policyVersion })
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .where('life', '=', life)
+        .where('is_buried', '=', 0)
+        .executeTakeFirst();
+      if (numUpdatedRows === 1n) return 'renewed';
+      const row = await queries
+        .selectFrom('nodes')
+        .select('life')
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .executeTakeFirst();
+      return row === undefined || row.life === life ? 'buried' : 'replaced';
+    },
+
+    async leave({ tenant, name, life }) {
+      await queries
+        .updateTable('nodes')
+        .set({ is_buried: 1 })
+        .where('tenant', '=', tenant)
+        .where('name', '=', name)
+        .where('life', '=', life)
+        .execute();
+    },
+
+    async list(tenant) {
+      const rows = await queries
+        .selectFrom('nodes')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('is_buried', '=', 0)
+        .orderBy('name')
+        .execute();
+      return rows.map((row) => ({
+        tenant: tenantId(row.tenant),
+        name: row.name,
+        life: row.life,
+        address: row.address,
+        version: row.version,
+        policyVersion: row.policy_version,
+        joinedAt: row.joined_at,
+        expiresAt: row.expires_at,
+      }));
+    },
+
+    async bury(tenant) {
+      await queries
+        .deleteFrom('nodes')
+        .where('tenant', '=', tenant)
+        .where('is_buried', '=', 1)
+        .where('expires_at', '<', sql<number>`${NOW} - ${KEPT_MS}::bigint`)
+        .execute();
+      const rows = await queries
+        .updateTable('nodes')
+        .set({ is_buried: 1 })
+        .where('tenant', '=', tenant)
+        .where('is_buried', '=', 0)
+        .where('expires_at', '<=', NOW)
+        .returning('name')
+        .execute();
+      return rows.map(({ name }) => name);
+    },
+  };
+}

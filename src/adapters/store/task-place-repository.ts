@@ -1,0 +1,109 @@
+import { type Selectable, sql } from 'kysely';
+import { type TaskId, taskId } from '../../domain/ids.ts';
+import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
+import type { TaskPlaceRepository } from '../../seams/store.ts';
+import type { Queries, TaskPlaceTable } from './schema.ts';
+
+/** Who owns which task, in PostgreSQL. */
+export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
+  return {
+    async own(tenant, owner, task, family) {
+      await queries
+        .insertInto('task_places')
+        .values({ tenant, task, family, owner, fence: 1, calls: 0, memory: '{}' })
+        .execute();
+    },
+
+    async find(tenant, task) {
+      const row = await queries
+        .selectFrom('task_places')
+        .innerJoin('tasks', (join) =>
+          join.onRef('tasks.tenant', '=', 'task_places.tenant').onRef('tasks.id', '=', 'task_places.task'),
+        )
+        .leftJoin('nodes', (join) =>
+          join
+            .onRef('nodes.tenant', '=', 'task_places.tenant')
+            .onRef('nodes.name', '=', 'task_places.owner')
+            .on('nodes.is_buried', '=', 0),
+        )
+        .select(['task_places.family', 'task_places.owner', 'nodes.address'])
+        .where('task_places.tenant', '=', tenant)
+        .where('task_places.task', '=', task)
+        .where('tasks.state', '<>', 'ended')
+        .executeTakeFirst();
+      return row === undefined
+        ? undefined
+        : { family: taskId(row.family), owner: row.owner, address: row.address ?? undefined };
+    },
+
+    async claim(tenant, owner, which) {
+      // Asked again of each row once its lock is had: of two nodes that claim a family, one finds that it has an owner.
+      const isFree =
+        which === 'earlier'
+          ? sql<boolean>`task_places.owner = ${owner}`
+          : sql<boolean>`not exists (select 1 from nodes where nodes.tenant = task_places.tenant
+              and nodes.name = task_places.owner and nodes.is_buried = 0)`;
+      const families =
+        which === 'earlier'
+          ? undefined
+          : 'family' in which
+            ? [which.family]
+            : (
+                await queries
+                  .selectFrom('task_places')
+                  .select('family')
+                  .distinct()
+                  .where('tenant', '=', tenant)
+                  .where(isFree)
+                  .limit(which.orphans)
+                  .execute()
+              ).map(({ family }) => family);
+      if (families?.length === 0) return [];
+      let query = queries
+        .updateTable('task_places')
+        .set((column) => ({ owner, fence: column('fence', '+', 1) }))
+        .where('task_places.tenant', '=', tenant)
+        .where(isFree);
+      if (families !== undefined) query = query.where('family', 'in', families);
+      const claimed = await query.returningAll().execute();
+      if (claimed.length === 0) return [];
+      const ids = claimed.map(({ task }) => task);
+      const live = await queries
+        .selectFrom('tasks')
+        .select('id')
+        .where('tenant', '=', tenant)
+        .where('id', 'in', ids)
+        .where('state', '<>', 'ended')
+        .execute();
+      const alive = new Set(live.map(({ id }) => id));
+      const over = ids.filter((id) => !alive.has(id));
+      if (over.length > 0)
+        await queries.deleteFrom('task_places').where('tenant', '=', tenant).where('task', 'in', over).execute();
+      return claimed.filter(({ task }) => alive.has(task)).map(toOwned);
+    },
+
+    async keep(tenant, owner, rows) {
+      const { rows: kept } = await sql<{ task: string }>`
+        update task_places as place set calls = given.calls, memory = given.memory
+        from unnest(
+          ${rows.map(({ task }) => task)}::text[], ${rows.map(({ fence }) => fence)}::bigint[],
+          ${rows.map(({ memory }) => memory.calls)}::bigint[], ${rows.map(({ memory }) => textOf(memory))}::text[]
+        ) as given (task, fence, calls, memory)
+        where place.tenant = ${tenant} and place.owner = ${owner}
+          and place.task = given.task and place.fence = given.fence
+        returning place.task`.execute(queries);
+      return new Set(kept.map(({ task }) => taskId(task)));
+    },
+
+    async forget(tenant, tasks) {
+      if (tasks.length === 0) return;
+      await queries.deleteFrom('task_places').where('tenant', '=', tenant).where('task', 'in', tasks).execute();
+    },
+  };
+}
+
+const textOf = ({ calls: _, ...rest }: TaskMemory): string => JSON.stringify(rest);
+
+function toOwned({ task, fence, calls, memory }: Selectable<TaskPlaceTable>): OwnedTask {
+  return { task: taskId(task) satisfies TaskId, fence, memory: { ...(JSON.parse(memory) as object), calls } };
+}

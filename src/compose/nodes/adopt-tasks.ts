@@ -1,0 +1,115 @@
+import type { Prompts } from '../../audit/prompts.ts';
+import type { Recorder } from '../../audit/recorder.ts';
+import { NOTHING_LEFT, type TrailState } from '../../audit/trail-state.ts';
+import { joinRemembered } from '../../domain/flow.ts';
+import type { TaskId } from '../../domain/ids.ts';
+import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
+import { riskKey } from '../../domain/risk.ts';
+import type { Task } from '../../domain/task.ts';
+import type { Flow } from '../../flow/create-flow.ts';
+import type { LeaseManager } from '../../leases/lease-manager.ts';
+import type { TaskLedger } from '../../nodes/task-ledger.ts';
+import type { TaskRegistry } from '../../tasks/task-registry.ts';
+import type { BuiltRisk } from '../risk/build-risk.ts';
+import type { TaskKeys } from '../trail/task-keys.ts';
+import { identityOfTask } from '../trail/task-records.ts';
+import type { Workspace } from '../workspace.ts';
+
+export interface Adoption {
+  /** What a task of this node's leaves behind, as it is now. */
+  memoryOf(task: TaskId): TaskMemory;
+  /** Goes on with tasks that are this node's from now on. @throws `ERR_STORE_*`, `ERR_VAULT_*` */
+  adopt(owned: readonly OwnedTask[]): Promise<void>;
+  /** Lets go of a task that another node goes on with: nothing is ended, and nothing of it stays. */
+  drop(task: TaskId): Promise<void>;
+}
+
+/** How tasks come to this node from another, or from an earlier life of this one, and how they go. */
+export function createAdoption(parts: {
+  workspace: Workspace;
+  state: TrailState;
+  tasks: TaskRegistry;
+  leases: LeaseManager;
+  taskKeys: TaskKeys;
+  prompts: Prompts | undefined;
+  flow: Pick<Flow, 'restore' | 'forget'>;
+  risk: Pick<BuiltRisk, 'restore'>;
+  recorder: Recorder;
+  ledger: () => TaskLedger;
+  forgetDeviations: (task: TaskId) => void;
+}): Adoption {
+  const { workspace, state, tasks, leases, taskKeys, prompts, flow, risk, recorder } = parts;
+  const { store, estate } = workspace;
+  const { tenant } = estate;
+
+  /** In one step with the task's admission: no call of it comes in between. */
+  function restore(task: Task, { fence, memory }: OwnedTask): void {
+    const { id, parent } = task;
+    const own = state.tasks.get(id);
+    const calls = Math.max(own?.calls ?? 0, memory.calls);
+    const known = {
+      ...NOTHING_LEFT,
+      from: own?.from ?? state.upTo,
+      calls,
+      prompt: memory.prompt ?? own?.prompt,
+      flow: memory.flow === undefined ? own?.flow : joinRemembered(own?.flow, memory.flow),
+      parent,
+      hasEnded: false,
+    };
+    state.tasks.set(id, known);
+    parts.ledger().add(id, fence);
+    tasks.restoreUsed(id, calls);
+    if (known.prompt !== undefined) prompts?.restore(id, known.prompt);
+    if (known.flow !== undefined) flow.restore(task, known.flow);
+    if (memory.risk !== undefined) {
+      const key = riskKey({ kind: 'task', id });
+      state.risks.set(key, memory.risk);
+      risk.restore({ risks: new Map([[key, memory.risk]]) });
+    }
+  }
+
+  return {
+    memoryOf(id) {
+      const known = state.tasks.get(id);
+      return {
+        calls: known?.calls ?? 0,
+        prompt: known?.prompt,
+        flow: known?.flow,
+        risk: state.risks.get(riskKey({ kind: 'task', id })),
+      };
+    },
+
+    async adopt(owned) {
+      const byId = new Map(owned.map((one) => [one.task, one]));
+      const rows = await Promise.all(owned.map(({ task }) => store.tasks.get(tenant, task)));
+      // The journal is the authority on what happened here: what it has ended does not begin anew.
+      const found = rows.filter((task): task is Task => task !== undefined && task.state !== 'ended');
+      await Promise.all(found.map(({ id }) => taskKeys.load(id)));
+      const ended = found.filter(({ id }) => state.tasks.get(id)?.hasEnded === true).map(({ id }) => id);
+      await tasks.load({ tasks: found, onAdmitted: (task) => restore(task, byId.get(task.id) as OwnedTask) });
+      for (const task of found) {
+        if (ended.includes(task.id)) await tasks.end(task.id, 'revoked');
+        else if (!estate.agents.has(task.agent)) await tasks.end(task.id, 'agent_disabled');
+        else {
+          const { calls, flow: labels } = byId.get(task.id)?.memory ?? { calls: 0, flow: undefined };
+          await recorder.record({
+            type: 'task_adopted',
+            ...identityOfTask(task),
+            detail: { calls, ...(labels !== undefined && { flow: labels }) },
+          });
+        }
+      }
+    },
+
+    async drop(id) {
+      parts.ledger().remove(id);
+      tasks.drop(id);
+      state.tasks.delete(id);
+      flow.forget(id);
+      prompts?.forget(id);
+      parts.forgetDeviations(id);
+      await leases.dropTask(id, 'task_moved');
+      taskKeys.forget(id);
+    },
+  };
+}

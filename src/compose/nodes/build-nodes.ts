@@ -1,0 +1,138 @@
+import type { TaskId } from '../../domain/ids.ts';
+import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
+import type { Refusal } from '../../domain/refusal.ts';
+import type { LeaseManager } from '../../leases/lease-manager.ts';
+import { createMembership } from '../../nodes/membership.ts';
+import { createPlacement, type Placement } from '../../nodes/placement.ts';
+import { createTaskLedger, type TaskLedger } from '../../nodes/task-ledger.ts';
+import type { Notice, SharedStore } from '../../seams/store.ts';
+import type { TaskRegistry } from '../../tasks/task-registry.ts';
+import type { Workspace } from '../workspace.ts';
+
+/** This gateway among the others of its store. */
+export interface Nodes {
+  readonly name: string;
+  readonly shared: SharedStore;
+  readonly ledger: TaskLedger;
+  readonly placement: Placement;
+  /** Whether this node may act as the owner of its tasks. One comparison. */
+  isMember(): boolean;
+  confirm(): Promise<boolean>;
+  /** Of a task that is about to be started here. @throws `ERR_STORE_*` */
+  own(task: TaskId, parent: TaskId | undefined): Promise<void>;
+  /** Resolves, with why, when this node can serve no more. */
+  readonly failed: Promise<string>;
+  /** Joins, and takes what was its own in an earlier life. @throws `ERR_STORE_*` */
+  join(): Promise<readonly OwnedTask[]>;
+  /** From now on the others reach it there, and it goes on with what lost nodes left. */
+  serve(address: string): void;
+  /** Nothing more is taken over. */
+  stop(): void;
+  /** Leaves, once nothing is served any more: its tasks are anybody's. */
+  leave(): Promise<void>;
+}
+
+/** Undefined where the store is one gateway's alone. */
+export function buildNodes(parts: {
+  workspace: Workspace;
+  version: string;
+  tasks: TaskRegistry;
+  leases: () => LeaseManager;
+  policyVersion: () => string;
+  memoryOf: (task: TaskId) => TaskMemory;
+  adopt: (owned: readonly OwnedTask[]) => Promise<void>;
+  /** Nothing of a task may stay: another node goes on with it. */
+  drop: (task: TaskId) => Promise<unknown>;
+  onNotice: (notice: Notice) => void;
+}): Nodes | undefined {
+  const { workspace, version, tasks, leases, memoryOf } = parts;
+  const { store, node: name, estate, system } = workspace;
+  const { shared } = store;
+  if (shared === undefined || name === undefined) return undefined;
+  const { tenant } = estate;
+  const { monotonic, schedule, log } = system;
+  const { nodes, places, notices } = shared;
+  let address = '';
+  let listening: { stop(): Promise<void> } | undefined;
+  let fail: (why: string) => void = () => {};
+  const failed = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
+
+  const ledger = createTaskLedger({ tenant, owner: name, repository: places, memoryOf, chainOf: tasks.chainOf });
+  tasks.onEnd(async ({ id }) => {
+    ledger.remove(id);
+    await places.forget(tenant, [id]);
+  });
+
+  const membership = createMembership({
+    repository: nodes,
+    self: {
+      tenant,
+      name,
+      version,
+      get address() {
+        return address;
+      },
+    },
+    policyVersion: parts.policyVersion,
+    monotonic,
+    schedule,
+    log,
+    async onLost() {
+      await Promise.all(ledger.tasks().map((id) => parts.drop(id)));
+    },
+    onReplaced: (why) => fail(why),
+  });
+
+  const placement = createPlacement({
+    tenant,
+    owner: name,
+    nodes,
+    places,
+    monotonic,
+    schedule,
+    log,
+    isMember: membership.isMember,
+    adopt: parts.adopt,
+    onBuried: (lost) => leases().takeOver(lost),
+  });
+
+  return {
+    name,
+    shared,
+    ledger,
+    placement,
+    isMember: membership.isMember,
+    confirm: membership.confirm,
+    failed,
+    async own(task, parent) {
+      await places.own(tenant, name, task, (parent === undefined ? undefined : tasks.chainOf(parent).at(-1)) ?? task);
+      ledger.add(task, 1);
+    },
+    async join() {
+      await membership.join();
+      listening = notices.listen(tenant, parts.onNotice);
+      return await places.claim(tenant, name, 'earlier');
+    },
+    serve(at) {
+      address = at;
+      placement.begin();
+    },
+    stop: () => placement.close(),
+    async leave() {
+      placement.close();
+      await listening?.stop();
+      await membership.close();
+    },
+  };
+}
+
+/** Of a node that could not say in time that it is there. */
+export const NOT_A_MEMBER: Extract<Refusal, { kind: 'unavailable' }> = {
+  kind: 'unavailable',
+  code: 'ERR_STORE_UNREACHABLE',
+  reason: 'the gateway cannot confirm that this task is still its own, and so denies everything',
+  nextStep: 'Nothing was sent. Try again in a few seconds; it recovers by itself when its store answers.',
+  isForwarded: false,
+};

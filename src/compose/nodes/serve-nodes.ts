@@ -1,0 +1,97 @@
+import { createNodeLink } from '../../adapters/nodes/pass-on.ts';
+import { messageOf } from '../../domain/errors.ts';
+import { type Refused, refuse } from '../../domain/refusal.ts';
+import type { Gateway } from '../../gateway/gateway.ts';
+import { createRelay, MISDIRECTED, RELAYED, type Relay } from '../../http/relay.ts';
+import type { TaskRegistry } from '../../tasks/task-registry.ts';
+import { hostText } from '../addresses.ts';
+import { challengeOf, MAX_BODY_BYTES } from '../build-endpoint.ts';
+import type { RevocationControl } from '../revocation/build-revocation.ts';
+import type { Workspace } from '../workspace.ts';
+import type { Adoption } from './adopt-tasks.ts';
+import { NOT_A_MEMBER, type Nodes } from './build-nodes.ts';
+
+type GatewayTasks = Gateway['tasks'];
+
+/** The tasks of a gateway: while it knows what has been revoked, and, among several nodes, may act as their owner. */
+export function servedTasks(
+  tasks: TaskRegistry,
+  revocation: RevocationControl,
+  nodes: Nodes | undefined,
+): GatewayTasks {
+  const alone: GatewayTasks = {
+    get: (id) => (revocation.isCurrent() ? tasks.get(id) : undefined),
+    barred: revocation.barred,
+    confirm: revocation.confirm,
+    callsLeft: tasks.callsLeft,
+    takeCall: (id) => 'callsLeft' in tasks.takeCall(id),
+    end: tasks.end,
+  };
+  if (nodes === undefined) return alone;
+  return {
+    ...alone,
+    get: (id) => (nodes.isMember() && revocation.isCurrent() ? tasks.get(id) : undefined),
+    barred: (id) => (nodes.isMember() ? revocation.barred(id) : NOT_A_MEMBER),
+    async confirm() {
+      const [isMember, isCurrent] = await Promise.all([nodes.confirm(), revocation.confirm()]);
+      return isMember || isCurrent;
+    },
+  };
+}
+
+/** What a call leaves behind is where the others find it before it goes on. */
+export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspace: Workspace): Gateway['keepMemory'] {
+  if (nodes === undefined) return undefined;
+  const { log } = workspace.system;
+  return async (task) => {
+    try {
+      if (await nodes.ledger.keep(task)) return undefined;
+    } catch (error) {
+      return unavailable(messageOf(error));
+    }
+    log.warn({ task }, 'a task is another node’s by now: its call is refused');
+    void adoption
+      .drop(task)
+      .catch((error: unknown) => log.error({ task, error: messageOf(error) }, 'a task could not be let go of'));
+    return unavailable('another gateway goes on with this task by now');
+  };
+}
+
+const unavailable = (reason: string): Refused =>
+  refuse({
+    kind: 'unavailable',
+    code: 'ERR_STORE_UNREACHABLE',
+    reason,
+    nextStep: 'Nothing was sent. Try again.',
+    isForwarded: false,
+  });
+
+/** Requests about tasks of other nodes go there. */
+export function openRelay(parts: {
+  workspace: Workspace;
+  nodes: Nodes | undefined;
+  authenticator: Gateway['authenticator'];
+  /** URL of the MCP endpoint. */
+  resource: string;
+  http: { readonly host: string; readonly port: number };
+  closers: (() => unknown)[];
+}): Relay | undefined {
+  const { workspace, nodes, resource, http } = parts;
+  if (nodes === undefined) return undefined;
+  const { monotonic, schedule } = workspace.system;
+  const link = createNodeLink(RELAYED, new URL(resource).host, MISDIRECTED);
+  parts.closers.push(() => link.close());
+  const { placement, ledger } = nodes;
+  return createRelay({
+    authenticator: parts.authenticator,
+    isHere: (task) => ledger.has(task),
+    locate: placement.locate,
+    misplaced: placement.misplaced,
+    passOn: link.passOn,
+    ownAddress: `http://${hostText(http.host)}:${http.port}`,
+    challenge: challengeOf(resource),
+    maxBodyBytes: MAX_BODY_BYTES,
+    monotonic,
+    schedule,
+  });
+}

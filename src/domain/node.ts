@@ -1,0 +1,49 @@
+import type { RememberedFlow } from './flow.ts';
+import type { TaskId, TenantId } from './ids.ts';
+import type { Score } from './risk.ts';
+
+/** A gateway among others on one store, as the others know it. */
+export interface GatewayNode {
+  readonly tenant: TenantId;
+  /** Of its data folder: the same after a restart. */
+  readonly name: string;
+  /** Counts its starts. Who has an older one is not that node any more. */
+  readonly life: number;
+  /** Base URL under which the other nodes reach it. */
+  readonly address: string;
+  /** Of the program. */
+  readonly version: string;
+  readonly policyVersion: string;
+  /** Milliseconds since the epoch, by the store's clock. */
+  readonly joinedAt: number;
+  /** By the store's clock; it is lost when this has passed. */
+  readonly expiresAt: number;
+}
+
+/** What a task leaves behind for whoever goes on with it: the worst that its calls have been charged and have joined. */
+export interface TaskMemory {
+  /** Permitted calls, its children's included. */
+  readonly calls: number;
+  /** Digest of the prompt that it followed from last. */
+  readonly prompt?: string | undefined;
+  /** Of the task at the top of a family. */
+  readonly flow?: RememberedFlow | undefined;
+  readonly risk?: Score | undefined;
+}
+
+/** A task whose owner this node is. */
+export interface OwnedTask {
+  readonly task: TaskId;
+  /** Counts changes of the owner; each change by the owner names it. */
+  readonly fence: number;
+  readonly memory: TaskMemory;
+}
+
+/** Where a task that has not ended is served. */
+export interface TaskPlace {
+  /** The task at the top of its family; a family is of one owner. */
+  readonly family: TaskId;
+  readonly owner: string;
+  /** Undefined: the owner is lost, or has left. */
+  readonly address: string | undefined;
+}

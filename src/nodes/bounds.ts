@@ -1,0 +1,23 @@
+/** A node is lost when it has not said for so long, by the store's clock, that it is there. Milliseconds. */
+export const TTL_MS = 4_000;
+
+/**
+ * For so long after it said so, counted from before it did and by a clock that is never set, a node may act as the owner of its tasks. Shorter than the time after which others
+ * take over by what may pass between the question whether a call may go on and its going on, and by what two clocks may run apart.
+ */
+export const MEMBER_MS = 3_400;
+
+/** How often a node says that it is there; several may fail. */
+export const BEAT_MS = 500;
+
+/** How often it is looked for nodes that are lost, and for tasks that nobody owns. */
+export const CARE_MS = 1_000;
+
+/** Families that are taken over at a time. */
+export const ADOPTED_AT_ONCE = 64;
+
+/** So long another node is taken to own a task without being asked for anew. */
+export const PLACE_MS = 2_000;
+
+/** Places that are remembered (guarantee I3). */
+export const MOST_PLACES = 20_000;

@@ -1,0 +1,102 @@
+import { messageOf } from '../domain/errors.ts';
+import type { GatewayNode } from '../domain/node.ts';
+import type { Clock, Log, Schedule } from '../seams/clock.ts';
+import type { NodeRepository } from '../seams/store.ts';
+import { BEAT_MS, MEMBER_MS, TTL_MS } from './bounds.ts';
+
+export interface MembershipParts {
+  readonly repository: Pick<NodeRepository, 'join' | 'renew' | 'leave'>;
+  readonly self: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version'>;
+  /** Of the policies in force; the others see it with the next beat. */
+  readonly policyVersion: () => string;
+  /** Never set back nor forward: how long ago it was said must not depend on the wall clock. */
+  readonly monotonic: Clock;
+  readonly schedule: Schedule;
+  readonly log: Log;
+  /** Others have taken this node to be lost, and may own its tasks: nothing of them may stay. */
+  readonly onLost: () => Promise<void>;
+  /** Another process has this node's name: this one can serve no more. */
+  readonly onReplaced: (why: string) => void;
+}
+
+/** This node among the others. */
+export interface Membership {
+  /** @throws `ERR_STORE_*` */
+  join(): Promise<void>;
+  /** Whether the node may act as the owner of its tasks. One comparison. */
+  isMember(): boolean;
+  /** Says now that it is there, where it was not said for too long, perhaps only because the process was not let run. */
+  confirm(): Promise<boolean>;
+  /** Leaves: its tasks are anybody's at once. */
+  close(): Promise<void>;
+}
+
+/** Says again and again that this node is there. What it may not have been heard of in time, it does not act on. */
+export function createMembership(parts: MembershipParts): Membership {
+  const { repository, self, policyVersion, monotonic, schedule, log } = parts;
+  let life = 0;
+  let validUntil = Number.NEGATIVE_INFINITY;
+  let beating: Promise<void> | undefined;
+  let cancel = (): void => {};
+  let isClosed = false;
+
+  async function join(): Promise<void> {
+    const begun = monotonic();
+    life = await repository.join({ ...self, policyVersion: policyVersion() }, TTL_MS);
+    validUntil = begun + MEMBER_MS;
+  }
+
+  async function beat(): Promise<void> {
+    const begun = monotonic();
+    const told = await repository.renew({ ...self, life, policyVersion: policyVersion() }, TTL_MS);
+    if (isClosed) return;
+    if (told === 'renewed') {
+      validUntil = begun + MEMBER_MS;
+      return;
+    }
+    validUntil = Number.NEGATIVE_INFINITY;
+    if (told === 'replaced') {
+      isClosed = true;
+      return parts.onReplaced(`another process is node ${self.name}: was its data folder copied?`);
+    }
+    log.warn({ node: self.name }, 'this node was taken to be lost: its tasks are others’ now, and it joins anew');
+    await parts.onLost();
+    await join();
+  }
+
+  function begin(): Promise<void> {
+    beating ??= beat()
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the other nodes could not be told of this one'))
+      .finally(() => {
+        beating = undefined;
+      });
+    return beating;
+  }
+
+  function tick(): void {
+    if (isClosed) return;
+    cancel = schedule(BEAT_MS, tick);
+    void begin();
+  }
+
+  return {
+    async join() {
+      await join();
+      cancel = schedule(BEAT_MS, tick);
+    },
+    isMember: () => monotonic() < validUntil,
+    async confirm() {
+      if (monotonic() < validUntil || isClosed) return !isClosed;
+      await begin();
+      return monotonic() < validUntil;
+    },
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      cancel();
+      await beating;
+      validUntil = Number.NEGATIVE_INFINITY;
+      await repository.leave({ ...self, life });
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import { messageOf } from '../domain/errors.ts';
+import type { TaskId, TenantId } from '../domain/ids.ts';
+import type { OwnedTask } from '../domain/node.ts';
+import type { Clock, Log, Schedule } from '../seams/clock.ts';
+import type { NodeRepository, TaskPlaceRepository } from '../seams/store.ts';
+import { ADOPTED_AT_ONCE, CARE_MS, MOST_PLACES, PLACE_MS } from './bounds.ts';
+
+/** Where a task is served: on this node, nowhere (it has ended, or never was), or at the node with this address. */
+export type Located = 'here' | 'nowhere' | { readonly address: string };
+
+export interface PlacementParts {
+  readonly tenant: TenantId;
+  readonly owner: string;
+  readonly nodes: Pick<NodeRepository, 'bury'>;
+  readonly places: Pick<TaskPlaceRepository, 'find' | 'claim'>;
+  readonly monotonic: Clock;
+  readonly schedule: Schedule;
+  readonly log: Log;
+  /** Whether this node may own anything now. */
+  readonly isMember: () => boolean;
+  /** Goes on with tasks that have become this node's: when it resolves they are served. */
+  readonly adopt: (owned: readonly OwnedTask[]) => Promise<void>;
+  /** A node was buried, and this one is to see to what it left. */
+  readonly onBuried: (node: string) => Promise<void>;
+}
+
+/** Who serves which task, and who goes on with those of a node that is lost. */
+export interface Placement {
+  /** @throws `ERR_STORE_*` */
+  locate(task: TaskId): Promise<Located>;
+  /** The node that was said to serve it does not, or cannot be reached: it is looked for anew. */
+  misplaced(task: TaskId): void;
+  /** Looks for what lost nodes left, now and every so often. */
+  begin(): void;
+  close(): void;
+}
+
+export function createPlacement(parts: PlacementParts): Placement {
+  const { tenant, owner, nodes, places, monotonic, schedule, log } = parts;
+  const known = new Map<TaskId, { readonly address: string; readonly until: number }>();
+  /** What is being taken over here. */
+  const adopting = new Set<Promise<unknown>>();
+  /** Taken over, and not gone on with yet: that failed, and is tried again. */
+  let left: readonly OwnedTask[] = [];
+  let cancel = (): void => {};
+  let isClosed = false;
+
+  async function bury(): Promise<void> {
+    for (const name of await nodes.bury(tenant)) {
+      log.warn({ node: name }, 'a node is lost: what it left is seen to');
+      await parts.onBuried(name);
+    }
+  }
+
+  async function claim(which: { readonly family: TaskId } | { readonly orphans: number }): Promise<number> {
+    if (isClosed || !parts.isMember()) return 0;
+    const owned = [...left, ...(await places.claim(tenant, owner, which))];
+    left = [];
+    if (owned.length === 0) return 0;
+    try {
+      await parts.adopt(owned);
+    } catch (error) {
+      left = [...left, ...owned];
+      throw error;
+    }
+    for (const { task } of owned) known.delete(task);
+    log.info({ tasks: owned.length }, 'tasks that nobody owned are this node’s');
+    return owned.length;
+  }
+
+  function claimHere(which: Parameters<typeof claim>[0]): Promise<number> {
+    const claiming = claim(which).finally(() => adopting.delete(claiming));
+    adopting.add(claiming);
+    return claiming;
+  }
+
+  async function look(task: TaskId): Promise<Located> {
+    let place = await places.find(tenant, task);
+    if (place === undefined) return 'nowhere';
+    if (place.address === undefined) {
+      await claimHere({ family: place.family });
+      place = await places.find(tenant, task);
+    }
+    if (place === undefined) return 'nowhere';
+    if (place.owner === owner) {
+      await Promise.allSettled(adopting);
+      return 'here';
+    }
+    if (place.address === undefined) return 'nowhere';
+    if (known.size >= MOST_PLACES) known.clear();
+    known.set(task, { address: place.address, until: monotonic() + PLACE_MS });
+    return { address: place.address };
+  }
+
+  async function care(): Promise<void> {
+    await bury();
+    // Where that was all of them, there is nothing more.
+    while ((await claimHere({ orphans: ADOPTED_AT_ONCE })) > 0);
+  }
+
+  function tick(): void {
+    care()
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'what lost nodes left could not be seen to yet'))
+      .finally(() => {
+        if (!isClosed) cancel = schedule(CARE_MS, tick);
+      });
+  }
+
+  return {
+    async locate(task) {
+      const found = known.get(task);
+      if (found !== undefined && monotonic() < found.until) return found;
+      return await look(task);
+    },
+    misplaced: (task) => void known.delete(task),
+    begin: tick,
+    close() {
+      isClosed = true;
+      cancel();
+    },
+  };
+}
