@@ -7,7 +7,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
-import { createTaskRegistry } from '../tasks/task-registry.ts';
+import { createTaskRegistry } from '../tasks/create-task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { allowedHosts, nodeAddress } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';

@@ -1,7 +1,7 @@
 import { messageOf } from '../domain/errors.ts';
 import type { GatewayNode } from '../domain/node.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
-import type { NodeRepository } from '../seams/store.ts';
+import type { NodeRepository } from '../seams/shared-store.ts';
 import { BEAT_MS, MEMBER_MS, TTL_MS } from './bounds.ts';
 
 export interface MembershipParts {

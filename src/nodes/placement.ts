@@ -2,7 +2,7 @@ import { messageOf } from '../domain/errors.ts';
 import type { TaskId, TenantId } from '../domain/ids.ts';
 import type { OwnedTask } from '../domain/node.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
-import type { NodeRepository, TaskPlaceRepository } from '../seams/store.ts';
+import type { NodeRepository, TaskPlaceRepository } from '../seams/shared-store.ts';
 import { ADOPTED_AT_ONCE, CARE_MS, MOST_PLACES, PLACE_MS } from './bounds.ts';
 
 /** Where a task is served: on this node, nowhere (it has ended, or never was), or at the node with this address. */

@@ -1,6 +1,6 @@
 import type { TaskId, TenantId } from '../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../domain/node.ts';
-import type { TaskPlaceRepository } from '../seams/store.ts';
+import type { TaskPlaceRepository } from '../seams/shared-store.ts';
 
 /** What calls leave behind, in the store before they go on; and the proof that their task is still this node's. */
 export interface TaskLedger {

@@ -18,8 +18,8 @@ import { createAuthorizationServer } from '../../src/http/authorization-server/a
 import type { IssuedToken } from '../../src/http/authorization-server/grants.ts';
 import type { RefusedRequest } from '../../src/http/authorization-server/provider.ts';
 import { loadOrCreateSigningKeys } from '../../src/http/authorization-server/signing-keys.ts';
+import { createTaskRegistry } from '../../src/tasks/create-task-registry.ts';
 import { refuseTask } from '../../src/tasks/task-refusal.ts';
-import { createTaskRegistry } from '../../src/tasks/task-registry.ts';
 import { type FakeCompanyIdp, startFakeCompanyIdp } from '../support/fake-company-idp.ts';
 import { createMemoryOAuth, createMemorySigningKeys, createMemoryTasks } from '../support/fake-memory-repositories.ts';
 

@@ -3,8 +3,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { agentId, type TaskId, taskId, templateId, tenantId } from '../../src/domain/ids.ts';
 import { Standing } from '../../src/domain/revocation.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
+import { createTaskRegistry } from '../../src/tasks/create-task-registry.ts';
 import { isTaskRefusal } from '../../src/tasks/task-refusal.ts';
-import { createTaskRegistry, type StartChild, type TaskRegistry } from '../../src/tasks/task-registry.ts';
+import type { StartChild, TaskRegistry } from '../../src/tasks/task-registry.ts';
 import { createMemoryTasks } from '../support/fake-memory-repositories.ts';
 
 /** Tasks below tasks (R70, R73): narrower only, no deeper nor wider than the template says, and gone with their parent. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { agentId, templateId, tenantId } from '../../src/domain/ids.ts';
 import type { Task } from '../../src/domain/task.ts';
-import { createTaskRegistry } from '../../src/tasks/task-registry.ts';
+import { createTaskRegistry } from '../../src/tasks/create-task-registry.ts';
 import { createMemoryTasks } from '../support/fake-memory-repositories.ts';
 
 it('V1 a task that an administrator ends while its start is being recorded never becomes active', async () => {

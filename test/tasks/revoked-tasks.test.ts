@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { agentId, type TaskId, taskId, templateId, tenantId } from '../../src/domain/ids.ts';
 import { type Revocation, type RevocationSubject, Standing } from '../../src/domain/revocation.ts';
 import type { Task } from '../../src/domain/task.ts';
-import { createTaskRegistry } from '../../src/tasks/task-registry.ts';
+import { createTaskRegistry } from '../../src/tasks/create-task-registry.ts';
 import { makeTask, NOW } from '../support/fake-gateway-parts.ts';
 import { createMemoryTasks } from '../support/fake-memory-repositories.ts';
 

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
 import { agentId, type TaskId, taskId, templateId, tenantId, traceId } from '../../src/domain/ids.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
+import { createTaskRegistry } from '../../src/tasks/create-task-registry.ts';
 import { isTaskRefusal } from '../../src/tasks/task-refusal.ts';
-import { createTaskRegistry, type TaskRegistryOptions } from '../../src/tasks/task-registry.ts';
+import type { TaskRegistryOptions } from '../../src/tasks/task-registry.ts';
 import { createMemoryTasks } from '../support/fake-memory-repositories.ts';
 
 const template: TaskTemplate = {

@@ -1,5 +1,6 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
+import { createNodes } from './node-tables.ts';
 
 /** What the two databases name differently. */
 export interface Dialect {
@@ -390,37 +391,4 @@ async function createCanaries(db: Kysely<unknown>): Promise<void> {
     .addColumn('created_by', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('canaries_key', ['tenant', 'id'])
     .execute();
-}
-
-/** Gateways on one store, and which of them owns which task. */
-async function createNodes(db: Kysely<unknown>): Promise<void> {
-  const text = (column: ColumnDefinitionBuilder) => column.notNull();
-  const number = (column: ColumnDefinitionBuilder) => column.notNull();
-  await db.schema
-    .createTable('nodes')
-    .addColumn('tenant', 'text', text)
-    .addColumn('name', 'text', text)
-    .addColumn('life', 'bigint', number)
-    .addColumn('address', 'text', text)
-    .addColumn('version', 'text', text)
-    .addColumn('policy_version', 'text', text)
-    .addColumn('joined_at', 'bigint', number)
-    .addColumn('expires_at', 'bigint', number)
-    .addColumn('is_buried', 'integer', number)
-    .addPrimaryKeyConstraint('nodes_key', ['tenant', 'name'])
-    .execute();
-  await db.schema
-    .createTable('task_places')
-    .addColumn('tenant', 'text', text)
-    .addColumn('task', 'text', text)
-    .addColumn('family', 'text', text)
-    .addColumn('owner', 'text', text)
-    .addColumn('fence', 'bigint', number)
-    .addColumn('calls', 'bigint', number)
-    .addColumn('memory', 'text', text)
-    .addPrimaryKeyConstraint('task_places_key', ['tenant', 'task'])
-    .execute();
-  await db.schema.createIndex('stored_marks_by_time').on('stored_marks').columns(['tenant', 'marked_at']).execute();
-  await db.schema.createIndex('task_places_by_family').on('task_places').columns(['tenant', 'family']).execute();
-  await db.schema.createIndex('task_places_by_owner').on('task_places').columns(['tenant', 'owner']).execute();
 }

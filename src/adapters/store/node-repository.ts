@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { tenantId } from '../../domain/ids.ts';
-import type { NodeRepository } from '../../seams/store.ts';
+import type { NodeRepository } from '../../seams/shared-store.ts';
 import type { Queries } from './schema.ts';
 
 /** The database's clock, milliseconds: the one clock that all nodes share. It moves on inside of a transaction. */

@@ -1,6 +1,6 @@
 import { Client, type ClientConfig, type Pool } from 'pg';
 import type { TenantId } from '../../domain/ids.ts';
-import type { Notice, Notices } from '../../seams/store.ts';
+import type { Notice, Notices } from '../../seams/shared-store.ts';
 
 const NOTICES: readonly Notice[] = ['revocation', 'approval', 'mark'];
 const FIRST_RETRY_MS = 100;

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import { type TaskId, taskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
-import type { TaskPlaceRepository } from '../../seams/store.ts';
+import type { TaskPlaceRepository } from '../../seams/shared-store.ts';
 import type { Queries, TaskPlaceTable } from './schema.ts';
 
 /** Who owns which task, in PostgreSQL. */

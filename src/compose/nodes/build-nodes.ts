@@ -5,7 +5,7 @@ import type { LeaseManager } from '../../leases/lease-manager.ts';
 import { createMembership } from '../../nodes/membership.ts';
 import { createPlacement, type Placement } from '../../nodes/placement.ts';
 import { createTaskLedger, type TaskLedger } from '../../nodes/task-ledger.ts';
-import type { Notice, SharedStore } from '../../seams/store.ts';
+import type { Notice, SharedStore } from '../../seams/shared-store.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import type { Workspace } from '../workspace.ts';
 

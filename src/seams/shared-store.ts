@@ -1,0 +1,64 @@
+import type { TaskId, TenantId } from '../domain/ids.ts';
+import type { GatewayNode, OwnedTask, TaskPlace } from '../domain/node.ts';
+
+/** What several gateways on one store share beyond its rows. */
+export interface SharedStore {
+  readonly nodes: NodeRepository;
+  readonly places: TaskPlaceRepository;
+  readonly notices: Notices;
+}
+
+/** Something that others should read at once. What it says is in the store: of a notice nothing is taken. */
+export type Notice = 'revocation' | 'approval' | 'mark';
+
+/** Notices between nodes: any may be lost, told twice, or told too often. */
+export interface Notices {
+  /** Sent after what it is about is durable, one for however many are asked for meanwhile. Never throws. */
+  send(tenant: TenantId, notice: Notice): void;
+  /**
+   * Hears them until it is stopped; where the connection breaks it is made again.
+   * @param onHeard also called, for each kind, whenever some may have been missed
+   */
+  listen(tenant: TenantId, onHeard: (notice: Notice) => void): { stop(): Promise<void> };
+}
+
+/** Nodes of a tenant. Times are the database's own. */
+export interface NodeRepository {
+  /** Begins the next life of a node. Its tasks of earlier lives stay its own. @returns the number of that life */
+  join(
+    node: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'policyVersion'>,
+    ttlMs: number,
+  ): Promise<number>;
+  /** Prolongs it, and says anew where it is reached. `buried`: its tasks may be others' by now; `replaced`: another process has its name. */
+  renew(
+    node: Pick<GatewayNode, 'tenant' | 'name' | 'life' | 'address' | 'policyVersion'>,
+    ttlMs: number,
+  ): Promise<'renewed' | 'buried' | 'replaced'>;
+  /** Leaves: its tasks are anybody's from then on. Nothing happens when that life is over already. */
+  leave(node: Pick<GatewayNode, 'tenant' | 'name' | 'life'>): Promise<void>;
+  /** Those that have not been buried, by name. */
+  list(tenant: TenantId): Promise<GatewayNode[]>;
+  /** Removes nodes whose time is over. Each is given to one caller. @returns their names */
+  bury(tenant: TenantId): Promise<string[]>;
+}
+
+/** Who owns which task. Each change by an owner names its fence, and changes nothing once the task is another's. */
+export interface TaskPlaceRepository {
+  /** Of a task that is about to be started. @throws when there is a place of it already */
+  own(tenant: TenantId, owner: string, task: TaskId, family: TaskId): Promise<void>;
+  /** Undefined for a task that has ended, or has no place. */
+  find(tenant: TenantId, task: TaskId): Promise<TaskPlace | undefined>;
+  /**
+   * Makes a node the owner of families whose owner is lost or has left, or of those that were its own in an earlier life.
+   * @returns the tasks of them that have not ended, each with its new fence
+   */
+  claim(
+    tenant: TenantId,
+    owner: string,
+    which: { readonly family: TaskId } | { readonly orphans: number } | 'earlier',
+  ): Promise<OwnedTask[]>;
+  /** Makes memories durable; each replaces the one before. @returns those of them that are the owner's still, under that fence */
+  keep(tenant: TenantId, owner: string, rows: readonly OwnedTask[]): Promise<ReadonlySet<TaskId>>;
+  /** Of tasks that have ended. */
+  forget(tenant: TenantId, tasks: readonly TaskId[]): Promise<void>;
+}
