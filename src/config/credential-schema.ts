@@ -3,6 +3,7 @@ import { LEASE_MODES } from '../domain/lease.ts';
 import type { exception } from './credentials/credential-parts.ts';
 import { idJagCredential } from './credentials/id-jag.ts';
 import { jwtCredential } from './credentials/jwt.ts';
+import { kubernetesCredential } from './credentials/kubernetes.ts';
 import { mcpOauthCredential } from './credentials/mcp-oauth.ts';
 import { mysqlCredential } from './credentials/mysql.ts';
 import { oauthCredential } from './credentials/oauth.ts';
@@ -27,6 +28,7 @@ const KINDS = {
   oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),
   vault: vaultCredential.optional(),
+  kubernetes: kubernetesCredential.optional(),
   static: staticCredential.optional(),
 };
 

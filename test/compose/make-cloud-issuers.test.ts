@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ConnectorTokens } from '../../src/compose/credentials/connector-tokens.ts';
 import { makeIssuer } from '../../src/compose/credentials/make-issuer.ts';
@@ -10,6 +13,7 @@ import type { ActionClass } from '../../src/domain/tool.ts';
 import type { IssuedCredential, Issuer } from '../../src/seams/issuer.ts';
 import { createSigningGateway } from '../issuers/signing-gateway.ts';
 import { newLease, requestFor } from '../suites/issuer-suite.ts';
+import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { startFakeVault } from '../support/fake-vault.ts';
 
 /** From a connector's section of `remit.yaml` to a credential: that each setting gets where it belongs. */
@@ -23,7 +27,7 @@ describe('an issuer made of configuration', () => {
   const workspace = {
     vault: { get: async (name: string) => new Secret(secrets.get(name) ?? '') },
     config: { sharedSecrets: [] },
-    loaded: { resolvePath: (path: string) => `/nowhere/${path}` },
+    loaded: { resolvePath: (path: string) => resolve('/nowhere', path) },
     system: { clock: Date.now, random: randomBytes },
   } as unknown as Workspace;
 
@@ -92,5 +96,31 @@ describe('an issuer made of configuration', () => {
     expect(() => credentialSchema.parse({ static: { vaultKv } })).toThrow('exception');
     expect(() => credentialSchema.parse({ static: { vaultKv, secret: 'crm', exception } })).toThrow('or vaultKv');
     expect(() => credentialSchema.parse({ static: { exception } })).toThrow('or vaultKv');
+  });
+
+  it('kubernetes: goes by the token in its file, as it is by then', async () => {
+    const kube = await startFakeKubernetes();
+    stops.push(() => kube.close());
+    kube.serviceAccounts.add('viewer');
+    const folder = await mkdtemp(join(tmpdir(), 'remit-kube-'));
+    stops.push(() => rm(folder, { recursive: true }));
+    const tokenFile = join(folder, 'token');
+    const settings = {
+      server: kube.url,
+      tokenFile,
+      namespace: kube.namespace,
+      serviceAccounts: [{ serviceAccount: 'viewer', classes: ['read'] }],
+      audiences: ['https://mcp.example.com'],
+      reviewed: true,
+    };
+    const issuer = await make({ kubernetes: settings });
+    await expect(issue(issuer, [], ['read'])).rejects.toThrow(`${tokenFile} has no token in it`);
+    await writeFile(tokenFile, `${kube.token}\n`);
+    const issued = await issue(issuer, [], ['read']);
+    expect(kube.admits(issued.fields.token?.reveal() ?? '', 'https://mcp.example.com')).toBe(true);
+    expect(issuer.revocation).toBe('next_use');
+    expect(() => credentialSchema.parse({ kubernetes: { ...settings, token: 'kube' } })).toThrow(
+      'a token or a tokenFile',
+    );
   });
 });

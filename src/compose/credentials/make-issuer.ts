@@ -6,6 +6,7 @@ import type { Workspace } from '../workspace.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import { makeIdJagIssuer } from './makers/id-jag.ts';
 import { makeJwtIssuer } from './makers/jwt.ts';
+import { makeKubernetesIssuer } from './makers/kubernetes.ts';
 import type { IssuerMaker, MadeIssuer, MakerParts } from './makers/maker.ts';
 import { makeMcpOauthIssuer } from './makers/mcp-oauth.ts';
 import { makeMysqlIssuer } from './makers/mysql.ts';
@@ -29,6 +30,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
   vault: makeVaultIssuer,
+  kubernetes: makeKubernetesIssuer,
   static: makeStaticIssuer,
 };
 

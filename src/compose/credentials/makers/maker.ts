@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import type { CredentialKind } from '../../../config/credential-schema.ts';
 import type { ConnectorConfig } from '../../../config/schema.ts';
-import type { Secret } from '../../../domain/secret.ts';
+import { RemitError } from '../../../domain/errors.ts';
+import { Secret } from '../../../domain/secret.ts';
 import type { Issuer } from '../../../seams/issuer.ts';
 import type { EstateConnector } from '../../estate.ts';
 import type { Workspace } from '../../workspace.ts';
@@ -32,6 +34,19 @@ export const secretOf =
   ({ vault }: Pick<Workspace, 'vault'>, name: string) =>
   (): Promise<Secret> =>
     vault.get(name);
+
+/** Reads a file at each use: what an orchestrator puts there is replaced while it lives. @throws `ERR_CREDENTIAL_ISSUE` */
+export const secretIn =
+  ({ loaded }: Pick<Workspace, 'loaded'>, file: string) =>
+  async (): Promise<Secret> => {
+    const path = loaded.resolvePath(file);
+    const text = (await readFile(path, 'utf8').catch(() => '')).trim();
+    if (text !== '') return new Secret(text);
+    throw new RemitError('ERR_CREDENTIAL_ISSUE', `${path} has no token in it, or cannot be read`, {
+      where: path,
+      hint: 'See that the file is there and that the gateway’s user may read it.',
+    });
+  };
 
 /** As `secretOf`; undefined where the configuration names none. */
 export const optionalSecret =
