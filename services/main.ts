@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { startVitest, type TestModule } from 'vitest/node';
 import { unpackDebian } from '../harness/install.ts';
 import { startMariadb } from '../harness/mariadb.ts';
+import { startNats } from '../harness/nats.ts';
 import { startRedis } from '../harness/redis.ts';
 import { WATCHER_PLAN } from '../src/adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../src/adapters/upstreams/probe-sandbox.ts';
@@ -46,6 +47,14 @@ const SERVICES: readonly ServiceRun[] = [
     probe: async () => {
       const server = await startMariadb();
       await server.stop();
+    },
+  },
+  {
+    name: 'nats',
+    files: ['nats.test.ts'],
+    probe: async () => {
+      const servers = await startNats();
+      await servers.stop();
     },
   },
   // A dependency of Remit's own: it is there.

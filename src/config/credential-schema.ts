@@ -6,6 +6,7 @@ import { jwtCredential } from './credentials/jwt.ts';
 import { kubernetesCredential } from './credentials/kubernetes.ts';
 import { mcpOauthCredential } from './credentials/mcp-oauth.ts';
 import { mysqlCredential } from './credentials/mysql.ts';
+import { natsCredential } from './credentials/nats.ts';
 import { oauthCredential } from './credentials/oauth.ts';
 import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
 import { postgresCredential } from './credentials/postgres.ts';
@@ -22,6 +23,7 @@ const KINDS = {
   postgres: postgresCredential.optional(),
   redis: redisCredential.optional(),
   mysql: mysqlCredential.optional(),
+  nats: natsCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
   idJag: idJagCredential.optional(),
@@ -72,7 +74,7 @@ const anyCredential = z.strictObject({
     })
     .prefault({})
     .describe(
-      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, MYSQL_USER and MYSQL_PASSWORD for mysql, a bearer header for tokens.',
+      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, MYSQL_USER and MYSQL_PASSWORD for mysql, NATS_CREDENTIALS and NATS_INBOX_PREFIX for nats, a bearer header for tokens.',
     ),
 });
 

@@ -13,7 +13,13 @@ const page = readFileSync(fileURLToPath(new URL('../../docs/how-to/choose-an-iss
 const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = '']) => text);
 const field = () => new Secret('a value');
 const accounts = { username: field(), password: field() };
-const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'vault'];
+const FIELDS: Partial<Record<CredentialKind, Record<string, Secret>>> = {
+  postgres: accounts,
+  redis: accounts,
+  mysql: accounts,
+  vault: accounts,
+  nats: { credentials: field(), jwt: field(), seed: field(), inboxPrefix: field() },
+};
 
 describe('docs/how-to/choose-an-issuer.md', () => {
   it('shows every issuer that needs no exception', () => {
@@ -30,7 +36,7 @@ describe('docs/how-to/choose-an-issuer.md', () => {
       if (credential === undefined || kind === undefined) return expect.unreachable('a block without a credential');
       const carrier = 'stdio' in transport ? 'stdio' : 'http';
       const templates = chooseInjection(connectorId(id), carrier, kind, credential.inject);
-      const fields = ACCOUNTS.includes(kind) ? accounts : { token: field() };
+      const fields = FIELDS[kind] ?? { token: field() };
       const { environment, headers } = renderInjection(templates, fields);
       expect([...Object.values(environment), ...Object.values(headers)].length).toBeGreaterThan(0);
     }

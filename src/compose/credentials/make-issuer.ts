@@ -10,6 +10,7 @@ import { makeKubernetesIssuer } from './makers/kubernetes.ts';
 import type { IssuerMaker, MadeIssuer, MakerParts } from './makers/maker.ts';
 import { makeMcpOauthIssuer } from './makers/mcp-oauth.ts';
 import { makeMysqlIssuer } from './makers/mysql.ts';
+import { makeNatsIssuer } from './makers/nats.ts';
 import { makeOauthIssuer } from './makers/oauth.ts';
 import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
@@ -24,6 +25,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   postgres: makePostgresIssuer,
   redis: makeRedisIssuer,
   mysql: makeMysqlIssuer,
+  nats: makeNatsIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
   idJag: makeIdJagIssuer,
