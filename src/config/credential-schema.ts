@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LEASE_MODES } from '../domain/lease.ts';
 import type { exception } from './credentials/credential-parts.ts';
+import { githubAppCredential } from './credentials/github-app.ts';
 import { idJagCredential } from './credentials/id-jag.ts';
 import { jwtCredential } from './credentials/jwt.ts';
 import { kubernetesCredential } from './credentials/kubernetes.ts';
@@ -26,6 +27,7 @@ const KINDS = {
   nats: natsCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
+  githubApp: githubAppCredential.optional(),
   idJag: idJagCredential.optional(),
   oauthRefresh: oauthRefreshCredential.optional(),
   jwt: jwtCredential.optional(),

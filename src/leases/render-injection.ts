@@ -23,6 +23,7 @@ export const DEFAULT_TEMPLATES = {
   nats: { environment: { NATS_CREDENTIALS: '{credentials}', NATS_INBOX_PREFIX: '{inboxPrefix}' }, headers: {} },
   oauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   mcpOauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  githubApp: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   idJag: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   oauthRefresh: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },

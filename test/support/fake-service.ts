@@ -16,6 +16,7 @@ export interface ServiceRequest {
 export interface ServiceAnswer {
   readonly status: number;
   readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Instead of JSON. */
   readonly text?: string;
 }
@@ -89,7 +90,7 @@ export async function startFakeService(
   };
 }
 
-function send(response: ServerResponse, { status, body, text }: ServiceAnswer): void {
-  if (body === undefined && text === undefined) return void response.writeHead(status).end();
-  response.writeHead(status, { 'Content-Type': 'application/json' }).end(text ?? JSON.stringify(body));
+function send(response: ServerResponse, { status, body, text, headers = {} }: ServiceAnswer): void {
+  if (body === undefined && text === undefined) return void response.writeHead(status, headers).end();
+  response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(text ?? JSON.stringify(body));
 }

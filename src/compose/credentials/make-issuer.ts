@@ -4,6 +4,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { EstateConnector } from '../estate.ts';
 import type { Workspace } from '../workspace.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import { makeGithubAppIssuer } from './makers/github-app.ts';
 import { makeIdJagIssuer } from './makers/id-jag.ts';
 import { makeJwtIssuer } from './makers/jwt.ts';
 import { makeKubernetesIssuer } from './makers/kubernetes.ts';
@@ -28,6 +29,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   nats: makeNatsIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
+  githubApp: makeGithubAppIssuer,
   idJag: makeIdJagIssuer,
   oauthRefresh: makeOauthRefreshIssuer,
   jwt: makeJwtIssuer,
