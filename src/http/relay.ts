@@ -72,7 +72,7 @@ const UNKNOWN: Refusal = {
  * Any node serves any client: what is about another node's task goes there as it is, and is proven there anew. What was sent once is never sent again. Nothing of the hop is trusted.
  */
 export function createRelay(parts: RelayParts): Relay {
-  const { authenticator, isHere, locate, misplaced, passOn, ownAddress, challenge, maxBodyBytes } = parts;
+  const { authenticator, isHere, locate, misplaced, passOn, challenge, maxBodyBytes } = parts;
   const { monotonic, schedule } = parts;
 
   const pause = (): Promise<void> => new Promise((resolve) => void schedule(RETRY_MS, resolve));
@@ -112,7 +112,7 @@ export function createRelay(parts: RelayParts): Relay {
     let located = first;
     for (;;) {
       // What has been read cannot be read again here: it comes back by the port, like from another node.
-      const address = located === undefined ? '' : typeof located === 'string' ? ownAddress : located.address;
+      const address = located === undefined ? '' : typeof located === 'string' ? parts.ownAddress : located.address;
       const passed = address === '' ? 'not_sent' : await passOn(request, response, { address, body });
       if (passed === 'answered' || response.destroyed) return;
       if (passed === 'unknown') return refuse(request, response, body, UNKNOWN);

@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest';
+import { taskId, tenantId } from '../../src/domain/ids.ts';
+import type { OwnedTask, TaskPlace } from '../../src/domain/node.ts';
+import { CARE_MS, PLACE_MS } from '../../src/nodes/bounds.ts';
+import { createPlacement } from '../../src/nodes/placement.ts';
+import { createFakeTime } from '../support/fake-lease-time.ts';
+
+const TASK = taskId('tsk_one');
+const owned: OwnedTask = { task: TASK, fence: 2, memory: { calls: 1 } };
+
+function world() {
+  const time = createFakeTime();
+  const log: string[] = [];
+  const state = {
+    place: undefined as TaskPlace | undefined,
+    isMember: true,
+    lost: [] as string[],
+    orphans: [] as OwnedTask[],
+    adoptFault: undefined as Error | undefined,
+    adopting: Promise.resolve(),
+  };
+  const placement = createPlacement({
+    tenant: tenantId('acme'),
+    owner: 'na',
+    nodes: { bury: async () => state.lost.splice(0) },
+    places: {
+      async find() {
+        log.push('find');
+        return state.place;
+      },
+      async claim(_tenant, owner, which) {
+        log.push(typeof which === 'object' && 'family' in which ? 'claim family' : 'claim orphans');
+        if (typeof which === 'object' && 'orphans' in which) return state.orphans.splice(0);
+        if (state.place?.address !== undefined) return [];
+        state.place = { family: TASK, owner, address: 'http://a' };
+        return [owned];
+      },
+    },
+    monotonic: time.clock,
+    schedule: time.schedule,
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    isMember: () => state.isMember,
+    async adopt(tasks) {
+      await state.adopting;
+      if (state.adoptFault !== undefined) throw state.adoptFault;
+      log.push(`adopt ${tasks.map(({ task }) => task).join(' ')}`);
+    },
+    onBuried: async (node) => void log.push(`buried ${node}`),
+  });
+  return { time, log, state, placement };
+}
+
+describe('placement', () => {
+  it('names the node that has a task, and asks anew when that may have changed', async () => {
+    const { placement, state, log, time } = world();
+    state.place = { family: TASK, owner: 'nb', address: 'http://b' };
+    for (let asked = 0; asked < 3; asked++) {
+      expect(await placement.locate(TASK)).toMatchObject({ address: 'http://b' });
+    }
+    expect(log).toEqual(['find']);
+    placement.misplaced(TASK);
+    await placement.locate(TASK);
+    await time.advance(PLACE_MS);
+    await placement.locate(TASK);
+    expect(log).toEqual(['find', 'find', 'find']);
+  });
+
+  it('a task that has ended, or never was, is nowhere; and nowhere is not remembered', async () => {
+    const { placement, state } = world();
+    expect(await placement.locate(TASK)).toBe('nowhere');
+    state.place = { family: TASK, owner: 'nb', address: 'http://b' };
+    expect(await placement.locate(TASK)).toMatchObject({ address: 'http://b' });
+  });
+
+  it('a task that nobody owns is this node’s, and served when it has been gone on with', async () => {
+    const { placement, state, log } = world();
+    state.place = { family: TASK, owner: 'nb', address: undefined };
+    expect(await placement.locate(TASK)).toBe('here');
+    expect(log).toEqual(['find', 'claim family', `adopt ${TASK}`, 'find']);
+  });
+
+  it('who asks while it is being gone on with waits for that', async () => {
+    const { placement, state, time } = world();
+    let go = (): void => {};
+    state.adopting = new Promise((resolve) => {
+      go = resolve;
+    });
+    state.place = { family: TASK, owner: 'nb', address: undefined };
+    const first = placement.locate(TASK);
+    await time.settle();
+    let isHere = false;
+    const second = placement.locate(TASK).then(() => {
+      isHere = true;
+    });
+    await time.settle();
+    expect(isHere).toBe(false);
+    go();
+    await Promise.all([first, second]);
+  });
+
+  it('a node that is no member takes nothing over', async () => {
+    const { placement, state, log } = world();
+    state.isMember = false;
+    state.place = { family: TASK, owner: 'nb', address: undefined };
+    expect(await placement.locate(TASK)).toBe('nowhere');
+    expect(log).not.toContain('claim family');
+  });
+
+  it('looks again and again for lost nodes, and for what they left', async () => {
+    const { placement, state, log, time } = world();
+    placement.begin();
+    await time.settle();
+    state.lost = ['nb'];
+    state.orphans = [owned];
+    await time.advance(CARE_MS);
+    expect(log).toContain('buried nb');
+    expect(log).toContain(`adopt ${TASK}`);
+    placement.close();
+    const { length } = log;
+    await time.advance(10 * CARE_MS);
+    expect(log).toHaveLength(length);
+  });
+
+  it('what could not be gone on with is tried again: it is nobody else’s any more', async () => {
+    const { placement, state, log, time } = world();
+    state.adoptFault = new Error('no vault');
+    state.orphans = [owned];
+    placement.begin();
+    await time.settle();
+    expect(log).not.toContain(`adopt ${TASK}`);
+    state.adoptFault = undefined;
+    await time.advance(CARE_MS);
+    expect(log).toContain(`adopt ${TASK}`);
+    placement.close();
+  });
+});

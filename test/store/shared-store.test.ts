@@ -1,0 +1,248 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openPostgres } from '../../src/adapters/store/open-postgres.ts';
+import { openSqlite } from '../../src/adapters/store/open-sqlite.ts';
+import { taskId } from '../../src/domain/ids.ts';
+import type { Notice, SharedStore } from '../../src/seams/shared-store.ts';
+import type { Store } from '../../src/seams/store.ts';
+import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
+import { eventually } from '../support/governed-shop.ts';
+import { ACME, RIVAL, sampleLease, sampleTask } from './samples.ts';
+
+/** What several gateways share, on a real PostgreSQL; each has its own connections. */
+let server: EmbeddedPostgres;
+let databases = 0;
+let stores: Store[] = [];
+let url = '';
+
+beforeAll(async () => {
+  server = await startPostgres({ fsync: false });
+});
+afterAll(async () => {
+  await Promise.all(stores.map((store) => store.close()));
+  await server.stop();
+});
+beforeEach(async () => {
+  await Promise.all(stores.map((store) => store.close()));
+  const name = `shared_${++databases}`;
+  await query(`create database ${name}`, 'postgres');
+  url = server.url(name);
+  stores = [await openPostgres({ url }), await openPostgres({ url })];
+});
+
+async function query(text: string, database?: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: database === undefined ? url : server.url(database) });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const shared = (index = 0): SharedStore => stores[index]?.shared as SharedStore;
+const self = (name: string, tenant = ACME) => ({
+  tenant,
+  name,
+  address: `http://127.0.0.1/${name}`,
+  version: '1',
+  policyVersion: 'p1',
+});
+const HOUR = 3_600_000;
+const [ONE, TWO, CHILD] = [taskId('tsk_one'), taskId('tsk_two'), taskId('tsk_child')];
+
+async function startTask(id: typeof ONE, owner: string, family = id): Promise<void> {
+  await shared().places.own(ACME, owner, id, family);
+  await stores[0]?.tasks.insert(sampleTask({ id }));
+}
+
+it('a store in one file is one gateway’s alone', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'remit-shared-'));
+  const store = await openSqlite({ path: join(folder, 'remit.db') });
+  expect(store.shared).toBeUndefined();
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+describe('nodes', () => {
+  it('each start is a life of its own, and an earlier one is told that it was replaced', async () => {
+    const { nodes } = shared();
+    expect(await nodes.join(self('a'), HOUR)).toBe(1);
+    expect(await nodes.join(self('a'), HOUR)).toBe(2);
+    expect(await nodes.renew({ ...self('a'), life: 1 }, HOUR)).toBe('replaced');
+    expect(await nodes.renew({ ...self('a'), life: 2, policyVersion: 'p2' }, HOUR)).toBe('renewed');
+    expect(await nodes.list(ACME)).toMatchObject([{ name: 'a', life: 2, policyVersion: 'p2', version: '1' }]);
+    expect(await nodes.list(RIVAL)).toEqual([]);
+  });
+
+  it('one whose time is over is buried once, by one, and must join anew', async () => {
+    const { nodes } = shared();
+    const life = await nodes.join(self('a'), 0);
+    await nodes.join(self('b'), HOUR);
+    await nodes.join(self('c', RIVAL), 0);
+    const buried = await Promise.all([nodes.bury(ACME), shared(1).nodes.bury(ACME)]);
+    expect(buried.flat()).toEqual(['a']);
+    expect(await nodes.renew({ ...self('a'), life }, HOUR)).toBe('buried');
+    expect((await nodes.list(ACME)).map(({ name }) => name)).toEqual(['b']);
+    expect(await nodes.join(self('a'), HOUR)).toBe(2);
+    expect(await nodes.renew({ ...self('a'), life: 2 }, HOUR)).toBe('renewed');
+  });
+
+  it('to renew late is in time, as long as nobody has buried it', async () => {
+    const { nodes } = shared();
+    const life = await nodes.join(self('a'), 0);
+    expect(await nodes.renew({ ...self('a'), life }, HOUR)).toBe('renewed');
+    expect(await nodes.bury(ACME)).toEqual([]);
+  });
+
+  it('one that leaves is nobody that has to be waited for', async () => {
+    const { nodes } = shared();
+    const life = await nodes.join(self('a'), HOUR);
+    await nodes.leave({ ...self('a'), life: life + 1 });
+    expect(await nodes.list(ACME)).toHaveLength(1);
+    await nodes.leave({ ...self('a'), life });
+    expect(await nodes.list(ACME)).toEqual([]);
+  });
+});
+
+describe('places of tasks', () => {
+  it('say who owns a task and where that is; nothing of one that has ended', async () => {
+    const { nodes, places } = shared();
+    await nodes.join(self('a'), HOUR);
+    await startTask(ONE, 'a');
+    expect(await places.find(ACME, ONE)).toEqual({ family: ONE, owner: 'a', address: 'http://127.0.0.1/a' });
+    expect(await places.find(RIVAL, ONE)).toBeUndefined();
+    expect(await places.find(ACME, TWO)).toBeUndefined();
+    await stores[0]?.tasks.end(ACME, ONE, 'completed', 1);
+    expect(await places.find(ACME, ONE)).toBeUndefined();
+  });
+
+  it('a family of a lost node is one other node’s, whole, and of two that claim it one gets it', async () => {
+    const { nodes, places } = shared();
+    await nodes.join(self('a'), 0);
+    await Promise.all([nodes.join(self('b'), HOUR), nodes.join(self('c'), HOUR)]);
+    await startTask(ONE, 'a');
+    await startTask(CHILD, 'a', ONE);
+    expect(await places.claim(ACME, 'b', { family: ONE }), 'while its owner is not buried').toEqual([]);
+    await nodes.bury(ACME);
+    const claims = await Promise.all([
+      places.claim(ACME, 'b', { family: ONE }),
+      shared(1).places.claim(ACME, 'c', { orphans: 10 }),
+    ]);
+    const [won, lost] = claims[0].length > 0 ? claims : [claims[1], claims[0]];
+    expect(won.map(({ task, fence }) => [task, fence]).sort()).toEqual([
+      [CHILD, 2],
+      [ONE, 2],
+    ]);
+    expect(lost).toEqual([]);
+  });
+
+  it('what calls leave behind is kept under the owner’s fence alone', async () => {
+    const { nodes, places } = shared();
+    const life = await nodes.join(self('a'), HOUR);
+    await nodes.join(self('b'), HOUR);
+    await startTask(ONE, 'a');
+    await startTask(TWO, 'a');
+    const flow = { labels: { trust: 'untrusted', dataClasses: ['personal'], zones: ['z'] }, outward: 2 } as const;
+    const memory = { calls: 7, prompt: 'sha256:1', flow, risk: { score: 3, at: 5 } };
+    const rows = [ONE, TWO].map((task) => ({ task, fence: 1, memory }));
+    expect(await places.keep(ACME, 'a', rows)).toEqual(new Set([ONE, TWO]));
+    expect(await places.keep(ACME, 'b', rows), 'another node').toEqual(new Set());
+    expect(await places.keep(RIVAL, 'a', rows), 'another tenant').toEqual(new Set());
+    await nodes.leave({ ...self('a'), life });
+    const claimed = await places.claim(ACME, 'b', { family: ONE });
+    expect(claimed).toEqual([{ task: ONE, fence: 2, memory }]);
+    expect(await places.keep(ACME, 'a', rows), 'the one that was not taken over').toEqual(new Set([TWO]));
+    expect(await places.keep(ACME, 'b', [{ task: ONE, fence: 1, memory }]), 'an older fence').toEqual(new Set());
+  });
+
+  it('a node that starts again has its own under a new fence, and forgets those that have ended', async () => {
+    const { nodes, places } = shared();
+    await nodes.join(self('a'), HOUR);
+    await startTask(ONE, 'a');
+    await startTask(TWO, 'a');
+    await stores[0]?.tasks.end(ACME, TWO, 'completed', 1);
+    expect((await places.claim(ACME, 'a', 'earlier')).map(({ task }) => task)).toEqual([ONE]);
+    expect(await query('select task, fence from task_places')).toEqual([{ task: ONE, fence: '2' }]);
+    await places.forget(ACME, [ONE]);
+    expect(await query('select task from task_places')).toEqual([]);
+  });
+});
+
+describe('claims of leases among several nodes', () => {
+  it('L5 a start ends the claims of its own earlier life, and nobody else’s', async () => {
+    const store = stores[0] as Store;
+    const claimed = [
+      ['lse_own', 'gateway na 1'],
+      ['lse_now', 'gateway na 2'],
+      ['lse_other', 'gateway nb 1'],
+      ['lse_reaper', 'reaper 1'],
+    ] as const;
+    for (const [id, claimedBy] of claimed) {
+      await store.leases.insert(sampleLease({ id: id as never, claimedBy, claimedUntil: 9_000 }));
+    }
+    expect(await store.leaseClaims.releaseOthers(ACME, 'gateway na 2', 100, 'gateway_restarted', 'na')).toBe(1);
+    const due = await store.leaseClaims.claimDue(ACME, {
+      by: 'gateway na 2',
+      at: 100,
+      until: 200,
+      downstream: sampleLease().downstream,
+      limit: 10,
+    });
+    expect(due.map(({ id }) => id)).toEqual(['lse_own']);
+  });
+});
+
+describe('notices', () => {
+  it('reach every node that listens to the tenant, after what they are about is in the store', async () => {
+    const heard: Notice[] = [];
+    const elsewhere: Notice[] = [];
+    const ears = [
+      shared(1).notices.listen(ACME, (notice) => heard.push(notice)),
+      shared(1).notices.listen(RIVAL, (notice) => elsewhere.push(notice)),
+    ];
+    await eventually(
+      'both listen',
+      () => Promise.resolve([heard.length, elsewhere.length]),
+      (counts) => counts.every((count) => count === 3),
+    );
+    await stores[0]?.revocations.append({
+      tenant: ACME,
+      at: 1,
+      by: 'dana',
+      reason: 'test',
+      action: 'suspend',
+      subject: { kind: 'all', id: '' },
+    });
+    await eventually(
+      'it is heard',
+      () => Promise.resolve(heard.slice(3)),
+      (news) => news.includes('revocation'),
+    );
+    await delay(50);
+    expect(elsewhere).toHaveLength(3);
+    await Promise.all(ears.map((ear) => ear.stop()));
+  });
+
+  it('a connection that breaks is made again, and everything may have been missed', async () => {
+    const heard: Notice[] = [];
+    const ear = shared(1).notices.listen(ACME, (notice) => heard.push(notice));
+    const has = (count: number) =>
+      eventually(
+        'told of what may have been missed',
+        () => Promise.resolve(heard.length),
+        (length) => length >= count,
+      );
+    await has(3);
+    await query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'remit notices'`);
+    await has(6);
+    await ear.stop();
+    shared(0).notices.send(ACME, 'mark');
+    await delay(50);
+    expect(heard).toHaveLength(6);
+  });
+});
