@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LEASE_MODES } from '../domain/lease.ts';
+import { awsCredential } from './credentials/aws.ts';
 import type { exception } from './credentials/credential-parts.ts';
 import { githubAppCredential } from './credentials/github-app.ts';
 import { idJagCredential } from './credentials/id-jag.ts';
@@ -33,6 +34,7 @@ const KINDS = {
   jwt: jwtCredential.optional(),
   vault: vaultCredential.optional(),
   kubernetes: kubernetesCredential.optional(),
+  aws: awsCredential.optional(),
   static: staticCredential.optional(),
 };
 

@@ -29,6 +29,14 @@ export const DEFAULT_TEMPLATES = {
   jwt: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   vault: { environment: {}, headers: {} },
   kubernetes: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  aws: {
+    environment: {
+      AWS_ACCESS_KEY_ID: '{accessKeyId}',
+      AWS_SECRET_ACCESS_KEY: '{secretAccessKey}',
+      AWS_SESSION_TOKEN: '{sessionToken}',
+    },
+    headers: {},
+  },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 } as const satisfies Readonly<Record<string, InjectionTemplates>>;
 

@@ -6,7 +6,7 @@ import type { ConnectorConfig } from '../../src/config/schema.ts';
 import { connectorId } from '../../src/domain/ids.ts';
 
 const CRM = connectorId('crm');
-const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'nats'];
+const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'aws', 'nats'];
 /** What it gives is different from one to the next: its owner is asked always. */
 const ASKED: readonly CredentialKind[] = ['vault'];
 const CARRIERS = ['http', 'sse', 'stdio'] as const;

@@ -13,6 +13,7 @@ import type { ActionClass } from '../../src/domain/tool.ts';
 import type { IssuedCredential, Issuer } from '../../src/seams/issuer.ts';
 import { createSigningGateway } from '../issuers/signing-gateway.ts';
 import { newLease, requestFor } from '../suites/issuer-suite.ts';
+import { startFakeAws } from '../support/fake-aws.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { startFakeVault } from '../support/fake-vault.ts';
 
@@ -122,5 +123,30 @@ describe('an issuer made of configuration', () => {
     expect(() => credentialSchema.parse({ kubernetes: { ...settings, token: 'kube' } })).toThrow(
       'a token or a tokenFile',
     );
+  });
+
+  it('aws: signs with the key of the vault, and says what the task is for', async () => {
+    const aws = await startFakeAws();
+    stops.push(() => aws.close());
+    const roleArn = 'arn:aws:iam::123456789012:role/reports';
+    const policy = [{ Effect: 'Allow', Action: '*', Resource: '*' }] as const;
+    aws.roles.set(roleArn, { policy, mayTag: true, maxSeconds: 3600 });
+    secrets.set('aws-key', aws.secretAccessKey);
+    const settings = {
+      region: aws.region,
+      endpoint: aws.url,
+      accessKeyId: aws.accessKeyId,
+      secretAccessKey: 'aws-key',
+      roleArn,
+      statements: [{ classes: ['read'], actions: ['s3:GetObject'], resources: ['arn:aws:s3:::reports/{resource}'] }],
+    };
+    const issuer = await make({ aws: settings });
+    const { fields } = await issue(issuer, ['2026/*'], ['read']);
+    const [id, key, token] = ['accessKeyId', 'secretAccessKey', 'sessionToken'].map(
+      (name) => fields[name]?.reveal() ?? '',
+    );
+    const allows = (arn: string) => aws.allows(id ?? '', key ?? '', token ?? '', 's3:GetObject', arn);
+    expect([allows('arn:aws:s3:::reports/2026/may'), allows('arn:aws:s3:::reports/2025/may')]).toEqual([true, false]);
+    expect([...aws.sessions.values()].at(-1)?.tags).toMatchObject({ 'remit:connector': 'suite' });
   });
 });

@@ -18,6 +18,7 @@ const FIELDS: Partial<Record<CredentialKind, Record<string, Secret>>> = {
   redis: accounts,
   mysql: accounts,
   vault: accounts,
+  aws: { accessKeyId: field(), secretAccessKey: field(), sessionToken: field() },
   nats: { credentials: field(), jwt: field(), seed: field(), inboxPrefix: field() },
 };
 

@@ -4,6 +4,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { EstateConnector } from '../estate.ts';
 import type { Workspace } from '../workspace.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import { makeAwsIssuer } from './makers/aws.ts';
 import { makeGithubAppIssuer } from './makers/github-app.ts';
 import { makeIdJagIssuer } from './makers/id-jag.ts';
 import { makeJwtIssuer } from './makers/jwt.ts';
@@ -35,6 +36,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   jwt: makeJwtIssuer,
   vault: makeVaultIssuer,
   kubernetes: makeKubernetesIssuer,
+  aws: makeAwsIssuer,
   static: makeStaticIssuer,
 };
 
