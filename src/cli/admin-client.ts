@@ -1,13 +1,67 @@
 import { request } from 'node:http';
+import { basename, dirname, join } from 'node:path';
+import { workerFolders } from '../compose/workers/worker-folders.ts';
 import { placesOf } from '../compose/workspace.ts';
 import type { LoadedConfig } from '../config/load-config.ts';
-import { type ErrorCode, RemitError } from '../domain/errors.ts';
+import { type ErrorCode, isRemitError, RemitError } from '../domain/errors.ts';
 
-/** Calls an operation of the gateway that runs on a data folder. @throws `ERR_GATEWAY_UNREACHABLE` when none does */
+/**
+ * Calls an operation of the gateway that runs on a data folder; of its workers, of the first that answers.
+ * @throws `ERR_GATEWAY_UNREACHABLE` when none does
+ */
 export async function callAdmin<T>(
   socketPath: string,
   operation: string,
   parameters: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  const [answer] = await callThose<T>(socketPath, operation, parameters, 1);
+  return answer as T;
+}
+
+/** Calls an operation that is about what one process has in memory, or in its own journal: of every worker. @throws as `callAdmin` */
+export function callEveryAdmin<T>(
+  socketPath: string,
+  operation: string,
+  parameters: Readonly<Record<string, string>> = {},
+): Promise<readonly T[]> {
+  return callThose<T>(socketPath, operation, parameters, Number.POSITIVE_INFINITY);
+}
+
+let answering: string[] = [];
+
+/** Workers that have answered, for people; empty where one process alone serves a data folder. */
+export const answeredBy = (): readonly string[] => answering;
+
+async function callThose<T>(
+  socketPath: string,
+  operation: string,
+  parameters: Readonly<Record<string, string>>,
+  most: number,
+): Promise<readonly T[]> {
+  answering = [];
+  try {
+    return [await callSocket<T>(socketPath, operation, parameters)];
+  } catch (error) {
+    if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
+    const answers: T[] = [];
+    for (const folder of await workerFolders(dirname(socketPath))) {
+      if (answers.length >= most) break;
+      try {
+        answers.push(await callSocket<T>(join(folder, basename(socketPath)), operation, parameters));
+        answering.push(basename(folder));
+      } catch (other) {
+        if (!isRemitError(other, 'ERR_GATEWAY_UNREACHABLE')) throw other;
+      }
+    }
+    if (answers.length === 0) throw error;
+    return answers;
+  }
+}
+
+async function callSocket<T>(
+  socketPath: string,
+  operation: string,
+  parameters: Readonly<Record<string, string>>,
 ): Promise<T> {
   const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
     const query = new URLSearchParams(parameters).toString();

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { RemitError } from '../domain/errors.ts';
+import { answeredBy } from './admin-client.ts';
 import { createOutput, type Output, reportError } from './output.ts';
 
 /** Options that every command has. */
@@ -25,7 +26,9 @@ export function command<T extends Common>(
       // Waiting on a timer alone does not keep Node alive (ours are unreferenced): it would leave in the middle, with code 13.
       const untilDone = setInterval(() => {}, 60_000);
       try {
-        await run(createOutput(parsed.json), parsed, args);
+        const output = createOutput(parsed.json);
+        await run(output, parsed, args);
+        if (answeredBy().length > 0) output.note(`  answered by ${answeredBy().join(', ')}`);
       } catch (error) {
         process.exitCode = reportError(error, parsed.json);
       } finally {

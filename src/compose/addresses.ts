@@ -13,6 +13,21 @@ export const nodeAddress = (
   { host, port }: { readonly host: string; readonly port: number },
 ): string => (node.address ?? `http://${hostText(host)}:${port}`).replace(/\/+$/, '');
 
+/** Where a worker listens alone, so that others reach this one among those that share a port: on loopback, or behind `node.address`, whose port counts up. */
+export function workerPlace(
+  {
+    node: { address },
+    listen: { host },
+  }: { readonly node: { readonly address?: string | undefined }; readonly listen: { readonly host: string } },
+  worker: number,
+): { readonly host: string; readonly port: number; readonly node: { readonly address?: string } } {
+  if (address === undefined) return { host: '127.0.0.1', port: 0, node: {} };
+  const url = new URL(address);
+  const port = Number(url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port) + worker;
+  url.port = String(port);
+  return { host, port, node: { address: url.href } };
+}
+
 /** Names under which the gateway may be addressed: what it listens on, loopback's usual names, and its public URL. */
 export function allowedHosts(url: string, host: string, port: number): ReadonlySet<string> {
   const { host: publicHost } = new URL(url);

@@ -107,7 +107,10 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
     async serve(readings) {
       live = readings;
       if (metrics === undefined || wanted === undefined) return { metricsPort: undefined };
-      const server = await serveMetrics(wanted.port, metrics, log);
+      const { port } = wanted;
+      // Workers have one port each, one after the other.
+      const own = port === 0 ? 0 : port + (workspace.worker?.number ?? 1) - 1;
+      const server = await serveMetrics(own, metrics, log);
       closers.push(() => server.close());
       return { metricsPort: server.port };
     },

@@ -9,7 +9,6 @@ import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
 import { createTaskRegistry } from '../tasks/create-task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
-import { allowedHosts, nodeAddress } from './addresses.ts';
 import { adminOperations } from './admin-operations.ts';
 import { recordStart } from './announce.ts';
 import { buildApprovals } from './approvals/build-approvals.ts';
@@ -250,7 +249,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       leases.close();
     });
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
-    const { http, url } = await openPort(workspace);
+    const { http, url, address, hosts } = await openPort(workspace);
     closers.push(() => http.close());
     const resource = `${url}/mcp`;
     await connectorTokens.open(url);
@@ -358,10 +357,9 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       catalogueVersion: catalogue.version,
     }));
     if (metricsPort !== undefined) log.info({ url: `http://127.0.0.1:${metricsPort}/metrics` }, 'metrics are served');
-    const hosts = allowedHosts(url, http.host, http.port);
     http.showKeys(authorizationServer.callback, hosts);
     await discoverAll(workspace, catalogue, risk.lookAt);
-    http.serve(
+    await http.serve(
       {
         mcp: served.handle,
         drain: served.drain,
@@ -376,7 +374,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       },
       hosts,
     );
-    nodes?.serve(nodeAddress(config, http));
+    nodes?.serve(address);
     const all = catalogue.tools();
     return {
       url,

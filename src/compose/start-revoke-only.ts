@@ -2,7 +2,7 @@ import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { openHttpServer } from '../http/server.ts';
 import { createLeaseManager, type LeaseManager } from '../leases/lease-manager.ts';
-import { ownUrl } from './addresses.ts';
+import { ownUrl, workerPlace } from './addresses.ts';
 import type { buildIssuers } from './credentials/issuers.ts';
 import { leaseParts } from './credentials/lease-parts.ts';
 import { orderOffTrail, readOrder } from './revocation/order-revocation.ts';
@@ -43,10 +43,14 @@ export async function startRevokeOnly(parts: {
     'Run `remit audit verify`, keep the folder as evidence; restore a copy that verifies, or go on with a new journal: `remit audit accept-damage`.';
   system.log.error({ reason, hint }, 'revoke-only: the journal is damaged; credentials are revoked, nothing is served');
   closers.push(() => leases.close());
-  const http = await openHttpServer(config.listen.host, config.listen.port, system.schedule);
+  // A worker leaves the shared port to those that serve.
+  const { worker } = workspace;
+  const at = worker === undefined ? config.listen : workerPlace(config, worker.number);
+  const isExclusive = worker !== undefined;
+  const http = await openHttpServer(at.host, at.port, system.schedule, { isExclusive });
   closers.push(() => http.close());
   http.refuse({ status: 'revoke_only', error: 'revoke_only', error_description: `nothing is served: ${reason}` });
-  const url = ownUrl(config, http);
+  const url = ownUrl(config, isExclusive ? config.listen : http);
   const swept = leases
     .recover()
     .then(() => leases.revokeAll('the journal is damaged'))

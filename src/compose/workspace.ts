@@ -11,10 +11,13 @@ import { keyFileOf, openKeyRing } from './credentials/vault-key.ts';
 import { buildEstate, type Estate } from './estate.ts';
 import { nodeName } from './nodes/node-name.ts';
 import type { System } from './system.ts';
+import { readWorker, WORKER_VARIABLE, type Worker, workerFolder } from './workers/worker.ts';
 
 /** Where the parts of a gateway lie on disk. All absolute. */
 export interface Places {
   readonly data: string;
+  /** What is this node's alone: the data folder, or of a worker a folder in it. */
+  readonly node: string;
   readonly journal: string;
   readonly socket: string;
   /** Of the current vault key, where that is a file. */
@@ -38,16 +41,21 @@ export interface Workspace {
   readonly vault: Vault;
   /** Name of this data folder among those of one store; undefined where the store is one gateway's alone. */
   readonly node: string | undefined;
+  /** Undefined where one process alone serves this data folder. */
+  readonly worker: Worker | undefined;
   close(): Promise<void>;
 }
 
-export function placesOf(loaded: LoadedConfig): Places {
+/** @param worker whose they are; left out: as the environment says, of the data folder itself where it says nothing */
+export function placesOf(loaded: LoadedConfig, worker = readWorker(process.env[WORKER_VARIABLE])): Places {
   const { config, resolvePath } = loaded;
   const data = resolvePath(config.data);
+  const node = worker === undefined ? data : join(data, workerFolder(worker));
   return {
     data,
-    journal: join(data, 'journal'),
-    socket: join(data, 'admin.sock'),
+    node,
+    journal: join(node, 'journal'),
+    socket: join(node, 'admin.sock'),
     keyFile: keyFileOf(loaded, config.vaultKey),
     policies: resolvePath(config.policies),
     sessions: join(data, 'sessions'),
@@ -56,13 +64,13 @@ export function placesOf(loaded: LoadedConfig): Places {
 }
 
 /** Opens what `remit.yaml` names. @throws `ERR_CONFIG_…`, `ERR_STORE_…` */
-export async function openWorkspace(configPath: string, system: System): Promise<Workspace> {
+export async function openWorkspace(configPath: string, system: System, worker?: Worker): Promise<Workspace> {
   const loaded = await loadConfig(configPath);
   const { config } = loaded;
-  const places = placesOf(loaded);
-  await mkdir(places.data, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+  const places = placesOf(loaded, worker?.number);
+  await mkdir(places.node, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new RemitError('ERR_STORE_UNREACHABLE', `the data folder cannot be made: ${messageOf(cause)}`, {
-      where: places.data,
+      where: places.node,
       hint: 'Name a folder that this user may write, with `data` in remit.yaml.',
       cause,
     });
@@ -70,7 +78,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
   const keys = openKeyRing(loaded, system);
   const estate = buildEstate(config);
   const store = await openStore(config, places, system);
-  const node = store.shared && (await nodeName(places.data, system.random));
+  const node = store.shared && (await nodeName(places.node, system.random));
   const vault = createVault({
     repository: store.secrets,
     keys,
@@ -79,7 +87,7 @@ export async function openWorkspace(configPath: string, system: System): Promise
     schedule: system.schedule,
     random: system.random,
   });
-  return { loaded, config, estate, places, system, keys, store, vault, node, close: () => store.close() };
+  return { loaded, config, estate, places, system, keys, store, vault, node, worker, close: () => store.close() };
 }
 
 async function openStore(config: Config, places: Places, system: System): Promise<Store> {

@@ -48,7 +48,8 @@ async function listen(server: Server, path: string): Promise<void> {
     });
     // A private umask while the socket is made: there is no moment at which others could open it.
     const before = process.umask(0o177);
-    server.listen(path, resolve);
+    // Not by the process that workers share ports through: it would make the file, with its own umask.
+    server.listen({ path, exclusive: true }, resolve);
     process.umask(before);
   });
 }

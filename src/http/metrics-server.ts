@@ -54,7 +54,7 @@ export async function serveMetrics(port: number, metrics: Pick<Metrics, 'render'
         ),
       ),
     );
-    server.listen(port, HOST, resolve);
+    server.listen({ port, host: HOST, exclusive: true }, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

@@ -26,6 +26,8 @@ export interface HttpServerOptions {
   readonly maxConnections?: number;
   /** How long calls under way may finish at a stop, in milliseconds. */
   readonly drainMs?: number;
+  /** The port is this process's alone, where workers share others. */
+  readonly isExclusive?: boolean;
 }
 
 const MAX_CONNECTIONS = 10_000;
@@ -68,7 +70,7 @@ export interface HttpServer {
    */
   showKeys(handler: Handler, hosts: ReadonlySet<string>): void;
   /** Sets what is served; until then every other request is answered 503. */
-  serve(routes: Routes, hosts: ReadonlySet<string>): void;
+  serve(routes: Routes, hosts: ReadonlySet<string>): Promise<void> | void;
   /** Sets what every request is answered, with 503, as long as nothing is served. */
   refuse(reason: object): void;
   /** Stops accepting, lets calls under way finish for a while, then closes what is left (fault 30). Idempotent. */
@@ -114,7 +116,7 @@ export async function openHttpServer(
   server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFault(host, port, cause)));
-    server.listen(port, host, resolve);
+    server.listen({ port, host, exclusive: options.isExclusive ?? false }, resolve);
   });
   return {
     host,

@@ -142,8 +142,12 @@ export interface Up extends Started {
 }
 
 /** Starts `remit up` and waits until it serves, or says that it only revokes. */
-export async function startUp(config: string, event: 'serving' | 'revoke_only' = 'serving'): Promise<Up> {
-  const started = start(['up', '--config', config, '--json']);
+export async function startUp(
+  config: string,
+  event: 'serving' | 'revoke_only' = 'serving',
+  options: readonly string[] = [],
+): Promise<Up> {
+  const started = start(['up', '--config', config, '--json', ...options]);
   started.child.stdin?.end();
   const line = await until(
     () => {

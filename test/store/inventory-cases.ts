@@ -54,6 +54,14 @@ export function testInventory(current: () => StoreFixture): void {
     expect(await inventory.grants(ACME)).toEqual([grant]);
   });
 
+  test('several that start at once each replace it as a whole', async () => {
+    const { inventory } = current().store;
+    const estate = { agents: [reporter], connectors: [database, legacy], grants: [grant] };
+    await Promise.all(Array.from({ length: 6 }, () => inventory.replace(ACME, estate)));
+    expect(await inventory.agents(ACME)).toEqual([reporter]);
+    expect(await inventory.grants(ACME)).toEqual([grant]);
+  });
+
   test('pins are kept by item, replaced by a new approval, and belong to their tenant', async () => {
     const { inventory } = current().store;
     const pin = (name: string, fingerprint: string) => ({

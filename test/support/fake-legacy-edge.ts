@@ -234,7 +234,7 @@ export async function startLegacy(options: LegacyOptions = {}): Promise<FakeLega
   };
   const server = await openHttpServer('127.0.0.1', 0, options.schedule ?? time.schedule, options.server);
   const { port } = server;
-  server.serve(
+  await server.serve(
     {
       mcp: createMcpEndpoint({ gateway, challenge, maxBodyBytes: 1_000_000, legacy: edge, modern }),
       approvals: (_, response) => void response.writeHead(404).end(),

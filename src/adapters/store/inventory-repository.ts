@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { type TenantId, tenantId } from '../../domain/ids.ts';
 import type {
   InventoryAgent,
@@ -9,6 +9,7 @@ import type {
   InventoryTool,
 } from '../../seams/store.ts';
 import { inPieces, listOf, objectOf, orNull, orUndefined } from './columns.ts';
+import type { Dialect } from './migrations.ts';
 import type {
   Atomically,
   InventoryConnectorTable,
@@ -18,11 +19,20 @@ import type {
   Queries,
 } from './schema.ts';
 
+/** `pg_advisory_xact_lock` key under which nodes that start together register what they serve one after the other. */
+const REPLACE_LOCK = 0x52656d6a;
+
 /** What is registered. Rows are written under the method's tenant, whatever the values claim (guarantee I1). */
-export function makeInventoryRepository(queries: Queries, atomically: Atomically): InventoryRepository {
+export function makeInventoryRepository(
+  queries: Queries,
+  atomically: Atomically,
+  dialect: Dialect,
+): InventoryRepository {
   return {
     async replace(tenant, estate) {
       await atomically(async (step) => {
+        if (dialect.name === 'postgres')
+          await sql`select pg_advisory_xact_lock(${REPLACE_LOCK}, hashtext(${tenant}))`.execute(step);
         await step.deleteFrom('inventory_agents').where('tenant', '=', tenant).execute();
         await step.deleteFrom('inventory_connectors').where('tenant', '=', tenant).execute();
         await step.deleteFrom('inventory_grants').where('tenant', '=', tenant).execute();

@@ -177,7 +177,7 @@ function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dia
     signingKeys: makeSigningKeyRepository(queries, atomically, 'task_token'),
     connectorKeys: makeSigningKeyRepository(queries, atomically, 'connector'),
     oauth: makeOAuthRepository(queries),
-    inventory: makeInventoryRepository(queries, atomically),
+    inventory: makeInventoryRepository(queries, atomically, dialect),
     riskHistory: makeRiskHistoryRepository(queries),
     canaries: makeCanaryRepository(queries),
     storedMarks: makeStoredMarkRepository(queries),

@@ -83,7 +83,7 @@ export async function openEgressProxy(path: string, list: EgressList, log?: Log)
   if (Buffer.byteLength(path) > LONGEST_PATH) throw notMade('its path is too long');
   await new Promise<void>((listening, failed) => {
     server.once('error', (error: NodeJS.ErrnoException) => failed(notMade(error.code ?? 'unknown')));
-    server.listen(path, listening);
+    server.listen({ path, exclusive: true }, listening);
   });
 
   let closing: Promise<void> | undefined;

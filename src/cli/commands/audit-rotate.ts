@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type RotatedTrail, rotateTrail } from '../../compose/trail/rotate-trail.ts';
 import { isRemitError } from '../../domain/errors.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
@@ -14,13 +14,14 @@ export function addRotateCommand(group: Command): void {
     (c) => c,
     async (output, options) => {
       await withWorkspace(options, async (workspace) => {
-        const rotated = await callAdmin<RotatedTrail>(workspace.places.socket, 'rotate-journal').catch(
-          (error: unknown) => {
-            if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return rotateTrail(workspace);
+        const rotated = await callEveryAdmin<RotatedTrail>(workspace.places.socket, 'rotate-journal').catch(
+          async (error: unknown) => {
+            if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return [await rotateTrail(workspace)];
             throw error;
           },
         );
-        output.result(rotated, () => `a new segment begins with record ${rotated.first}`);
+        const result = rotated.length === 1 ? rotated[0] : { trails: rotated };
+        output.result(result, () => rotated.map(({ first }) => `a new segment begins with record ${first}`).join('\n'));
       });
     },
   );

@@ -3,7 +3,7 @@ import { addCanary, listCanaries, removeCanary } from '../../compose/connectors/
 import type { Workspace } from '../../compose/workspace.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callEveryAdmin } from '../admin-client.ts';
 import { type Common, command, readStandardInput } from '../command.ts';
 import { table } from '../output.ts';
 import { recordChange } from '../record-change.ts';
@@ -90,7 +90,7 @@ export function addCanaryCommands(program: Command): void {
 /** A gateway that runs here takes them up at once; any other at its next start. */
 async function tellGateway({ places }: Workspace): Promise<void> {
   try {
-    await callAdmin(places.socket, 'reload-canaries');
+    await callEveryAdmin(places.socket, 'reload-canaries');
   } catch (error) {
     if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
   }

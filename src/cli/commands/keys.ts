@@ -4,7 +4,7 @@ import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { STORE_WIDE } from '../../secrets/fingerprints.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callAdmin, callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
 import { recordChange } from '../record-change.ts';
@@ -33,7 +33,7 @@ export function addKeysCommands(program: Command): void {
       const rotated = await rotateKek((work) => withWorkspace(options, work), {
         record: recordChange,
         async reloadGateway({ places }) {
-          await callAdmin(places.socket, 'reload-vault-keys').catch((error: unknown) => {
+          await callEveryAdmin(places.socket, 'reload-vault-keys').catch((error: unknown) => {
             if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
           });
         },

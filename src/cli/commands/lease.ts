@@ -5,7 +5,7 @@ import { loadConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import { connectorId, type LeaseId, leaseId, taskId } from '../../domain/ids.ts';
 import { describeEnd, viewLease } from '../../leases/lease-view.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callAdmin, callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
 import { lineText, table } from '../output.ts';
 import { withWorkspace } from '../with-workspace.ts';
@@ -137,8 +137,8 @@ const NO_GATEWAY = 'No gateway runs here: calls are counted as of the end of eac
 /** Calls made with the leases that the gateway holds; undefined where none runs on this data folder. */
 async function countUses(socket: string): Promise<ReadonlyMap<LeaseId, number> | undefined> {
   try {
-    const { uses } = await callAdmin<{ uses: Readonly<Record<string, number>> }>(socket, 'lease-uses');
-    return new Map(Object.entries(uses).map(([id, count]) => [leaseId(id), count]));
+    const answers = await callEveryAdmin<{ uses: Readonly<Record<string, number>> }>(socket, 'lease-uses');
+    return new Map(answers.flatMap(({ uses }) => Object.entries(uses)).map(([id, count]) => [leaseId(id), count]));
   } catch (error) {
     if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return undefined;
     throw error;

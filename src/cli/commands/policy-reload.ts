@@ -1,8 +1,15 @@
 import type { Command } from 'commander';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
+
+interface Reloaded {
+  readonly from: string;
+  readonly to: string;
+  readonly policies: number;
+  readonly cases: number;
+}
 
 export function addReloadCommand(group: Command): void {
   command<Common>(
@@ -12,12 +19,9 @@ export function addReloadCommand(group: Command): void {
     (c) => c,
     async (output, options) => {
       const { socket } = placesOf(await loadConfig(options.config));
-      const { from, to, policies, cases } = await callAdmin<{
-        from: string;
-        to: string;
-        policies: number;
-        cases: number;
-      }>(socket, 'reload-policies');
+      const answers = await callEveryAdmin<Reloaded>(socket, 'reload-policies');
+      const changed = answers.find(({ from, to }) => from !== to);
+      const { from, to, policies, cases } = changed ?? (answers[0] as Reloaded);
       const isChanged = from !== to;
       output.result({ isChanged, from, to, policies, cases }, () =>
         isChanged

@@ -8,7 +8,7 @@ import type { ConnectorId } from '../../domain/ids.ts';
 import { isMisleadingName } from '../../domain/tool.ts';
 import { type ProposedProfile, proposeProfile, proposePromptProfile } from '../../inventory/propose-profile.ts';
 import type { InventoryTool } from '../../seams/store.ts';
-import { callAdmin } from '../admin-client.ts';
+import { callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
 import { recordChange } from '../record-change.ts';
@@ -108,7 +108,7 @@ async function propose(workspace: Workspace, target: string, isAll: boolean): Pr
     );
   }
   // A running gateway lists the connector anew; without one, what earlier runs saw is used.
-  await callAdmin(workspace.places.socket, 'refresh', { connector }).catch((error: unknown) => {
+  await callEveryAdmin(workspace.places.socket, 'refresh', { connector }).catch((error: unknown) => {
     if (isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) return;
     if (!isRemitError(error) || error.hint !== undefined) throw error;
     throw new RemitError(error.code, error.message, {

@@ -1,72 +1,55 @@
-import { type Command, Option } from 'commander';
-import { startGateway } from '../../compose/start-gateway.ts';
-import { createSystem } from '../../compose/system.ts';
-import { openWorkspace } from '../../compose/workspace.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { createSystem, type System } from '../../compose/system.ts';
+import { MOST_WORKERS } from '../../compose/workers/worker.ts';
 import { type Common, command } from '../command.ts';
-import { letYoungHeapGrow } from '../young-heap.ts';
+import type { Output } from '../output.ts';
+import { serve } from '../serve.ts';
+import { isWorker, serveAsWorker, upWithWorkers } from '../workers.ts';
+
+interface UpOptions extends Common {
+  readonly logLevel: string;
+  readonly workers?: number;
+}
 
 /** `remit up`: the gateway, in the foreground, until SIGINT or SIGTERM. */
 export function addUpCommand(program: Command, version: string): void {
-  command<Common & { logLevel: string }>(
+  command<UpOptions>(
     program,
     'up',
     'serve agents on loopback until interrupted',
     (c) =>
-      c.addOption(
-        new Option('--log-level <level>', 'how much is logged')
-          .choices(['debug', 'info', 'warn', 'error'])
-          .default('info'),
-      ),
+      c
+        .addOption(
+          new Option('--log-level <level>', 'how much is logged')
+            .choices(['debug', 'info', 'warn', 'error'])
+            .default('info'),
+        )
+        .option(
+          '--workers <n>',
+          'processes that share the port, each a node of its own; needs PostgreSQL',
+          readWorkers,
+        ),
     async (output, options) => {
-      const isAtTerminal = process.stderr.isTTY === true && !output.isJson;
-      const system = {
-        ...createSystem({ log: output.isJson ? 'json' : 'pretty', level: options.logLevel }),
-        ...(isAtTerminal && { terminal: (line: string) => output.note(line) }),
-      };
-      const workspace = await openWorkspace(options.config, system);
-      const stopped = waitForSignal();
-      let gateway: Awaited<ReturnType<typeof startGateway>>;
-      try {
-        gateway = await startGateway(workspace, version);
-      } catch (error) {
-        await workspace.close();
-        throw error;
-      }
-      letYoungHeapGrow();
-      const { url, tools, undescribed, problems, revokeOnly } = gateway;
-      if (revokeOnly !== undefined) {
-        if (output.isJson) {
-          process.stdout.write(
-            `${JSON.stringify({ event: 'revoke_only', url, pid: process.pid, reason: revokeOnly })}\n`,
-          );
-        }
-        output.note(`Remit serves nothing (revoke-only): ${revokeOnly}`);
-        output.note(
-          '  credentials are being revoked; `remit audit verify` says more, `remit audit accept-damage` begins a new journal.',
-        );
-      } else if (output.isJson) {
-        process.stdout.write(
-          `${JSON.stringify({ event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems })}\n`,
-        );
-      } else {
-        output.note(`Remit serves ${url}/mcp (pid ${process.pid}); ${tools} tools described, ${undescribed} not.`);
-        for (const problem of problems) output.note(`  not reached: ${problem}`);
-        output.note('  agents connect with `remit connect --agent NAME`; stop with Ctrl-C.');
-      }
-      const signal = await Promise.race([stopped, gateway.failed]);
-      output.note(`stopping (${signal}): tasks’ credentials are being revoked`);
-      await gateway.close();
-      await workspace.close();
-      if (signal === 'journal failed') process.exitCode = 7;
-      else process.exitCode = 0;
+      const system = systemFor(output, options.logLevel);
+      if (isWorker()) await serveAsWorker(options.config, system, version);
+      else if (options.workers !== undefined) await upWithWorkers(output, options.config, options.workers, system);
+      else await serve(output, options.config, system, version);
       // Whatever library still holds a timer or a socket does not keep a stopped gateway alive.
       process.exit();
     },
   );
 }
 
-function waitForSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(signal));
-  });
+function systemFor(output: Output, level: string): System {
+  const isAtTerminal = process.stderr.isTTY === true && !output.isJson;
+  return {
+    ...createSystem({ log: output.isJson ? 'json' : 'pretty', level }),
+    ...(isAtTerminal && { terminal: (line: string) => output.note(line) }),
+  };
+}
+
+function readWorkers(text: string): number {
+  const count = Number(text);
+  if (/^\d{1,3}$/.test(text) && count >= 1 && count <= MOST_WORKERS) return count;
+  throw new InvalidArgumentError(`It is 1 to ${MOST_WORKERS}: the processors that this host has are a good number.`);
 }

@@ -1,0 +1,81 @@
+import { type RunningGateway, startGateway } from '../compose/start-gateway.ts';
+import type { System } from '../compose/system.ts';
+import type { Worker } from '../compose/workers/worker.ts';
+import { openWorkspace } from '../compose/workspace.ts';
+import type { Output } from './output.ts';
+import { letYoungHeapGrow } from './young-heap.ts';
+
+/** A gateway in this process, until it is told to stop or can serve no more. */
+export async function serve(output: Output, config: string, system: System, version: string): Promise<void> {
+  const stopped = waitForSignal();
+  await runGateway({ config, system, version, stopped, onStart: (gateway) => tellStart(output, gateway), output });
+}
+
+/** @throws what a start throws; everything that was opened is closed by then */
+export async function runGateway(parts: {
+  config: string;
+  system: System;
+  version: string;
+  worker?: Worker;
+  /** Resolves, with why, when it is to stop. */
+  stopped: Promise<string>;
+  onStart: (gateway: RunningGateway) => void;
+  output: Pick<Output, 'note'>;
+}): Promise<void> {
+  const workspace = await openWorkspace(parts.config, parts.system, parts.worker);
+  let gateway: RunningGateway;
+  try {
+    gateway = await startGateway(workspace, parts.version);
+  } catch (error) {
+    await workspace.close();
+    throw error;
+  }
+  letYoungHeapGrow();
+  parts.onStart(gateway);
+  const why = await Promise.race([parts.stopped, gateway.failed]);
+  parts.output.note(`stopping (${why}): tasks’ credentials are being revoked`);
+  await gateway.close();
+  await workspace.close();
+  process.exitCode = why === 'journal failed' ? 7 : 0;
+}
+
+function tellStart(output: Output, { url, tools, undescribed, problems, revokeOnly }: RunningGateway): void {
+  if (revokeOnly !== undefined) {
+    tellRevokeOnly(output, url, revokeOnly);
+  } else {
+    tellServing(output, { url, tools, undescribed, problems }, {});
+  }
+}
+
+/** The one line that says that everything is served. @param more members of the JSON event */
+export function tellServing(
+  output: Output,
+  { url, tools, undescribed, problems }: Pick<RunningGateway, 'url' | 'tools' | 'undescribed' | 'problems'>,
+  more: Readonly<Record<string, unknown>>,
+  who = `pid ${process.pid}`,
+): void {
+  if (output.isJson) {
+    const event = { event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems, ...more };
+    process.stdout.write(`${JSON.stringify(event)}\n`);
+    return;
+  }
+  output.note(`Remit serves ${url}/mcp (${who}); ${tools} tools described, ${undescribed} not.`);
+  for (const problem of problems) output.note(`  not reached: ${problem}`);
+  output.note('  agents connect with `remit connect --agent NAME`; stop with Ctrl-C.');
+}
+
+export function tellRevokeOnly(output: Output, url: string, reason: string): void {
+  if (output.isJson) {
+    process.stdout.write(`${JSON.stringify({ event: 'revoke_only', url, pid: process.pid, reason })}\n`);
+  }
+  output.note(`Remit serves nothing (revoke-only): ${reason}`);
+  output.note(
+    '  credentials are being revoked; `remit audit verify` says more, `remit audit accept-damage` begins a new journal.',
+  );
+}
+
+export function waitForSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(signal));
+  });
+}

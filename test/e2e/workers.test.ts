@@ -1,0 +1,155 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { callAdmin } from '../../src/cli/admin-client.ts';
+import { endAll, run, runToFail, startUp, type Up, until } from '../cli/remit.ts';
+import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
+import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
+import { callUnder, makeEstate, type OwnTask, takeTask } from '../support/whole-gateway.ts';
+
+/** One `remit up --workers 3`: four processes, one port, one real PostgreSQL. */
+let office: FakeToolsServer;
+let estate: NodesEstate;
+let up: Up;
+let sent = 0;
+
+beforeAll(async () => {
+  office = await startFakeToolsServer({ count: () => `call ${++sent}` });
+  estate = await makeNodesEstate(1, {
+    yaml: `connectors:
+  office:
+    owner: dana@shop.example
+    protocol: modern
+    transport: { http: { url: ${JSON.stringify(office.url)} } }
+    tools:
+      count: { class: write, source: { trust: trusted }, approvedBy: dana@shop.example }
+templates:
+  short: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write], tools: ["office/*"], calls: 6 }
+`,
+  });
+  up = await startUp(config(), 'serving', ['--workers', '3']);
+});
+afterAll(async () => {
+  await endAll();
+  await office?.close();
+  await estate?.close();
+});
+
+const first = () => estate.nodes[0] as NodesEstate['nodes'][number];
+const config = (): string => first().config;
+const take = (): Promise<OwnTask> => estate.token(0, { template: 'short' });
+const call = (task: OwnTask): Promise<string> => callUnder(at(first()), task, 'office__count', {});
+
+interface WorkersReady {
+  readonly workers: readonly { readonly worker: number; readonly pid: number }[];
+}
+const pids = (): number[] => (up.ready as unknown as WorkersReady).workers.map(({ pid }) => pid);
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Which node owns which task. */
+async function owners(): Promise<Map<string, string>> {
+  const client = new Client({ connectionString: estate.postgres.url('postgres') });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ task: string; owner: string }>('SELECT task, owner FROM task_places');
+    return new Map(rows.map(({ task, owner }) => [task, owner]));
+  } finally {
+    await client.end();
+  }
+}
+
+const statusOf = (worker: number): Promise<{ pid: number }> =>
+  callAdmin(join(first().folder, '.remit', `worker-${worker}`, 'admin.sock'), 'status');
+
+describe('workers', () => {
+  it('are refused where they could share nothing', async () => {
+    const alone = await makeEstate({ port: 7420, yaml: () => 'connectors: {}\ntemplates: {}\n' });
+    const failure = await runToFail(['up', '--workers', '2', '--config', alone.config]);
+    expect(failure).toMatchObject({ code: 'ERR_USAGE', where: 'store.kind' });
+    expect(existsSync(join(alone.folder, '.remit', 'worker-1'))).toBe(false);
+  });
+
+  it('serve one port, each with tasks of its own, and count the calls of a task once', async () => {
+    expect(pids()).toHaveLength(3);
+    expect(new Set(pids()).size).toBe(3);
+    const tasks = await Promise.all(Array.from({ length: 9 }, take));
+    const owner = await owners();
+    expect(new Set(tasks.map(({ task }) => owner.get(task))).size).toBe(3);
+    const [task] = tasks as [OwnTask];
+    const answers = await Promise.all(Array.from({ length: 8 }, () => call(task)));
+    expect(answers.filter((answer) => answer.includes('call '))).toHaveLength(6);
+    expect(answers.filter((answer) => answer.includes('budget'))).toHaveLength(2);
+    expect(sent).toBe(6);
+  });
+
+  it('V1 bind an order that the command line gives to whichever answers, and it says which', async () => {
+    const tasks = await Promise.all(Array.from({ length: 6 }, take));
+    for (const task of tasks) expect(await call(task)).toContain('call ');
+    const order = await run(['agent', 'suspend', 'scribe', '--reason', 'test', '--config', config()]);
+    expect(order.code, order.stderr).toBe(0);
+    expect(order.stderr).toContain('answered by worker-1');
+    await until(
+      async () => (await Promise.all(tasks.map(call))).every((answer) => answer.includes('suspended')),
+      'all are suspended',
+    );
+    await run(['agent', 'resume', 'scribe', '--reason', 'test', '--config', config()]);
+    await until(async () => (await call(tasks[0] as OwnTask)).includes('call '), 'it goes on');
+  });
+
+  it('F8 one that is killed loses no budget, and is started again', async () => {
+    const before = await owners();
+    const tasks = await Promise.all(Array.from({ length: 6 }, take));
+    for (const task of tasks) expect(await call(task)).toContain('call ');
+    const killed = pids()[1] as number;
+    process.kill(killed, 'SIGKILL');
+    await until(() => !isAlive(killed), 'it is gone');
+    // A client's connection to it is gone too; whether it was before the call, only the client can know.
+    const callAgain = (task: OwnTask): Promise<string> => call(task).catch(() => call(task));
+    const answers = await Promise.all(
+      tasks.map((task) => Promise.all(Array.from({ length: 6 }, () => callAgain(task)))),
+    );
+    for (const ofTask of answers) {
+      expect(ofTask.filter((answer) => answer.includes('call ')).length).toBeLessThanOrEqual(5);
+      expect(ofTask.some((answer) => answer.includes('budget'))).toBe(true);
+    }
+    const again = await until(() => statusOf(2).catch(() => undefined), 'the second is there again');
+    expect(again.pid).not.toBe(killed);
+    // By the name that it had: what is left of it is its own.
+    const names = new Set([...before.values()]);
+    const seen = new Set<string | undefined>();
+    await until(async () => {
+      // By the command line, as each process has a connection of its own: those that tests have are with the others.
+      const late = await Promise.all([1, 2, 3].map(() => takeTask(first(), 'short')));
+      const after = await owners();
+      for (const { task } of late) seen.add(after.get(task));
+      return seen.size === 3;
+    }, 'it serves new tasks again');
+    expect(seen).toEqual(names);
+  });
+
+  it('end with who started them, whether it is told to or killed, and leave no process behind', async () => {
+    const all = [up.pid, ...(await Promise.all([1, 2, 3].map(statusOf))).map(({ pid }) => pid)];
+    expect(all.every(isAlive)).toBe(true);
+    expect(await up.stop()).toBe(0);
+    expect(all.filter(isAlive)).toEqual([]);
+
+    up = await startUp(config(), 'serving', ['--workers', '2']);
+    const orphans = pids();
+    process.kill(up.pid, 'SIGKILL');
+    await until(() => !orphans.some(isAlive), 'workers without a parent end');
+    for (const worker of [1, 2]) {
+      const records = await run(['audit', 'tail', '-n', '3', '--json', '--config', config()], {
+        env: { REMIT_WORKER: String(worker) },
+      });
+      expect(records.stdout).toContain('gateway_stopped');
+    }
+  });
+});
