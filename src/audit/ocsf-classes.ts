@@ -59,6 +59,7 @@ export const OCSF_OF_TYPE: Readonly<Partial<Record<RecordType, Mapping>>> = {
   credential_used: { class: 'apiActivity', activity: 99, activityName: 'Use Credential' },
   outcome: { class: 'apiActivity', activity: 99, activityName: 'Call' },
   recovery_mark: { class: 'applicationLifecycle', activity: 99, activityName: 'Mark' },
+  checkpoint_seen: { class: 'entityManagement', activity: 2, activityName: 'Read' },
   records_removed: { class: 'entityManagement', activity: 4, activityName: 'Delete' },
   content_read: { class: 'apiActivity', activity: 2, activityName: 'Read' },
 };

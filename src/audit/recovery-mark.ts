@@ -4,6 +4,7 @@ import type { TaskId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { readRiskKey, readScore } from '../domain/risk.ts';
+import { readSeenHead } from '../domain/trail-head.ts';
 import { emptyTrailState, type KnownTask, NOTHING_LEFT, type OpenOperation, type TrailState } from './trail-state.ts';
 
 /**
@@ -22,6 +23,7 @@ export function markDetail(state: TrailState): AuditRecord['detail'] {
     ...(state.risks.size > 0 && {
       risks: Object.fromEntries([...state.risks].map(([subject, { score, at }]) => [subject, [score, at]])),
     }),
+    ...(state.heads.size > 0 && { seen: [...state.heads.values()].map(({ origin: _, ...head }) => head) }),
   };
 }
 
@@ -34,14 +36,15 @@ function taskFacts({ from, calls, prompt, flow, parent, hasEnded }: KnownTask): 
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a mark that cannot be true */
 export function readMark({ seq, detail }: AuditRecord): TrailState {
-  const { upTo, tasks, open, removedBefore, risks = {} } = detail;
+  const { upTo, tasks, open, removedBefore, risks = {}, seen = [] } = detail;
   const state = emptyTrailState();
   if (
     !isPosition(upTo, seq) ||
     !isPosition(removedBefore, upTo) ||
     !isJsonObject(tasks) ||
     !isJsonObject(open) ||
-    !isJsonObject(risks)
+    !isJsonObject(risks) ||
+    !Array.isArray(seen)
   ) {
     throw falseMark(seq, 'it is no sum of what is before it');
   }
@@ -59,6 +62,11 @@ export function readMark({ seq, detail }: AuditRecord): TrailState {
     if (score === undefined || readRiskKey(subject) === undefined)
       throw falseMark(seq, `of ${subject} it says what cannot be`);
     state.risks.set(subject, score);
+  }
+  for (const said of seen) {
+    const head = readSeenHead(said);
+    if (head === undefined) throw falseMark(seq, 'of another node’s journal it says what cannot be');
+    state.heads.set(head.origin, head);
   }
   return Object.assign(state, { upTo, removedBefore });
 }

@@ -3,6 +3,7 @@ import type { TaskId } from '../domain/ids.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { readScore, type Score } from '../domain/risk.ts';
 import { MOST_ABOVE } from '../domain/task.ts';
+import { readSeenHead, type SeenHead } from '../domain/trail-head.ts';
 import { decodeRecord, peekType } from './decode-record.ts';
 import type { RecordEntry } from './recorder.ts';
 import { outcomeUnknown } from './unsettled.ts';
@@ -42,12 +43,14 @@ export interface TrailState {
   readonly tasks: Map<TaskId, KnownTask>;
   /** Risk of each subject as the last signal about it left it, by `riskKey`. */
   readonly risks: Map<string, Score>;
+  /** Newest checkpoint of each other node's journal that was recorded here, by origin. */
+  readonly heads: Map<string, SeenHead>;
   /** All records before it were announced as removed. */
   removedBefore: number;
 }
 
 export function emptyTrailState(): TrailState {
-  return { upTo: 0, open: new Map(), tasks: new Map(), risks: new Map(), removedBefore: 0 };
+  return { upTo: 0, open: new Map(), tasks: new Map(), risks: new Map(), heads: new Map(), removedBefore: 0 };
 }
 
 /** What has an outcome once it is permitted: a call, what follows from one, a question to a client. Only a call takes of the budget. */
@@ -63,6 +66,7 @@ const FOLDED: ReadonlySet<string> = new Set([
   'records_removed',
   'signal',
   'administration',
+  'checkpoint_seen',
 ]);
 
 /**
@@ -149,6 +153,9 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
     case 'administration':
       if (detail.action === 'risk_clear') state.risks.delete(String(detail.subject));
       return;
+    case 'checkpoint_seen':
+      for (const said of Array.isArray(detail.seen) ? detail.seen : []) foldHead(state, said);
+      return;
   }
 }
 
@@ -184,6 +191,18 @@ function foldSignal({ risks }: TrailState, { scores }: Folded['detail']): void {
     if (risks.size > MOST_RISKS && oldest !== undefined) risks.delete(oldest);
   }
 }
+
+function foldHead({ heads }: TrailState, said: unknown): void {
+  const head = readSeenHead(said);
+  if (head === undefined || head.size < (heads.get(head.origin)?.size ?? 0)) return;
+  // Those that were seen last stand last (guarantee I3).
+  heads.delete(head.origin);
+  heads.set(head.origin, head);
+  const [oldest] = heads.keys();
+  if (heads.size > MOST_HEADS && oldest !== undefined) heads.delete(oldest);
+}
+
+const MOST_HEADS = 256;
 
 const MOST_RISKS = 10_000;
 

@@ -5,6 +5,7 @@ import { findPatternProblem } from '../domain/uri-pattern.ts';
 import { approvalSchema } from './approval-schema.ts';
 import { credentialSchema } from './credential-schema.ts';
 import { flowSchema, profileFlowShape, templateFlowSchema } from './flow-schema.ts';
+import { journalSchema } from './journal-schema.ts';
 import { observeSchema } from './observe-schema.ts';
 import { policySchema } from './policy-schema.ts';
 import { resultSchema } from './result-schema.ts';
@@ -348,39 +349,7 @@ export const configSchema = z.strictObject({
   approvals: approvalSchema.prefault({}).describe('Who approves calls that policies hold.'),
   risk: riskSchema.prefault({}).describe('How risk is reckoned, and what follows from it.'),
   telemetry: telemetrySchema.prefault({}).describe('What is told to operators’ systems; nothing unless configured.'),
-  journal: z
-    .strictObject({
-      segmentMiB: z.int().min(1).max(1024).default(32).describe('A segment of the journal is full at this size.'),
-      segmentHours: z.int().min(1).max(8760).default(24).describe('A segment of the journal ends at this age.'),
-      keepDays: z
-        .int()
-        .min(1)
-        .max(36_500)
-        .optional()
-        .describe('Records that are older are removed, whole segments at a time, on record. Left out: none is.'),
-      keepMiB: z
-        .int()
-        .min(1)
-        .max(1_048_576)
-        .optional()
-        .describe('The oldest segments are removed, on record, while all together are larger. Left out: none is.'),
-      publish: z
-        .strictObject({
-          file: z
-            .string()
-            .min(1)
-            .optional()
-            .describe('The newest checkpoint is kept in this file, outside the data folder.'),
-          url: z
-            .url({ protocol: /^https?$/ })
-            .optional()
-            .describe('The newest checkpoint is POSTed here; GET gives it back.'),
-          everySeconds: z.int().min(1).max(3600).default(10),
-        })
-        .prefault({})
-        .describe('Where checkpoints are published: a journal that is rolled back behind one is not served on.'),
-    })
-    .prefault({}),
+  journal: journalSchema.prefault({}),
   identityProviders: z.array(identityProvider).default([]),
   agents: z.record(agentIdText, agent).default({}),
   connectors: z.record(connectorIdText, connector).default({}),

@@ -34,6 +34,7 @@ export const RECORD_TYPES = [
   'content_read',
   'recovery_mark',
   'records_removed',
+  'checkpoint_seen',
 ] as const;
 export type RecordType = (typeof RECORD_TYPES)[number];
 

@@ -1,10 +1,12 @@
 import type { TaskId, TenantId } from '../domain/ids.ts';
 import type { GatewayNode, OwnedTask, TaskPlace } from '../domain/node.ts';
+import type { TrailHead } from '../domain/trail-head.ts';
 
 /** What several gateways on one store share beyond its rows. */
 export interface SharedStore {
   readonly nodes: NodeRepository;
   readonly places: TaskPlaceRepository;
+  readonly heads: TrailHeadRepository;
   readonly notices: Notices;
 }
 
@@ -61,4 +63,16 @@ export interface TaskPlaceRepository {
   keep(tenant: TenantId, owner: string, rows: readonly OwnedTask[]): Promise<ReadonlySet<TaskId>>;
   /** Of tasks that have ended. */
   forget(tenant: TenantId, tasks: readonly TaskId[]): Promise<void>;
+}
+
+/** The newest checkpoint of each node's journal. A row proves itself by its signature, so that any node may put back one that was lost. */
+export interface TrailHeadRepository {
+  /** Keeps the longer one of what is there and what is given. @returns what is there now */
+  publish(head: TrailHead): Promise<TrailHead>;
+  /** Newest first, a bounded number. */
+  list(tenant: TenantId): Promise<TrailHead[]>;
+  /** Of a node: `superseded` journals of it were given up for a new one, on record. */
+  ofNode(tenant: TenantId, node: string): Promise<(TrailHead & { readonly isSuperseded: boolean })[]>;
+  /** Every journal of a node is given up but the one of that origin. */
+  supersede(tenant: TenantId, node: string, origin: string): Promise<void>;
 }

@@ -23,6 +23,7 @@ import { makeStoredMarkRepository } from './stored-mark-repository.ts';
 import { makeTaskKeyRepository } from './task-key-repository.ts';
 import { makeTaskPlaceRepository } from './task-place-repository.ts';
 import { makeTaskRepository } from './task-repository.ts';
+import { makeTrailHeadRepository } from './trail-head-repository.ts';
 
 /** A database as the store needs it: connected, whatever kind it is. */
 export interface Database {
@@ -146,7 +147,7 @@ export async function makeStore(database: Database): Promise<Store> {
   const served: Guard = (work) => outside(() => patiently(work));
   const { notices } = database;
   const shared = notices && {
-    ...guard({ nodes: makeNodeRepository(queries), places: makeTaskPlaceRepository(queries) }, served),
+    ...guard(makeSharedRepositories(queries), served),
     notices,
   };
   const repositories = guard(makeRepositories(queries, runTransaction, database.dialect), served);
@@ -161,6 +162,15 @@ export async function makeStore(database: Database): Promise<Store> {
       await Promise.allSettled(unfinished);
       await queries.destroy();
     },
+  };
+}
+
+/** What several gateways share beyond the rows that a single one has. */
+function makeSharedRepositories(queries: Queries) {
+  return {
+    nodes: makeNodeRepository(queries),
+    places: makeTaskPlaceRepository(queries),
+    heads: makeTrailHeadRepository(queries),
   };
 }
 

@@ -1,6 +1,7 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
 import { createNodes } from './node-tables.ts';
+import { createTrailHeads } from './trail-tables.ts';
 
 /** What the two databases name differently. */
 export interface Dialect {
@@ -24,6 +25,7 @@ const MIGRATIONS: readonly Migration[] = [
   createStoredMarks,
   createCanaries,
   createNodes,
+  createTrailHeads,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */

@@ -25,6 +25,7 @@ export interface Schema {
   canaries: CanaryTable;
   nodes: NodeTable;
   task_places: TaskPlaceTable;
+  trail_heads: TrailHeadTable;
 }
 
 /** The database or one transaction on it. */
@@ -290,4 +291,16 @@ export interface TaskPlaceTable {
   calls: number;
   /** JSON of the rest of the memory. */
   memory: string;
+}
+
+export interface TrailHeadTable {
+  tenant: string;
+  origin: string;
+  node: string;
+  key: string;
+  size: number;
+  checkpoint: string;
+  published_at: number;
+  /** 1: given up for a new journal of that node. */
+  is_superseded: number;
 }

@@ -1,12 +1,13 @@
-import { readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { newSignerKey } from '../../adapters/journal/ed25519-signer.ts';
+import { ed25519Signer, newSignerKey } from '../../adapters/journal/ed25519-signer.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import { isDamage } from '../start-revoke-only.ts';
 import type { Workspace } from '../workspace.ts';
 import { openJournal, openTrail, signingKeyName } from './open-journal.ts';
 import { administrator } from './record-administration.ts';
+import { originOf } from './store-heads.ts';
 
 export interface AcceptedDamage {
   /** Where the damaged journal lies now. */
@@ -39,7 +40,9 @@ export async function acceptDamage(workspace: Workspace): Promise<AcceptedDamage
   for (const task of tasks) await store.tasks.end(estate.tenant, task.id, 'revoked', system.clock());
 
   // Another tree under the same key would be a second history in that key's name.
-  await vault.put(signingKeyName(workspace), new Secret(newSignerKey(system.random)));
+  const key = newSignerKey(system.random);
+  await vault.put(signingKeyName(workspace), new Secret(key));
+  const superseded = await supersede(workspace, originOf(estate.tenant, ed25519Signer(key).publicKey));
   const made = `${places.journal}.new`;
   await rm(made, { recursive: true, force: true });
   const { journal, recorder } = await openJournal({ ...workspace, places: { ...places, journal: made } }, () => {
@@ -50,6 +53,7 @@ export async function acceptDamage(workspace: Workspace): Promise<AcceptedDamage
     kept,
     problem,
     ...(lastCheckpoint !== undefined && { lastCheckpoint }),
+    ...(superseded.length > 0 && { superseded }),
   };
   try {
     await recorder.record({
@@ -59,9 +63,20 @@ export async function acceptDamage(workspace: Workspace): Promise<AcceptedDamage
   } finally {
     await journal.close();
   }
+  // Perhaps nothing was left of it.
+  await mkdir(places.journal, { recursive: true });
   await rename(places.journal, kept);
   await rename(made, places.journal);
   return { kept, problem, lastCheckpoint, endedTasks: tasks.length };
+}
+
+/** Among several nodes: gives up what the others know of this node's journals. @returns their checkpoints, which the new one's first record names */
+async function supersede({ store, estate, node }: Workspace, origin: string): Promise<string[]> {
+  const heads = store.shared?.heads;
+  if (heads === undefined || node === undefined) return [];
+  const known = await heads.ofNode(estate.tenant, node);
+  await heads.supersede(estate.tenant, node, origin);
+  return known.filter((head) => head.origin !== origin).map(({ checkpoint }) => checkpoint);
 }
 
 async function damageOf(workspace: Workspace): Promise<string> {

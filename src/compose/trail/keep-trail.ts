@@ -7,6 +7,7 @@ import type { SegmentedJournal } from '../../seams/journal.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
+import { openWitness } from './open-witness.ts';
 import { administrator } from './record-administration.ts';
 import type { RotatedTrail } from './rotate-trail.ts';
 
@@ -42,6 +43,7 @@ export function keepTrail(parts: {
   const keep = { days: keepDays, bytes: keepMiB === undefined ? undefined : keepMiB * MIB };
   const { log, schedule } = system;
   const started = { wall: system.clock(), monotonic: system.monotonic() };
+  const witness = openWitness(workspace, recorder, state);
   let working: Promise<void> = Promise.resolve();
   let isMarking = false;
   let isHeldKnown = false;
@@ -135,6 +137,7 @@ export function keepTrail(parts: {
       });
       await quietly(work);
       stopRepeating = repeat(schedule, EVERY_MS, () => quietly(work));
+      witness?.start();
     },
     segmentBegun() {
       // By a mark itself: it is in the new segment.
@@ -157,6 +160,7 @@ export function keepTrail(parts: {
     async stop() {
       stopRepeating?.();
       stopRepeating = undefined;
+      await witness?.stop();
       await quietly(mark);
     },
   };

@@ -1,5 +1,6 @@
 import { ed25519Signer, newSignerKey } from '../../adapters/journal/ed25519-signer.ts';
 import { openFileJournal } from '../../adapters/journal/open-file-journal.ts';
+import { createVerifier } from '../../adapters/journal/signed-note.ts';
 import { type ReadTrail, readTrail } from '../../audit/read-trail.ts';
 import { createRecorder, type RecordEntry, type Recorder, type SealInput } from '../../audit/recorder.ts';
 import { foldEntry, type TrailState } from '../../audit/trail-state.ts';
@@ -8,6 +9,7 @@ import { Secret } from '../../domain/secret.ts';
 import type { Journal, SegmentedJournal } from '../../seams/journal.ts';
 import type { Workspace } from '../workspace.ts';
 import { openPublishing } from './publish-checkpoints.ts';
+import { originOf } from './store-heads.ts';
 
 /** Name of the journal's signing key in the vault: each node has a journal, and a key, of its own. */
 export const signingKeyName = ({ node }: Pick<Workspace, 'node'>): string =>
@@ -53,8 +55,15 @@ export async function openTrail(...of: Parameters<typeof openJournal>): Promise<
 export async function openJournal(workspace: Workspace, seal: SealInput, more: OpenMore = {}): Promise<OpenJournal> {
   const { places, vault, system, estate, config } = workspace;
   const signer = ed25519Signer(await signingKey());
-  const origin = `remit/${estate.tenant}/${signer.publicKey.toString('hex').slice(0, 16)}`;
-  const published = await openPublishing(workspace, origin, signer.publicKey);
+  const origin = originOf(estate.tenant, signer.publicKey);
+  let fail: (why: string) => void = () => {};
+  const failed = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
+  const published = await openPublishing(workspace, createVerifier(origin, signer.publicKey), (what) => {
+    system.log.error({ what }, 'the journal is not the one that other nodes know: the gateway stops');
+    fail('journal contradicted by what other nodes have seen of it');
+  });
   const files = await openFileJournal({
     folder: places.journal,
     origin,
@@ -90,10 +99,6 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
     follow: (position, entry) => {
       if (followed !== undefined) foldEntry(followed, position, entry);
     },
-  });
-  let fail: (why: string) => void = () => {};
-  const failed = new Promise<string>((resolve) => {
-    fail = resolve;
   });
   // One function for all records: the journal tells each of them once.
   const stop = (error: unknown): void => {

@@ -4,10 +4,12 @@ import {
   httpTarget,
   type PublishTarget,
 } from '../../adapters/journal/publish-checkpoint.ts';
-import { createVerifier } from '../../adapters/journal/signed-note.ts';
+import type { Verifier } from '../../adapters/journal/signed-note.ts';
 import { readAnchor } from '../../adapters/journal/verify-journal.ts';
 import { messageOf } from '../../domain/errors.ts';
+import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
+import { CHECK_MS, HEAD_MS, storeHeads } from './store-heads.ts';
 
 export interface Publishing {
   /** The newest published checkpoint that could be read, of this journal's key: the log must still contain it (A4). */
@@ -16,16 +18,27 @@ export interface Publishing {
   close(): Promise<void>;
 }
 
-/** What is published elsewhere of the journal. A target that cannot be read is logged, and does not stop the start. */
-export async function openPublishing(workspace: Workspace, origin: string, publicKey: Buffer): Promise<Publishing> {
+/**
+ * What is published elsewhere of the journal. A target that cannot be read is logged, and does not stop the start; the store that is shared with other
+ * nodes does, as everything of it.
+ * @param onContradicted told when the others know this journal otherwise than it is
+ * @throws what `StoreHeads.newest` throws
+ */
+export async function openPublishing(
+  workspace: Workspace,
+  verifier: Verifier,
+  onContradicted: (what: string) => void,
+): Promise<Publishing> {
+  const origin = verifier.name;
   const { config, loaded, system } = workspace;
   const { file, url, everySeconds } = config.journal.publish;
   const targets: PublishTarget[] = [
     ...(file === undefined ? [] : [fileTarget(loaded.resolvePath(file))]),
     ...(url === undefined ? [] : [httpTarget(url)]),
   ];
-  const verifier = createVerifier(origin, publicKey);
-  let newest: { size: number; note: string } | undefined;
+  const shared = storeHeads(workspace, verifier, onContradicted);
+  const seen = await shared?.newest();
+  let newest = seen === undefined ? undefined : { size: readAnchor(seen, verifier).size, note: seen };
   for (const target of targets) {
     try {
       const note = await target.read();
@@ -41,9 +54,17 @@ export async function openPublishing(workspace: Workspace, origin: string, publi
       );
     }
   }
+  const { schedule, log } = system;
   const publishers = targets.map((target) =>
-    createCheckpointPublisher({ target, everyMs: everySeconds * 1000, schedule: system.schedule, log: system.log }),
+    createCheckpointPublisher({ target, everyMs: everySeconds * 1000, schedule, log }),
   );
+  if (shared !== undefined) {
+    publishers.push(createCheckpointPublisher({ target: shared.target, everyMs: HEAD_MS, schedule, log }));
+  }
+  // A store that is down has the gateway deny everything by itself.
+  const stopChecking =
+    shared &&
+    repeat(schedule, CHECK_MS, () => shared.check().catch((error: unknown) => log.warn(...notChecked(error))));
   return {
     newest: newest?.note,
     // Notes are read and written as bytes: the dash in front of a signature is three of them.
@@ -51,7 +72,13 @@ export async function openPublishing(workspace: Workspace, origin: string, publi
       for (const publisher of publishers) publisher.offer(Buffer.from(note, 'latin1').toString('utf8'));
     },
     async close() {
+      stopChecking?.();
       await Promise.all(publishers.map((publisher) => publisher.close()));
     },
   };
 }
+
+const notChecked = (error: unknown): [object, string] => [
+  { error: messageOf(error) },
+  'what the other nodes know of this node’s journal could not be read',
+];
