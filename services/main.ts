@@ -6,6 +6,7 @@ import { unpackDebian } from '../harness/install.ts';
 import { startMariadb } from '../harness/mariadb.ts';
 import { startNats } from '../harness/nats.ts';
 import { startRedis } from '../harness/redis.ts';
+import { startSshd } from '../harness/sshd.ts';
 import { WATCHER_PLAN } from '../src/adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../src/adapters/upstreams/probe-sandbox.ts';
 import { startPostgres } from '../test/support/embedded-postgres.ts';
@@ -55,6 +56,14 @@ const SERVICES: readonly ServiceRun[] = [
     probe: async () => {
       const servers = await startNats();
       await servers.stop();
+    },
+  },
+  {
+    name: 'ssh',
+    files: ['ssh.test.ts'],
+    probe: async () => {
+      const server = await startSshd();
+      await server.stop();
     },
   },
   // A dependency of Remit's own: it is there.

@@ -13,6 +13,7 @@ import { oauthCredential } from './credentials/oauth.ts';
 import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
 import { postgresCredential } from './credentials/postgres.ts';
 import { redisCredential } from './credentials/redis.ts';
+import { sshCredential } from './credentials/ssh.ts';
 import { staticCredential } from './credentials/static.ts';
 import { vaultCredential } from './credentials/vault.ts';
 import { variableName } from './schema-parts.ts';
@@ -26,6 +27,7 @@ const KINDS = {
   redis: redisCredential.optional(),
   mysql: mysqlCredential.optional(),
   nats: natsCredential.optional(),
+  ssh: sshCredential.optional(),
   oauth: oauthCredential.optional(),
   mcpOauth: mcpOauthCredential.optional(),
   githubApp: githubAppCredential.optional(),
@@ -78,7 +80,7 @@ const anyCredential = z.strictObject({
     })
     .prefault({})
     .describe(
-      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, MYSQL_USER and MYSQL_PASSWORD for mysql, NATS_CREDENTIALS and NATS_INBOX_PREFIX for nats, a bearer header for tokens.',
+      'Where the credential goes. Left out: PGUSER and PGPASSWORD for postgres, REDIS_USERNAME and REDIS_PASSWORD for redis, MYSQL_USER and MYSQL_PASSWORD for mysql, NATS_CREDENTIALS and NATS_INBOX_PREFIX for nats, SSH_PRIVATE_KEY and SSH_CERTIFICATE for ssh, a bearer header for tokens.',
     ),
 });
 

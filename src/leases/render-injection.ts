@@ -20,6 +20,7 @@ export const DEFAULT_TEMPLATES = {
   postgres: { environment: { PGUSER: '{username}', PGPASSWORD: '{password}' }, headers: {} },
   redis: { environment: { REDIS_USERNAME: '{username}', REDIS_PASSWORD: '{password}' }, headers: {} },
   mysql: { environment: { MYSQL_USER: '{username}', MYSQL_PASSWORD: '{password}' }, headers: {} },
+  ssh: { environment: { SSH_PRIVATE_KEY: '{privateKey}', SSH_CERTIFICATE: '{certificate}' }, headers: {} },
   nats: { environment: { NATS_CREDENTIALS: '{credentials}', NATS_INBOX_PREFIX: '{inboxPrefix}' }, headers: {} },
   oauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   mcpOauth: { environment: {}, headers: { Authorization: 'Bearer {token}' } },

@@ -6,7 +6,7 @@ import type { ConnectorConfig } from '../../src/config/schema.ts';
 import { connectorId } from '../../src/domain/ids.ts';
 
 const CRM = connectorId('crm');
-const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'aws', 'nats'];
+const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'aws', 'nats', 'ssh'];
 /** What it gives is different from one to the next: its owner is asked always. */
 const ASKED: readonly CredentialKind[] = ['vault'];
 const CARRIERS = ['http', 'sse', 'stdio'] as const;
@@ -57,6 +57,8 @@ describe('where a credential goes', () => {
     [{ redis: {} }, ['no_native_expiry']],
     [{ mysql: { adminUser: 'a' } }, ['no_native_expiry']],
     [{ mysql: { adminUser: 'a', eventDatabase: 'remit' } }, []],
+    [{ ssh: { servers: 's', caKey: 'c', classes: { read: { forceCommand: 'id' } } } }, []],
+    [{ ssh: { servers: 's', caKey: 'c', classes: { read: { anyCommand: true } } } }, ['any_command']],
   ])('L3 finds what its downstream never ends by itself: %j', (settings, kinds) => {
     const credential = credentialSchema.parse(settings);
     expect(credentialFindings({ credential } as ConnectorConfig).map(({ kind }) => kind)).toEqual(kinds);

@@ -19,6 +19,7 @@ const FIELDS: Partial<Record<CredentialKind, Record<string, Secret>>> = {
   mysql: accounts,
   vault: accounts,
   aws: { accessKeyId: field(), secretAccessKey: field(), sessionToken: field() },
+  ssh: { privateKey: field(), certificate: field() },
   nats: { credentials: field(), jwt: field(), seed: field(), inboxPrefix: field() },
 };
 

@@ -3,6 +3,7 @@ import { type AccountClaims, isOver, missingFrom, readAccount, signRevoked } fro
 import type { NatsAdmin } from './nats-admin.ts';
 import { readTrusted } from './nats-trust.ts';
 import type { Nkey } from './nkey.ts';
+import { createRounds } from './rounds.ts';
 
 /** Enters users into their account's list of revoked ones: the one thing at NATS that gateways and people write together. */
 export interface NatsRevoker {
@@ -34,19 +35,7 @@ const ATTEMPTS = 8;
 export function createNatsRevoker(options: NatsRevokerOptions): NatsRevoker {
   const { admin, account, operator, operatorKey, clock, roundMs } = options;
   const remembered = new Map<string, number>();
-  let running: Promise<void> = Promise.resolve();
-  let next: Promise<void> | undefined;
-
-  /** Joins the round that has not begun: one that has may have read already. */
-  function join(): Promise<void> {
-    next ??= running.then(() => {
-      next = undefined;
-      const round = enter(AbortSignal.timeout(roundMs));
-      running = round.catch(() => {});
-      return round;
-    });
-    return next;
-  }
+  const join = createRounds(() => enter(AbortSignal.timeout(roundMs)));
 
   async function enter(signal: AbortSignal): Promise<void> {
     const key = await operatorKey();

@@ -1,5 +1,6 @@
-import { createHmac, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { createHmac, sign, verify } from 'node:crypto';
 import type { Secret } from '../../domain/secret.ts';
+import { ed25519Private, ed25519Public, ed25519PublicBytes } from './ed25519-key.ts';
 
 /**
  * Keys of NATS: Ed25519 behind a byte or two that say what they are, and CRC-16, in base32 without padding (RFC 4648 section 6). `@nats-io/nkeys`
@@ -16,10 +17,6 @@ export interface Nkey {
 const KINDS = { A: 0 << 3, O: 14 << 3, U: 20 << 3 } as const;
 export type NkeyKind = keyof typeof KINDS;
 const SEED = 18 << 3;
-
-/** DER of what comes before the 32 bytes of a key (RFC 8410 sections 4 and 7). */
-const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
-const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 
 /** @throws without the seed in the message */
 export function nkeyOf(seed: Secret, kind: NkeyKind, where: string): Nkey {
@@ -52,17 +49,13 @@ export function deriveUser(accountSeed: Secret, tag: string): { readonly key: Nk
 export function isSignedBy(publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean {
   const decoded = decode(publicKey);
   if (decoded === undefined || decoded.length !== 33) return false;
-  const spki = Buffer.concat([SPKI, decoded.subarray(1)]);
-  return verify(null, bytes, createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature);
+  return verify(null, bytes, ed25519Public(decoded.subarray(1)), signature);
 }
 
 function nkeyOfRaw(raw: Uint8Array, kind: NkeyKind): Nkey {
-  const der = Buffer.concat([PKCS8, raw]);
-  const key: KeyObject = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  der.fill(0);
-  const own = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-32);
+  const key = ed25519Private(raw);
   return {
-    publicKey: encode(Buffer.concat([Buffer.from([KINDS[kind]]), own])),
+    publicKey: encode(Buffer.concat([Buffer.from([KINDS[kind]]), ed25519PublicBytes(key)])),
     sign: (bytes) => sign(null, bytes, key),
   };
 }

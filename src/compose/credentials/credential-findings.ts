@@ -28,6 +28,15 @@ export function credentialFindings({ credential }: ConnectorConfig): readonly Cr
       hint: 'Run `remit reap --every 60` beside the gateway, on another host where the store can be reached from there.',
     });
   }
+  const free = Object.entries(credential.ssh?.classes ?? {}).filter(([, allowed]) => allowed?.anyCommand === true);
+  if (free.length > 0) {
+    findings.push({
+      kind: 'any_command',
+      severity: 'medium',
+      what: `certificates of ${free.map(([name]) => name).join(', ')} run any command, and a session that is open is ended by nothing`,
+      hint: 'Force a command that does what the connector is for, and ends at {until}.',
+    });
+  }
   if (credential.mcpOauth?.sharedToken !== undefined) {
     const { owner, reason, expires } = credential.mcpOauth.sharedToken;
     findings.push({

@@ -17,6 +17,7 @@ import { makeOauthIssuer } from './makers/oauth.ts';
 import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
 import { makeRedisIssuer } from './makers/redis.ts';
+import { makeSshIssuer } from './makers/ssh.ts';
 import { makeStaticIssuer } from './makers/static.ts';
 import { makeVaultIssuer } from './makers/vault.ts';
 
@@ -28,6 +29,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   redis: makeRedisIssuer,
   mysql: makeMysqlIssuer,
   nats: makeNatsIssuer,
+  ssh: makeSshIssuer,
   oauth: makeOauthIssuer,
   mcpOauth: makeMcpOauthIssuer,
   githubApp: makeGithubAppIssuer,
