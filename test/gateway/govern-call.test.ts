@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
+import { refuse } from '../../src/domain/refusal.ts';
 import type { Task } from '../../src/domain/task.ts';
 import type { ClientRequest } from '../../src/gateway/client-request.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
@@ -59,6 +60,34 @@ describe('one governed call', () => {
     });
     expect(fake.events).toEqual([]);
     expect(fake.forwarded).toEqual([]);
+  });
+
+  it('A1 among several nodes a call goes on when what it leaves behind is kept, and not at all where that is refused', async () => {
+    const order: string[] = [];
+    const answers = [
+      undefined,
+      refuse({ kind: 'unavailable', code: 'ERR_STORE_UNREACHABLE', reason: 'moved', nextStep: '', isForwarded: false }),
+    ];
+    const fake = makeGateway({
+      async record(entry) {
+        order.push(String(entry.type));
+      },
+      async keepMemory(task) {
+        order.push(`keep ${task}`);
+        return answers.shift();
+      },
+    });
+    await handleMethod(fake.gateway, caller(fake), call());
+    expect(order.slice(0, 2)).toEqual(['decision', 'keep tsk_a']);
+    expect(fake.forwarded).toHaveLength(1);
+    const { reply, recordOutcome } = await handleMethod(fake.gateway, caller(fake), call());
+    recordOutcome?.();
+    expect(reply).toMatchObject({ refusal: { reason: 'moved' } });
+    expect(fake.forwarded).toHaveLength(1);
+    expect(fake.records.at(-1)).toMatchObject({ type: 'outcome', detail: { status: 'not_forwarded' } });
+    const denied = makeGateway({ decideCall: () => decision('deny'), keepMemory: async () => answers[9] });
+    await handleMethod(denied.gateway, caller(denied), call());
+    expect(denied.events).toEqual(['record:decision']);
   });
 
   it('D1 a denial is recorded like a permit, and neither leases nor forwards', async () => {

@@ -222,6 +222,7 @@ export interface FakeOptions {
   readonly approvals?: Gateway['approvals'];
   readonly risk?: Gateway['risk'];
   readonly limits?: Gateway['limits'];
+  readonly keepMemory?: Gateway['keepMemory'];
 }
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
@@ -318,7 +319,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const clientFeatures = (): readonly ClientFeature[] => options.clientFeatures ?? ['elicitation'];
   const gateway: Gateway = {
     tenant: TENANT,
-    keepMemory: undefined,
+    keepMemory: options.keepMemory,
     legacy: options.legacy,
     risk: options.risk,
     limits: options.limits,
