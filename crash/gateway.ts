@@ -27,7 +27,7 @@ process.on('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const SERVES_WITHIN_MS = 60_000;
 
-export function startGateway(home: Home): GatewayProcess {
+export function startGateway(home: Pick<Home, 'config' | 'environment'>): GatewayProcess {
   const startedAt = performance.now();
   const child: ChildProcess = spawn(
     process.execPath,

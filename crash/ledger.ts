@@ -73,7 +73,7 @@ async function readPostgres(url: string): Promise<LeaseRow[]> {
 }
 
 /** Every whole record. Nothing where there is no journal yet. */
-export async function readTrail(home: Home): Promise<AuditRecord[]> {
+export async function readTrail(home: Pick<Home, 'data'>): Promise<AuditRecord[]> {
   const records: AuditRecord[] = [];
   try {
     for await (const record of readRecords(createJournalAccess(join(home.data, 'journal')).read(0)))

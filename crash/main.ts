@@ -3,6 +3,7 @@ import { seededRandom } from '../harness/random.ts';
 import { type Downstream, startPostgresDownstream, startRedisDownstream } from './downstream.ts';
 import { type Home, makeHome } from './estate.ts';
 import { type Lane, openLane, proxyPort, runRound } from './lane.ts';
+import { runNodes } from './nodes/run-nodes.ts';
 import { allSteps, dealPlans, nameOf, type Plan, planFor } from './steps.ts';
 import { count, neverHit, newTally, report, type Tally } from './tally.ts';
 
@@ -15,6 +16,7 @@ import { count, neverHit, newTally, report, type Tally } from './tally.ts';
  *   --seed N       the same choices again; their timing is the machine's
  *   --lanes N      gateways side by side, each with downstreams of its own; as many as there are processors to use, and one
  *   --store NAME   sqlite or postgres alone
+ *   --nodes N      kills, stops and cuts over N gateways on one PostgreSQL instead; --kills is how many
  *   --verbose      a line for each kill
  */
 const { values: options } = parseArgs({
@@ -24,6 +26,7 @@ const { values: options } = parseArgs({
     seed: { type: 'string' },
     lanes: { type: 'string' },
     store: { type: 'string' },
+    nodes: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -44,6 +47,11 @@ async function main(): Promise<boolean> {
   const seed = number('seed', Date.now() % 1_000_000);
   const withRedis = !options.quick;
   const kills = number('kills', options.quick ? 40 : 1_000);
+  if (options.nodes !== undefined) {
+    const nodes = number('nodes', 3);
+    if (nodes < 2) throw new Error('--nodes takes 2 at least: without it one gateway is killed');
+    return await runNodes({ nodes, faults: kills, seed, say, isVerbose: options.verbose });
+  }
   const lanes = number('lanes', options.quick ? 2 : 3);
   say(`crash: seed ${seed}; ${kills} kills in ${lanes} lanes, over PostgreSQL${withRedis ? ' and Redis' : ''}`);
   if (kills < allSteps(withRedis).length)
@@ -135,7 +143,7 @@ function progress(lane: Lane, home: Home, kills: number, from: number, tally: Ta
   return `${lane.name}: ${kills} kills in ${seconds} s, store on ${store}, connectors ${home.connectors.join(', ')}; so far ${tally.kills} kills, ${tally.issued} credentials, alive ${tally.alive.size}, other findings ${tally.findings.length}`;
 }
 
-function number(name: 'kills' | 'seed' | 'lanes', otherwise: number): number {
+function number(name: 'kills' | 'seed' | 'lanes' | 'nodes', otherwise: number): number {
   const given = options[name];
   if (given === undefined) return otherwise;
   if (!/^\d+$/.test(given) || Number(given) === 0) throw new Error(`--${name} takes a whole number above 0`);

@@ -1,0 +1,156 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JWK } from 'jose';
+import { stringify } from 'yaml';
+import { runRemit } from '../../demo/run-remit.ts';
+import { freePort } from '../../harness/service.ts';
+import { writeAgentKey } from '../../src/agent/agent-key.ts';
+import { DATABASE } from '../downstream.ts';
+import { type GatewayProcess, startGateway } from '../gateway.ts';
+import { type CutProxy, startCutProxy } from './cut-proxy.ts';
+
+const OWNER = 'crash@example.com';
+export const AGENT = 'crash-one';
+
+/** Calls that a task of the short template may make. */
+export const SHORT_CALLS = 4;
+
+/** One gateway of several: its own data folder, and its own ways to the store and to the others. */
+export interface ClusterNode {
+  readonly name: string;
+  readonly url: string;
+  readonly data: string;
+  /** Of its administration. */
+  readonly socket: string;
+  /** To the store. */
+  readonly storeWay: CutProxy;
+  /** From the other nodes. */
+  readonly peerWay: CutProxy;
+  process: GatewayProcess;
+  start(): GatewayProcess;
+}
+
+export interface Cluster {
+  readonly nodes: readonly ClusterNode[];
+  /** What every node calls itself, and tokens are for. */
+  readonly issuer: string;
+  readonly key: JWK;
+  close(): Promise<void>;
+}
+
+export async function makeCluster(parts: {
+  readonly count: number;
+  readonly postgres: { readonly port: number; readonly password: string };
+  /** URL of the store, without a way that could be cut. */
+  readonly storeUrl: string;
+  readonly toolsUrl: string;
+}): Promise<Cluster> {
+  const { count, postgres, storeUrl, toolsUrl } = parts;
+  const folder = await mkdtemp(join(tmpdir(), 'remit-crash-nodes-'));
+  const files = { privateKey: join(folder, 'agent.key.json'), publicKeys: join(folder, 'agent.jwks.json') };
+  await writeAgentKey(AGENT, files);
+  await mkdir(join(folder, 'policies'));
+  await writeFile(join(folder, 'policies', 'all.cedar'), '@id("all")\npermit (principal, action, resource);\n');
+  const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
+  const issuer = `http://127.0.0.1:${ports[0]}`;
+  const nodes: ClusterNode[] = [];
+  for (const [index, port] of ports.entries()) {
+    const storeWay = await startCutProxy(() => Number(new URL(storeUrl).port));
+    const peerWay = await startCutProxy(() => port);
+    const variable = `REMIT_CRASH_NODES_${index}`;
+    const own = new URL(storeUrl);
+    own.port = String(storeWay.port);
+    process.env[variable] = own.href;
+    const config = join(folder, `node-${index}.yaml`);
+    const data = join(folder, `node-${index}`);
+    await writeFile(config, stringify(estateOf({ port, issuer, peerWay, variable, data, folder, postgres, toolsUrl })));
+    if (index === 0) {
+      await runRemit(['secret', 'init', '--config', config]);
+      await runRemit(['secret', 'put', 'postgres_admin', '--config', config], postgres.password);
+    }
+    const start = (): GatewayProcess => {
+      node.process = startGateway({ config, environment: {} });
+      return node.process;
+    };
+    const node = {
+      name: `node ${index + 1}`,
+      url: `http://127.0.0.1:${port}`,
+      data,
+      socket: join(data, 'admin.sock'),
+      storeWay,
+      peerWay,
+      start,
+    } as ClusterNode;
+    nodes.push(node);
+  }
+  for (const node of nodes) await node.start().serving;
+  return {
+    nodes,
+    issuer,
+    key: JSON.parse(await readFile(files.privateKey, 'utf8')) as JWK,
+    async close() {
+      await Promise.all(nodes.map((node) => node.process.stop()));
+      await Promise.all(nodes.flatMap(({ storeWay, peerWay }) => [storeWay.close(), peerWay.close()]));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function estateOf(parts: {
+  port: number;
+  issuer: string;
+  peerWay: CutProxy;
+  variable: string;
+  data: string;
+  folder: string;
+  postgres: { port: number; password: string };
+  toolsUrl: string;
+}): object {
+  const { port, issuer, peerWay, variable, data, folder, postgres, toolsUrl } = parts;
+  const approvedBy = OWNER;
+  const template = {
+    owner: OWNER,
+    purpose: 'be interrupted',
+    agents: [AGENT],
+    classes: ['read', 'write', 'export'],
+    tools: ['effects/*'],
+    resources: ['effects:public.orders'],
+    maxDurationSeconds: 600,
+  };
+  return {
+    version: 1,
+    listen: { port },
+    publicUrl: issuer,
+    data,
+    store: { kind: 'postgres', urlVariable: variable },
+    node: { address: `http://127.0.0.1:${peerWay.port}` },
+    vaultKey: { kind: 'file', path: join(folder, 'vault.key') },
+    agents: { [AGENT]: { owner: OWNER, publicKeys: 'agent.jwks.json' } },
+    connectors: {
+      effects: {
+        owner: OWNER,
+        protocol: 'legacy',
+        timeoutSeconds: 10,
+        transport: { http: { url: toolsUrl } },
+        tools: {
+          bump: { class: 'write', source: { trust: 'trusted' }, approvedBy },
+          mail: { class: 'read', dataClasses: ['personal'], source: { trust: 'untrusted' }, approvedBy },
+          send: {
+            class: 'export',
+            source: { trust: 'trusted' },
+            sink: 'external',
+            critical: { to: 'address' },
+            approvedBy,
+          },
+        },
+        credential: {
+          postgres: { port: postgres.port, database: DATABASE, adminUser: 'postgres', adminPassword: 'postgres_admin' },
+          ttlSeconds: 20,
+          inject: { headers: { 'x-user': '{username}', 'x-password': '{password}' } },
+        },
+      },
+    },
+    templates: { work: { ...template, calls: 1000 }, short: { ...template, calls: SHORT_CALLS } },
+  };
+}

@@ -1,0 +1,41 @@
+import { SHORT_CALLS } from './cluster.ts';
+import type { Effect } from './fake-effects.ts';
+import type { Stories } from './load.ts';
+
+/** What must not have happened, by what the tools did and what people were told. */
+export interface Verdict {
+  readonly duplicated: readonly string[];
+  readonly afterRevocation: readonly string[];
+  readonly labelsLost: readonly string[];
+  readonly beyondBudget: readonly string[];
+  /** Calls that their agents were told were done, and were not. */
+  readonly lost: readonly string[];
+}
+
+export function judge(effects: readonly Effect[], { calls, tasks }: Stories): Verdict {
+  const times = new Map<string, number>();
+  const perTask = new Map<string, number>();
+  const afterRevocation: string[] = [];
+  const labelsLost: string[] = [];
+  for (const { id, task, tool } of effects) {
+    times.set(id, (times.get(id) ?? 0) + 1);
+    perTask.set(task, (perTask.get(task) ?? 0) + 1);
+    const told = calls.get(id);
+    if (told === undefined) continue;
+    const { barredFrom, taintedFrom } = told.task;
+    const about = `${tool} ${id} of ${task}, sent at ${new Date(told.sentAt).toISOString()}`;
+    if (barredFrom !== undefined && told.sentAt > barredFrom) {
+      afterRevocation.push(`${about}, barred from ${new Date(barredFrom).toISOString()}`);
+    }
+    if (tool === 'send' && taintedFrom !== undefined && told.sentAt > taintedFrom) labelsLost.push(about);
+  }
+  return {
+    duplicated: [...times].filter(([, count]) => count > 1).map(([id, count]) => `${id}: ${count} times`),
+    afterRevocation,
+    labelsLost,
+    beyondBudget: [...tasks.values()]
+      .filter(({ id, template }) => template === 'short' && (perTask.get(id) ?? 0) > SHORT_CALLS)
+      .map(({ id }) => `${id}: ${perTask.get(id)} of ${SHORT_CALLS}`),
+    lost: [...calls].filter(([id, { answered }]) => answered === 'done' && !times.has(id)).map(([id]) => id),
+  };
+}

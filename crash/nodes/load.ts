@@ -1,0 +1,116 @@
+import type { Random } from '../../harness/random.ts';
+import { callAdmin } from '../../src/cli/admin-client.ts';
+import { type AgentTask, type Answered, call, takeTask } from './agent.ts';
+import type { Cluster, ClusterNode } from './cluster.ts';
+import { STRANGER } from './fake-effects.ts';
+
+/** What is known of a task from outside, by what its agent and its administrator were told. */
+export interface TaskStory {
+  readonly id: string;
+  readonly template: 'work' | 'short';
+  /** From when on a call that is sent must not be done; undefined while none must. Milliseconds since the epoch. */
+  barredFrom: number | undefined;
+  /** From when on it was known to have read a stranger's mail. */
+  taintedFrom: number | undefined;
+}
+
+/** A call, when it was sent, and what came of it. */
+export interface CallStory {
+  readonly task: TaskStory;
+  readonly tool: string;
+  readonly sentAt: number;
+  answered: Answered | undefined;
+}
+
+export interface Stories {
+  readonly tasks: Map<string, TaskStory>;
+  readonly calls: Map<string, CallStory>;
+  tasksRefused: number;
+  orders: number;
+  ordersFailed: number;
+  /** From the order's acknowledgement on, until the first call at another node that was refused for it, milliseconds. */
+  readonly boundAfterMs: number[];
+}
+
+export const newStories = (): Stories => ({
+  tasks: new Map(),
+  calls: new Map(),
+  tasksRefused: 0,
+  orders: 0,
+  ordersFailed: 0,
+  boundAfterMs: [],
+});
+
+const WORKERS = 6;
+/** As `remit kill` promises it. */
+const BOUND_MS = 1_000;
+
+/**
+ * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some read strangers' mail and then try to write to
+ * where it says, some are stopped by an administrator and try on.
+ */
+export async function runLoad(
+  cluster: Cluster,
+  random: Random,
+  stories: Stories,
+  isOver: () => boolean,
+): Promise<void> {
+  let next = 0;
+  const anyNode = (): ClusterNode => random.pick(cluster.nodes);
+
+  async function try_(task: AgentTask, story: TaskStory, tool: string, more: Record<string, string> = {}) {
+    const id = `c${next++}`;
+    const told: CallStory = { task: story, tool, sentAt: Date.now(), answered: undefined };
+    if (tool !== 'mail') stories.calls.set(id, told);
+    const { answered, text } = await call(anyNode(), task, tool, tool === 'mail' ? {} : { id, task: task.id, ...more });
+    told.answered = answered;
+    return { answered, text };
+  }
+
+  async function stopAndTry(task: AgentTask, story: TaskStory): Promise<void> {
+    const node = anyNode();
+    const action = random.pick(['suspend', 'revoke'] as const);
+    const order = { action, kind: 'task', id: task.id, reason: 'the crash harness wants it' };
+    stories.orders += 1;
+    try {
+      await callAdmin(node.socket, 'revoke', order);
+    } catch {
+      // Whether it holds is not known: nothing follows from it.
+      stories.ordersFailed += 1;
+      return;
+    }
+    story.barredFrom = Date.now() + BOUND_MS;
+    for (let tries = random.between(3, 12); tries > 0 && !isOver(); tries--) {
+      await try_(task, story, 'bump');
+      await pause(random.between(0, 400));
+    }
+  }
+
+  async function work(): Promise<void> {
+    while (!isOver()) {
+      const template = random.chance(0.3) ? 'short' : 'work';
+      const task = await takeTask(cluster, anyNode(), template).catch(() => undefined);
+      if (task === undefined) {
+        stories.tasksRefused += 1;
+        await pause(50);
+        continue;
+      }
+      const story: TaskStory = { id: task.id, template, barredFrom: undefined, taintedFrom: undefined };
+      stories.tasks.set(task.id, story);
+      for (let calls = random.between(2, 10); calls > 0 && !isOver(); calls--) await try_(task, story, 'bump');
+      if (isOver() || template === 'short') continue;
+      if (random.chance(0.4)) {
+        const { answered } = await try_(task, story, 'mail');
+        if (answered === 'done') story.taintedFrom = Date.now();
+        for (let tries = random.between(3, 10); tries > 0 && !isOver(); tries--) {
+          await try_(task, story, 'send', { to: STRANGER });
+          await pause(random.between(0, 300));
+        }
+      } else if (random.chance(0.5)) await stopAndTry(task, story);
+    }
+  }
+
+  await Promise.all(Array.from({ length: WORKERS }, work));
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,177 @@
+import { join } from 'node:path';
+import pg from 'pg';
+import { type Random, seededRandom } from '../../harness/random.ts';
+import { callAdmin } from '../../src/cli/admin-client.ts';
+import { createJournalAccess } from '../../src/compose/trail/journal-access.ts';
+import { DATABASE, type Downstream, startPostgresDownstream } from '../downstream.ts';
+import { readTrail, withoutOutcome } from '../ledger.ts';
+import { type Cluster, makeCluster } from './cluster.ts';
+import { startFakeEffects } from './fake-effects.ts';
+import { type Fault, runFaults } from './faults.ts';
+import { judge } from './judge.ts';
+import { newStories, runLoad } from './load.ts';
+
+/** So long after its lease is over, whatever befell its node, a credential may be there: until the node is buried, and its lease's issue cannot be under way. */
+const BEYOND_MS = 30_000;
+const LOOK_MS = 1_000;
+
+/**
+ * `npm run crash -- --nodes N`: kills, stops and cuts N gateways on one PostgreSQL under load, and looks from outside at what must never happen.
+ * @returns whether none of it did
+ */
+export async function runNodes(options: {
+  readonly nodes: number;
+  readonly faults: number;
+  readonly seed: number;
+  readonly say: (text: string) => void;
+  readonly isVerbose: boolean;
+}): Promise<boolean> {
+  const { nodes, faults, seed, say, isVerbose } = options;
+  say(`crash: seed ${seed}; ${faults} faults over ${nodes} gateways on one PostgreSQL`);
+  const random = seededRandom(seed);
+  const downstream = await startPostgresDownstream();
+  const storeUrl = await downstream.makeDatabase('store_nodes');
+  const tools = await startFakeEffects({ port: downstream.port, database: DATABASE });
+  const cluster = await makeCluster({ count: nodes, postgres: downstream, storeUrl, toolsUrl: tools.url });
+  const stories = newStories();
+  const done = new Map<Fault, number>();
+  const findings: string[] = [];
+  let isOver = false;
+  const watch = watchCredentials(downstream, storeUrl, () => isOver);
+  try {
+    const load = runLoad(cluster, fork(random), stories, () => isOver);
+    await runFaults(cluster, fork(random), faults, done, isVerbose ? say : () => {});
+    await pause(2_000);
+    isOver = true;
+    await load;
+    await endEverything(cluster);
+    await awaitNobody(downstream, watch.alive);
+    await watch.over;
+    let adopted = 0;
+    for (const node of cluster.nodes) {
+      const code = await node.process.stop();
+      if (code !== 0) findings.push(`${node.name} ended with ${code} when it was asked to`);
+      const trail = await readOwnTrail(node.data, node.name);
+      findings.push(...trail.findings);
+      adopted += trail.adopted;
+    }
+    const verdict = judge(tools.effects, stories);
+    const answers = [...stories.calls.values()].map(({ answered }) => answered);
+    const count = (what: string | undefined): number => answers.filter((one) => one === what).length;
+    const leases = await countLeases(storeUrl);
+    for (const [fault, times] of done) say(`  ${String(times).padStart(6)}  ${fault}`);
+    say(
+      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again`,
+    );
+    for (const [what, cases] of Object.entries(verdict)) for (const one of cases) say(`FOUND ${what}: ${one}`);
+    for (const [tag, why] of watch.alive) say(`ALIVE ${tag}: ${why}`);
+    for (const finding of findings) say(`FOUND ${finding}`);
+    const { duplicated, afterRevocation, labelsLost, beyondBudget, lost } = verdict;
+    const total = [...done.values()].reduce((sum, times) => sum + times, 0);
+    say(
+      `crash: ${total} faults over ${nodes} gateways, ${leases} credentials; alive beyond their lease: ${watch.alive.size}; permitted after a binding revocation: ${afterRevocation.length}; labels lost: ${labelsLost.length}; side effects twice: ${duplicated.length}; beyond a budget: ${beyondBudget.length}; other findings: ${findings.length + lost.length}`,
+    );
+    const all = [...Object.values(verdict).flat(), ...watch.alive.keys(), ...findings];
+    return all.length === 0 && count('done') > 0;
+  } finally {
+    isOver = true;
+    await cluster.close().catch(() => {});
+    await tools.close();
+    await watch.over.catch(() => {});
+    await downstream.stop();
+  }
+}
+
+const fork = (random: Random): Random => seededRandom(random.below(2 ** 31));
+
+/** Ends all tasks, by whichever node takes the order. */
+async function endEverything({ nodes }: Cluster): Promise<void> {
+  for (const { socket } of nodes) {
+    await callAdmin(socket, 'revoke', { action: 'revoke', kind: 'all', id: '', reason: 'the load is over' });
+  }
+}
+
+interface Watch {
+  /** Tags of credentials that were there too long after their lease, and why that is said. */
+  readonly alive: Map<string, string>;
+  readonly over: Promise<void>;
+}
+
+/** Looks again and again for credentials whose lease is over, by the database itself and the rows of the store. */
+function watchCredentials(downstream: Downstream, storeUrl: string, isOver: () => boolean): Watch {
+  const alive = new Map<string, string>();
+  const suspectSince = new Map<string, number>();
+  const look = async (store: pg.Client): Promise<void> => {
+    const there = await downstream.alive();
+    const { rows } = await store.query<{ tag: string; state: string; expires: string }>(
+      'SELECT tag, state, expires_at AS expires FROM leases WHERE tag = ANY($1)',
+      [there.map(({ tag }) => tag)],
+    );
+    const byTag = new Map(rows.map((row) => [row.tag, row]));
+    const now = Date.now();
+    for (const { tag, sessions, mayLogIn } of there) {
+      const row = byTag.get(tag);
+      const isHeld = row !== undefined && row.state === 'active' && Number(row.expires) > now;
+      if (isHeld) suspectSince.delete(tag);
+      else if (!suspectSince.has(tag)) suspectSince.set(tag, now);
+      const since = suspectSince.get(tag);
+      if (since !== undefined && now - since > BEYOND_MS) {
+        alive.set(tag, `${mayLogIn ? 'may log in' : 'barred'}, ${sessions} sessions; its row: ${row?.state ?? 'none'}`);
+      }
+    }
+  };
+  const over = (async () => {
+    const store = new pg.Client({ connectionString: storeUrl });
+    store.on('error', () => {});
+    await store.connect();
+    try {
+      while (!isOver()) {
+        await look(store);
+        await pause(LOOK_MS);
+      }
+    } finally {
+      await store.end();
+    }
+  })();
+  over.catch(() => {});
+  return { alive, over };
+}
+
+/** All tasks have ended: no credential of any may be left. */
+async function awaitNobody(downstream: Downstream, alive: Map<string, string>): Promise<void> {
+  const until = performance.now() + BEYOND_MS;
+  for (;;) {
+    const there = await downstream.alive();
+    if (there.length === 0) return;
+    if (performance.now() > until) {
+      for (const { tag, sessions } of there) alive.set(tag, `${sessions} sessions; all tasks have ended`);
+      return;
+    }
+    await pause(200);
+  }
+}
+
+/** Of one node's own trail: it is whole, and each decision has an outcome (A1, A4). */
+async function readOwnTrail(data: string, name: string): Promise<{ findings: string[]; adopted: number }> {
+  const verified = await createJournalAccess(join(data, 'journal')).verify({ key: undefined, anchorFile: undefined });
+  const records = await readTrail({ data });
+  const open = withoutOutcome(records);
+  const findings = [
+    ...(verified.ok ? [] : [`the trail of ${name} does not verify: ${verified.problem.what}`]),
+    ...open.map(({ seq }) => `a decision without outcome: record ${seq} of ${name}`),
+  ];
+  return { findings, adopted: records.filter(({ type }) => type === 'task_adopted').length };
+}
+
+async function countLeases(storeUrl: string): Promise<number> {
+  const store = new pg.Client({ connectionString: storeUrl });
+  await store.connect();
+  try {
+    const { rows } = await store.query<{ leases: number }>('SELECT count(*)::int AS leases FROM leases');
+    return rows[0]?.leases ?? 0;
+  } finally {
+    await store.end();
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
