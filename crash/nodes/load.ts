@@ -2,7 +2,6 @@ import type { Random } from '../../harness/random.ts';
 import { callAdmin } from '../../src/cli/admin-client.ts';
 import { type AgentTask, type Answered, call, takeTask } from './agent.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
-import { STRANGER } from './fake-effects.ts';
 
 /** What is known of a task from outside, by what its agent and its administrator were told. */
 export interface TaskStory {
@@ -41,13 +40,13 @@ export const newStories = (): Stories => ({
   boundAfterMs: [],
 });
 
-const WORKERS = 6;
+const WORKERS = 10;
 /** As `remit kill` promises it. */
 const BOUND_MS = 1_000;
 
 /**
- * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some read strangers' mail and then try to write to
- * where it says, some are stopped by an administrator and try on.
+ * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some read strangers' mail and then try to
+ * send something, some are stopped by an administrator and try on.
  */
 export async function runLoad(
   cluster: Cluster,
@@ -58,12 +57,14 @@ export async function runLoad(
   let next = 0;
   const anyNode = (): ClusterNode => random.pick(cluster.nodes);
 
-  async function try_(task: AgentTask, story: TaskStory, tool: string, more: Record<string, string> = {}) {
+  async function try_(task: AgentTask, story: TaskStory, tool: string) {
     const id = `c${next++}`;
     const told: CallStory = { task: story, tool, sentAt: Date.now(), answered: undefined };
     if (tool !== 'mail') stories.calls.set(id, told);
-    const { answered, text } = await call(anyNode(), task, tool, tool === 'mail' ? {} : { id, task: task.id, ...more });
+    const { answered, text } = await call(anyNode(), task, tool, tool === 'mail' ? {} : { id, task: task.id });
     told.answered = answered;
+    // An agent waits a little before it asks again; what had no answer it asks no more.
+    if (answered === 'unknown') await pause(200);
     return { answered, text };
   }
 
@@ -97,16 +98,19 @@ export async function runLoad(
       }
       const story: TaskStory = { id: task.id, template, barredFrom: undefined, taintedFrom: undefined };
       stories.tasks.set(task.id, story);
-      for (let calls = random.between(2, 10); calls > 0 && !isOver(); calls--) await try_(task, story, 'bump');
+      for (let calls = random.between(2, 10); calls > 0 && !isOver(); calls--) {
+        await try_(task, story, template === 'work' && random.chance(0.3) ? 'send' : 'bump');
+        await pause(random.between(0, 100));
+      }
       if (isOver() || template === 'short') continue;
-      if (random.chance(0.4)) {
+      if (random.chance(0.6)) {
         const { answered } = await try_(task, story, 'mail');
         if (answered === 'done') story.taintedFrom = Date.now();
-        for (let tries = random.between(3, 10); tries > 0 && !isOver(); tries--) {
-          await try_(task, story, 'send', { to: STRANGER });
-          await pause(random.between(0, 300));
+        for (let tries = random.between(5, 20); tries > 0 && !isOver(); tries--) {
+          await try_(task, story, 'send');
+          await pause(random.between(0, 600));
         }
-      } else if (random.chance(0.5)) await stopAndTry(task, story);
+      } else if (random.chance(0.7)) await stopAndTry(task, story);
     }
   }
 

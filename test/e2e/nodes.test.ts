@@ -26,7 +26,7 @@ beforeAll(async () => {
     tools:
       mail: { class: read, dataClasses: [personal], source: { trust: untrusted }, approvedBy: dana@shop.example }
       count: { class: write, source: { trust: trusted }, approvedBy: dana@shop.example }
-      send: { class: export, source: { trust: trusted }, sink: external, critical: { to: address }, approvedBy: dana@shop.example }
+      send: { class: export, source: { trust: trusted }, sink: external, approvedBy: dana@shop.example }
 templates:
   office: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read, write, export], tools: ["office/*"], calls: 100 }
   short: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write], tools: ["office/*"], calls: 3 }
@@ -63,7 +63,7 @@ describe('three nodes', () => {
     const task = await take(0, 'office');
     const session = await openRawSession(at(node(1)), task.token);
     const answer = await (await session.post(toolCall(1, 'office__send', { to: 'x' }))).text();
-    expect(answer).toContain('provenance');
+    expect(answer).toContain('sent');
     const stream = await session.get();
     expect(stream.status).toBe(200);
     expect(stream.headers.get('content-type')).toContain('text/event-stream');
@@ -98,12 +98,13 @@ describe('three nodes', () => {
 
   it('F8 a node that is killed loses no label and no budget: another goes on with its tasks, within seconds', async () => {
     const [tainted, short] = [await take(2, 'office'), await take(2, 'short')];
+    expect(await call(2, tainted, 'send')).toContain('sent');
     await call(2, tainted, 'mail');
     await call(2, short, 'count');
     await call(2, short, 'count');
     await kill(2);
     const begun = Date.now();
-    expect(await call(0, tainted, 'send', { to: 'eve@evil.example' })).toContain('remit:provenance');
+    expect(await call(0, tainted, 'send')).toContain('remit:third-leg');
     expect(Date.now() - begun).toBeLessThan(10_000);
     expect(await call(1, short, 'count')).toContain('call');
     expect(await call(0, short, 'count')).toContain('budget');
