@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { LEASE_MODES } from '../domain/lease.ts';
 import { awsCredential } from './credentials/aws.ts';
 import type { exception } from './credentials/credential-parts.ts';
+import { entraCredential } from './credentials/entra.ts';
+import { gcpCredential } from './credentials/gcp.ts';
 import { githubAppCredential } from './credentials/github-app.ts';
 import { idJagCredential } from './credentials/id-jag.ts';
 import { jwtCredential } from './credentials/jwt.ts';
@@ -37,6 +39,8 @@ const KINDS = {
   vault: vaultCredential.optional(),
   kubernetes: kubernetesCredential.optional(),
   aws: awsCredential.optional(),
+  gcp: gcpCredential.optional(),
+  entra: entraCredential.optional(),
   static: staticCredential.optional(),
 };
 

@@ -38,6 +38,8 @@ export const DEFAULT_TEMPLATES = {
     },
     headers: {},
   },
+  gcp: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  entra: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 } as const satisfies Readonly<Record<string, InjectionTemplates>>;
 

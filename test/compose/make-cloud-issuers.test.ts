@@ -14,8 +14,11 @@ import type { IssuedCredential, Issuer } from '../../src/seams/issuer.ts';
 import { createSigningGateway } from '../issuers/signing-gateway.ts';
 import { newLease, requestFor } from '../suites/issuer-suite.ts';
 import { startFakeAws } from '../support/fake-aws.ts';
+import { startFakeEntra } from '../support/fake-entra.ts';
+import { startFakeGoogle } from '../support/fake-google.ts';
 import { startFakeKubernetes } from '../support/fake-kubernetes.ts';
 import { startFakeVault } from '../support/fake-vault.ts';
+import { selfSigned } from '../support/self-signed.ts';
 
 /** From a connector's section of `remit.yaml` to a credential: that each setting gets where it belongs. */
 describe('an issuer made of configuration', () => {
@@ -148,5 +151,69 @@ describe('an issuer made of configuration', () => {
     const allows = (arn: string) => aws.allows(id ?? '', key ?? '', token ?? '', 's3:GetObject', arn);
     expect([allows('arn:aws:s3:::reports/2026/may'), allows('arn:aws:s3:::reports/2025/may')]).toEqual([true, false]);
     expect([...aws.sessions.values()].at(-1)?.tags).toMatchObject({ 'remit:connector': 'suite' });
+  });
+
+  it('gcp: asks where it is configured to, as the account that it names', async () => {
+    const google = await startFakeGoogle();
+    stops.push(() => google.close());
+    const impersonate = 'reports@shop.iam.gserviceaccount.com';
+    const role = 'roles/storage.objectViewer';
+    google.impersonable.add(impersonate);
+    google.roles.set(impersonate, [role]);
+    secrets.set('gcp-key', google.key);
+    const endpoints = { token: `${google.url}/token`, sts: `${google.url}/v1/token`, iamCredentials: google.url };
+    const rules = [{ classes: ['read'], bucket: 'reports', roles: [role], objects: '{resource}' }];
+    const issuer = await make({ gcp: { key: 'gcp-key', impersonate, rules, endpoints } });
+    const token = (await issue(issuer, ['2026/*'], ['read'])).fields.token?.reveal() ?? '';
+    expect([google.allows(token, role, 'reports', '2026/a'), google.allows(token, role, 'reports', '2025/a')]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  it('entra: shows the certificate of the vault', async () => {
+    const entra = await startFakeEntra();
+    stops.push(() => entra.close());
+    const { pem, certificate } = selfSigned();
+    entra.certificates.push(certificate);
+    entra.resources.add('api://mail');
+    secrets.set('entra-app', pem);
+    const { directory, clientId, url } = entra;
+    const scopes = [{ scope: 'api://mail/.default', classes: ['read'] }];
+    const issuer = await make({ entra: { directory, clientId, certificate: 'entra-app', scopes, authority: url } });
+    const token = (await issue(issuer, [], ['read'])).fields.token?.reveal() ?? '';
+    expect(entra.admits(token, 'api://mail')).toBe(true);
+    expect(issuer.minTtlSeconds).toBe(5_400);
+  });
+
+  it.each([
+    { vault: { address: 'https://169.254.169.254', login: { token: 't' }, roles: [{ role: 'r', classes: ['read'] }] } },
+    {
+      kubernetes: {
+        server: 'https://10.0.0.1',
+        token: 't',
+        namespace: 'n',
+        serviceAccounts: [{ serviceAccount: 'a', classes: ['read'] }],
+      },
+    },
+    {
+      gcp: {
+        key: 'gcp-key',
+        rules: [{ classes: ['read'], bucket: 'reports', roles: ['roles/r'] }],
+        endpoints: { token: 'https://192.168.1.1' },
+      },
+    },
+    {
+      entra: {
+        directory: 'd',
+        clientId: 'c',
+        certificate: 'entra-app',
+        scopes: [{ scope: 'a/.default', classes: ['read'] }],
+        authority: 'https://[fd00:ec2::254]',
+      },
+    },
+  ])('goes to no address inside a network unless its owner says so: %j', async (section) => {
+    secrets.set('t', 'a token');
+    await expect(issue(await make(section), [], ['read'])).rejects.toThrow('an address that Remit may not go to');
   });
 });

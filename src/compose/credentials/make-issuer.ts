@@ -5,6 +5,8 @@ import type { EstateConnector } from '../estate.ts';
 import type { Workspace } from '../workspace.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import { makeAwsIssuer } from './makers/aws.ts';
+import { makeEntraIssuer } from './makers/entra.ts';
+import { makeGcpIssuer } from './makers/gcp.ts';
 import { makeGithubAppIssuer } from './makers/github-app.ts';
 import { makeIdJagIssuer } from './makers/id-jag.ts';
 import { makeJwtIssuer } from './makers/jwt.ts';
@@ -39,6 +41,8 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   vault: makeVaultIssuer,
   kubernetes: makeKubernetesIssuer,
   aws: makeAwsIssuer,
+  gcp: makeGcpIssuer,
+  entra: makeEntraIssuer,
   static: makeStaticIssuer,
 };
 
