@@ -51,6 +51,7 @@ const STEP: Readonly<Partial<Record<RecordType, string>>> = {
   approval_ended: 'approval',
   revocation: 'revocation',
   task_started: 'task',
+  task_adopted: 'task',
   task_suspended: 'task',
   task_resumed: 'task',
   task_ended: 'task',

@@ -13,6 +13,7 @@ const TOLD = [
   'scope',
   'state',
   'action',
+  'from',
   'by',
   'digest',
   'prompt',

@@ -37,6 +37,8 @@ export interface OwnedTask {
   /** Counts changes of the owner; each change by the owner names it. */
   readonly fence: number;
   readonly memory: TaskMemory;
+  /** The node that had it before, where that is another one, for the record. */
+  readonly from?: string;
 }
 
 /** Where a task that has not ended is served. */

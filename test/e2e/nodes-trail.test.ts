@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditRecord } from '../../src/domain/record.ts';
-import { endAll, run, runJson, startUp, type Up, until } from '../cli/remit.ts';
+import { endAll, run, runJson, runToFail, startUp, type Up, until } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
-import { recordsOf } from '../support/whole-gateway.ts';
+import { callUnder, recordsOf } from '../support/whole-gateway.ts';
 
 /** Two gateways, each a process of its own, on one real PostgreSQL; somebody puts an older copy of one’s log back. */
 let office: FakeToolsServer;
@@ -64,7 +64,7 @@ const sizeOf = async (index: number): Promise<number> =>
   (await runJson<{ size: number }>(['audit', 'verify', '--config', node(index).config])).size;
 
 describe('a node whose log is rolled back', () => {
-  it('A4 is not served on: the shared store knows its newest checkpoint', { timeout: 120_000 }, async () => {
+  it('A4 is not served on: the shared store knows its newest checkpoint', { timeout: 240_000 }, async () => {
     other = await estate.start(0);
     gateway = await estate.start(1);
     expect(await gateway.stop()).toBe(0);
@@ -85,7 +85,7 @@ describe('a node whose log is rolled back', () => {
   });
 
   it('A4 stops soon where the store was rolled back with it: another node puts back what it has seen', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const name = (await seenBy(0))[0]?.node;
     // The other one is held up meanwhile, so that the node serves at first.
@@ -100,7 +100,7 @@ describe('a node whose log is rolled back', () => {
   });
 
   it('A4 is not served on under a new key either, unless a person has accepted it on record', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const [row] = await sql<{ node: string; size: number }>(`SELECT node, size FROM trail_heads ORDER BY size`);
     const name = (await seenBy(0))[0]?.node as string;
@@ -117,5 +117,50 @@ describe('a node whose log is rolled back', () => {
     const [first] = await recordsOf(node(1), 'administration');
     expect((first as AuditRecord).detail).toMatchObject({ action: 'journal_damage_accept' });
     expect(await gateway.stop()).toBe(0);
+  });
+});
+
+describe('the trail of a task that moved', () => {
+  it('A4 is verified and told over the journals of both nodes, and each says that there is another', {
+    timeout: 240_000,
+  }, async () => {
+    gateway = await estate.start(1);
+    const task = await estate.token(1, { template: 'office' });
+    expect(await callUnder(at(node(1)), task, 'office__read', {})).toContain('read');
+    gateway.child.kill('SIGKILL');
+    await gateway.exited;
+    expect(await callUnder(at(node(0)), task, 'office__read', {})).toContain('read');
+    const name = (await recordsOf(node(0), 'task_adopted'))[0]?.detail.from as string;
+
+    const config = ['--config', node(0).config];
+    const here = await run(['audit', 'show', task.task, ...config]);
+    expect(here.stdout).toContain(`the task was at node ${name} before`);
+    const elsewhere = ['--journal', journalOf(1), ...config];
+    const told = await runJson<{ stories: { journal: string; steps: { record: AuditRecord }[] }[] }>([
+      ...['audit', 'show', task.task],
+      ...elsewhere,
+    ]);
+    expect(told.stories.map(({ journal, steps }) => [journal, steps[0]?.record.type])).toEqual([
+      [journalOf(1), 'task_started'],
+      [journalOf(0), 'task_adopted'],
+    ]);
+    const alone = await runToFail(['task', 'show', task.task, ...config]);
+    expect(alone).toMatchObject({ code: 'ERR_NOT_FOUND', hint: expect.stringContaining('--journal') });
+    const whole = await run(['task', 'show', task.task, ...elsewhere]);
+    expect(whole.stdout).toContain('office/read 2×');
+    const first = told.stories[0]?.steps.find(({ record }) => record.type === 'decision' && record.tool !== undefined);
+    const why = await run(['why', first?.record.span as string, ...elsewhere]);
+    expect(why.code, why.stderr).toBe(0);
+
+    const folders = ['--folder', journalOf(0), '--folder', journalOf(1)];
+    const verified = await run(['audit', 'verify', ...folders]);
+    expect(verified.code, verified.stderr).toBe(0);
+    expect(verified.stdout).toMatch(/verified: node \S+, \S+: \d+ records/);
+    expect(verified.stdout).toMatch(/absent: node \S+, \S+, seen with \d+ records: given up in record 0/);
+    const keptJournal = await runToFail(['audit', 'verify', ...folders.slice(0, 2), '--folder', older()]);
+    expect(keptJournal).toMatchObject({
+      code: 'ERR_JOURNAL_DAMAGED',
+      message: expect.stringContaining(`node ${name}`),
+    });
   });
 });

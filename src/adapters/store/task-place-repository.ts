@@ -6,6 +6,14 @@ import type { Queries, TaskPlaceTable } from './schema.ts';
 
 /** Who owns which task, in PostgreSQL. */
 export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
+  const ownersOf = (tenant: string, families: readonly string[]) =>
+    queries
+      .selectFrom('task_places')
+      .select(['task', 'owner'])
+      .where('tenant', '=', tenant)
+      .where('family', 'in', families)
+      .execute();
+
   return {
     async own(tenant, owner, task, family) {
       await queries
@@ -59,6 +67,8 @@ export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
                   .execute()
               ).map(({ family }) => family);
       if (families?.length === 0) return [];
+      // For the record alone: of two nodes that claim at once, one gets nothing.
+      const had = families === undefined ? [] : await ownersOf(tenant, families);
       let query = queries
         .updateTable('task_places')
         .set((column) => ({ owner, fence: column('fence', '+', 1) }))
@@ -79,7 +89,13 @@ export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
       const over = ids.filter((id) => !alive.has(id));
       if (over.length > 0)
         await queries.deleteFrom('task_places').where('tenant', '=', tenant).where('task', 'in', over).execute();
-      return claimed.filter(({ task }) => alive.has(task)).map(toOwned);
+      const before = new Map(had.map((row) => [row.task, row.owner]));
+      return claimed
+        .filter(({ task }) => alive.has(task))
+        .map((row) => {
+          const from = before.get(row.task);
+          return { ...toOwned(row), ...(from !== undefined && from !== owner && { from }) };
+        });
     },
 
     async keep(tenant, owner, rows) {

@@ -1,17 +1,24 @@
 import type { Command } from 'commander';
 import type { Removal } from '../../audit/find-removals.ts';
+import { createSystem } from '../../compose/system.ts';
+import { journalFolders } from '../../compose/trail/journal-folders.ts';
 import { checkProof } from '../../compose/trail/proofs.ts';
 import { verifyTrail } from '../../compose/trail/verify-trail.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type Common, command } from '../command.ts';
+import { collect } from '../journal-options.ts';
 import { lineText, type Output } from '../output.ts';
+import { readTime } from '../record-options.ts';
+import { showSeveral } from './audit-verify-several.ts';
 
 interface VerifyOptions extends Common {
-  readonly folder?: string;
-  readonly key?: string;
-  readonly anchor?: string;
+  readonly folder: readonly string[];
+  readonly key: readonly string[];
+  readonly anchor: readonly string[];
+  readonly without: readonly string[];
+  readonly seenBefore?: string;
   readonly proof?: string;
   readonly record?: string;
   readonly from?: string;
@@ -26,16 +33,39 @@ export function addVerifyCommand(group: Command): void {
     'check every record against checksums, hash tree and signed checkpoints, or one proof; offline',
     (c) =>
       c
-        .option('--folder <path>', 'a journal, or a copy of one; left out: the configured one')
-        .option('--key <vkey>', 'the verifier key as noted elsewhere; left out: the one in the folder is believed')
-        .option('--anchor <file>', 'a checkpoint that was kept elsewhere')
+        .option(
+          '--folder <path>',
+          'a journal, a copy of one, or a folder of several; again for each other node; left out: the configured one',
+          collect,
+          [],
+        )
+        .option(
+          '--key <vkey>',
+          'the verifier key as noted elsewhere, one for each journal; left out: the one in the folder is believed',
+          collect,
+          [],
+        )
+        .option('--anchor <file>', 'a checkpoint that was kept elsewhere, one for each journal', collect, [])
+        .option('--without <node>', 'of several: a node whose journal is known to be absent', collect, [])
+        .option('--seen-before <time>', 'of several: what they saw of each other later does not count')
         .option('--proof <file>', 'a proof, instead of a journal: with --key nothing else is needed')
         .option('--from <file>', 'of a proof that the log goes on: the earlier checkpoint, as it was kept')
         .option('--record <file>', 'of a proof of a record that was removed: its exact bytes'),
     async (output, options) => {
       if (options.proof !== undefined) return await showProof(output, options, options.proof);
-      const folder = options.folder ?? placesOf(await loadConfig(options.config)).journal;
-      const verified = await verifyTrail(folder, { key: options.key, anchorFile: options.anchor });
+      const { without, seenBefore } = options;
+      const folders = await foldersOf(options);
+      if (folders.length > 1) {
+        const now = createSystem({ log: 'silent' }).clock();
+        const before = seenBefore === undefined ? undefined : readTime('--seen-before', seenBefore, now);
+        const { key: keys, anchor: anchors } = options;
+        return await showSeveral(output, folders, { keys, anchors, without, seenBefore: before });
+      }
+      const key = onlyOne('--key', options.key);
+      const verified = await verifyTrail(folders[0] as string, {
+        key,
+        anchorFile: onlyOne('--anchor', options.anchor),
+      });
       if (!verified.ok) {
         const { where, what } = verified.problem;
         const at = `${where.file}, byte ${where.offset}${where.record === undefined ? '' : `, record ${where.record}`}`;
@@ -51,7 +81,7 @@ export function addVerifyCommand(group: Command): void {
             ? [`removed: records 0 to ${verified.firstRecord - 1}; their leaf hashes verify, what they said is gone`]
             : []),
           ...verified.removals.map(removalText),
-          ...(options.key === undefined ? [KEY_NOTE] : []),
+          ...(key === undefined ? [KEY_NOTE] : []),
           ...(verified.incompleteBytes > 0
             ? [`note: ${verified.incompleteBytes} bytes of an incomplete last record`]
             : []),
@@ -62,8 +92,9 @@ export function addVerifyCommand(group: Command): void {
 }
 
 async function showProof(output: Output, options: VerifyOptions, file: string): Promise<void> {
-  const { key, from, record } = options;
-  const folder = async (): Promise<string> => options.folder ?? placesOf(await loadConfig(options.config)).journal;
+  const { from, record } = options;
+  const key = onlyOne('--key', options.key);
+  const folder = async (): Promise<string> => onlyOne('--folder', await foldersOf(options)) as string;
   const proof = await checkProof({ file, key, folder, record, from });
   const note = key === undefined ? `\n${KEY_NOTE}` : '';
   if (proof.kind === 'consistency') {
@@ -80,6 +111,18 @@ async function showProof(output: Output, options: VerifyOptions, file: string): 
     { ok: true, ...rest, record: text },
     () => `verified: record ${rest.index} is in the log ${rest.origin} of size ${rest.size}${note}\n${lineText(text)}`,
   );
+}
+
+async function foldersOf({ folder, config }: VerifyOptions): Promise<string[]> {
+  return folder.length === 0 ? [placesOf(await loadConfig(config)).journal] : await journalFolders(folder);
+}
+
+/** @throws `ERR_USAGE` */
+function onlyOne(option: string, given: readonly string[]): string | undefined {
+  if (given.length <= 1) return given[0];
+  throw new RemitError('ERR_USAGE', `${option} is given ${given.length} times, and it is about one journal`, {
+    hint: 'Give it once, or a --folder for each journal.',
+  });
 }
 
 function removalText({ record, time, first, end, since, until, keep, configuration, by }: Removal): string {

@@ -7,25 +7,26 @@ import { buildEstate } from '../../compose/estate.ts';
 import { explainCall } from '../../compose/explain/explain-call.ts';
 import { readPoliciesNow } from '../../compose/policies/policies-now.ts';
 import { createJournalAccess } from '../../compose/trail/journal-access.ts';
+import { journalFolders } from '../../compose/trail/journal-folders.ts';
+import { orElsewhere } from '../../compose/trail/journal-parts.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { type Common, command } from '../command.ts';
 import { type ContentOptions, contentOptions, openContents } from '../content-options.ts';
 import { explanationJson, explanationText } from '../explanation-text.ts';
+import { type JournalOptions, journalOptions } from '../journal-options.ts';
 
 export function addWhyCommand(program: Command): void {
-  command<Common & ContentOptions & { last: boolean; task?: string; agent?: string }>(
+  command<Common & ContentOptions & JournalOptions & { last: boolean; task?: string; agent?: string }>(
     program,
     'why [call]',
     'why one call was permitted, denied or held: each gate with what it said, and what would have to change',
     (c) =>
-      contentOptions(
-        c
-          .option('--last', 'the newest call', false)
-          .option('--task <id>', 'of this task')
-          .option('-a, --agent <name>', 'of this agent'),
-      ),
+      journalOptions(contentOptions(c))
+        .option('--last', 'the newest call', false)
+        .option('--task <id>', 'of this task')
+        .option('-a, --agent <name>', 'of this agent'),
     async (output, options, [given]) => {
       const id = options.last ? 'last' : given;
       if (id === undefined || id === '') {
@@ -35,15 +36,20 @@ export function addWhyCommand(program: Command): void {
       }
       const loaded = await loadConfig(options.config);
       const places = placesOf(loaded);
-      const access = createJournalAccess(places.journal);
       const { task, agent } = options;
-      const span = await findCall(access, { id, task, agent });
+      let access = createJournalAccess(places.journal);
+      let span = await findCall(access, { id, task, agent });
+      for (const folder of await journalFolders(options.journal)) {
+        if (span !== undefined) break;
+        access = createJournalAccess(folder);
+        span = await findCall(access, { id, task, agent });
+      }
       const from = span === undefined ? undefined : await findStoryStart(access, { kind: 'call', span });
       const trace =
         span === undefined || from === undefined ? undefined : await traceCall(readRecords(access.read(from)), span);
       if (trace === undefined) {
         throw new RemitError('ERR_NOT_FOUND', `no call on the trail is ${id}`, {
-          hint: '`remit audit tail --type decision` shows those that there are.',
+          hint: orElsewhere(loaded.config, '`remit audit tail --type decision` shows those that there are.'),
         });
       }
       const estate = buildEstate(loaded.config);

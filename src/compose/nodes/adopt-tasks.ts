@@ -91,11 +91,12 @@ export function createAdoption(parts: {
         if (ended.includes(task.id)) await tasks.end(task.id, 'revoked');
         else if (!estate.agents.has(task.agent)) await tasks.end(task.id, 'agent_disabled');
         else {
-          const { calls, flow: labels } = byId.get(task.id)?.memory ?? { calls: 0, flow: undefined };
+          const { memory, from } = byId.get(task.id) ?? {};
+          const { calls, flow: labels } = memory ?? { calls: 0, flow: undefined };
           await recorder.record({
             type: 'task_adopted',
             ...identityOfTask(task),
-            detail: { calls, ...(labels !== undefined && { flow: labels }) },
+            detail: { ...(from !== undefined && { from }), calls, ...(labels !== undefined && { flow: labels }) },
           });
         }
       }
