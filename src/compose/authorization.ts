@@ -12,6 +12,7 @@ import { loadOrCreateSigningKeys, type SigningKeys } from '../http/authorization
 import { suspendedBy } from '../tasks/hold-on.ts';
 import { isTaskRefusal, refuseTask } from '../tasks/task-refusal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import { KEY_SETTLE_MS } from './nodes/follow-keys.ts';
 import { identityOfTask } from './trail/task-records.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -44,6 +45,7 @@ export async function buildAuthorization(parts: {
     clock,
     log,
     tokenSeconds: config.tokenSeconds,
+    ...(store.shared !== undefined && { settleMs: KEY_SETTLE_MS }),
   });
   const subjects = createSubjectTokenVerifier({
     providers: config.identityProviders,

@@ -30,6 +30,7 @@ import { assertNoneShared } from './credentials/shared-secrets.ts';
 import { sweepOauth } from './credentials/sweep-oauth.ts';
 import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
+import { followKeys } from './nodes/follow-keys.ts';
 import { openNodes } from './nodes/open-nodes.ts';
 import { keepMemory, openRelay, servedTasks } from './nodes/serve-nodes.ts';
 import { openPort } from './open-port.ts';
@@ -269,7 +270,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       prompts,
       flow,
     });
-    closers.push(sweepOauth(workspace));
+    closers.push(sweepOauth(workspace), followKeys(workspace, [signingKeys, connectorTokens]));
 
     const gateway: Gateway = {
       tenant,

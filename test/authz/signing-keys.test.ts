@@ -7,7 +7,7 @@ import { type Fixture, startFixture } from './authorization-fixture.ts';
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 
-async function makeKeys(repository = createMemorySigningKeys(), clock = () => 1_000_000) {
+async function makeKeys(repository = createMemorySigningKeys(), clock = () => 1_000_000, settleMs = 0) {
   const sealed: string[] = [];
   const keys = await loadOrCreateSigningKeys({
     repository,
@@ -23,9 +23,59 @@ async function makeKeys(repository = createMemorySigningKeys(), clock = () => 1_
     clock,
     log,
     tokenSeconds: 600,
+    settleMs,
   });
   return { keys, sealed, repository };
 }
+
+describe('signing keys of several nodes', () => {
+  const SETTLE_MS = 3_000;
+  async function twoNodes() {
+    let now = 1_000_000;
+    const repository = createMemorySigningKeys();
+    const clock = () => now;
+    const advance = (ms: number): void => {
+      now += ms;
+    };
+    const node = async () => (await makeKeys(repository, clock, SETTLE_MS)).keys;
+    const [one, other] = [await node(), await node()];
+    return { one, other, advance, repository };
+  }
+
+  it('a new key signs nothing until every node can have read it, and the old one is good for what it signs meanwhile', async () => {
+    const { one, other, advance, repository } = await twoNodes();
+    const before = one.current().kid as string;
+    expect(other.current().kid).toBe(before);
+    await one.rotate();
+    expect(one.current().kid).toBe(before);
+    await other.refresh();
+    const made = [...other.verificationKeys().keys()].find((kid) => kid !== before) as string;
+    expect(other.current().kid).toBe(before);
+    let told = 0;
+    other.onChange(() => {
+      told += 1;
+    });
+    advance(SETTLE_MS);
+    await Promise.all([one.refresh(), other.refresh()]);
+    expect([one.current().kid, other.current().kid]).toEqual([made, made]);
+    expect(told).toBe(1);
+    const retired = repository.rows.find(({ kid }) => kid === before);
+    expect(retired?.retiresAt).toBe(1_000_000 + 605_000 + SETTLE_MS);
+    advance(605_000);
+    expect([...one.verificationKeys().keys()]).toEqual([made]);
+  });
+
+  it('a key that leaked signs no more from then on, at its own node at once and at the others with the next look', async () => {
+    const { one, other } = await twoNodes();
+    const leaked = one.current().kid as string;
+    await one.rotate(1_000_000);
+    await other.refresh();
+    for (const keys of [one, other]) {
+      expect(keys.current().kid).not.toBe(leaked);
+      expect(keys.verificationKeys().has(leaked)).toBe(false);
+    }
+  });
+});
 
 describe('signing keys', () => {
   it('makes a sealed key once, and loads it the next time', async () => {

@@ -2,6 +2,7 @@ import { type CryptoKey, importJWK, type JWK, SignJWT } from 'jose';
 import type { ConnectorConfig } from '../../config/schema.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { loadOrCreateSigningKeys, type SigningKeys } from '../../http/authorization-server/signing-keys.ts';
+import { KEY_SETTLE_MS } from '../nodes/follow-keys.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** Longest life of a token for a connector: that of a lease, with what a downstream's shortest life may add. */
@@ -26,6 +27,8 @@ export interface ConnectorTokens {
   publicKeys(): readonly JWK[];
   /** Makes a new key where there is one; the old one verifies until its last token has expired. */
   rotate(): Promise<void>;
+  /** Reads whether another node has made a new key. @throws `ERR_STORE_*` */
+  refresh(): Promise<void>;
   /** Loads the key, where a connector needs one; from then on it is shown. */
   open(url: string): Promise<void>;
 }
@@ -46,6 +49,7 @@ export function createConnectorTokens(workspace: Workspace): ConnectorTokens {
       clock: system.clock,
       log: system.log,
       tokenSeconds: MOST_TOKEN_SECONDS,
+      ...(store.shared !== undefined && { settleMs: KEY_SETTLE_MS }),
     }).then(
       (loaded) => {
         keys = loaded;
@@ -80,6 +84,9 @@ export function createConnectorTokens(workspace: Workspace): ConnectorTokens {
     publicKeys: () => keys?.publicJwks().keys ?? [],
     async rotate() {
       await keys?.rotate();
+    },
+    async refresh() {
+      await keys?.refresh();
     },
     async open(served) {
       url = served;

@@ -20,6 +20,8 @@ export interface SigningKeysOptions {
   readonly tokenSeconds: number;
   /** Clock skew that verifiers grant; default 5. */
   readonly skewSeconds?: number;
+  /** Among several nodes: a new key signs so long after it was made, milliseconds, when every node has read it. Default 0. */
+  readonly settleMs?: number;
 }
 
 /** The live key set: the authorization server signs with it, its JWKS shows it, the authenticator verifies with it. */
@@ -35,6 +37,8 @@ export interface SigningKeys {
    * that it can have signed has expired. Give the present time to drop a key that leaked.
    */
   rotate(othersRetireAt?: number): Promise<void>;
+  /** Reads whether another node has made a new key. @throws `ERR_STORE_*` */
+  refresh(): Promise<void>;
   onChange(listener: () => void): void;
 }
 
@@ -49,12 +53,16 @@ const sealName = (kid: string): string => `signing-key:${kid}`;
 /** Loads the token-signing keys, or makes the first one. @throws `ERR_VAULT_KEY_WRONG` from `open`, `ERR_STORE_*` */
 export async function loadOrCreateSigningKeys(options: SigningKeysOptions): Promise<SigningKeys> {
   const { repository, seal, open, clock, log } = options;
-  const lifeMs = (options.tokenSeconds + (options.skewSeconds ?? 5)) * 1000;
+  const settleMs = options.settleMs ?? 0;
+  const lifeMs = (options.tokenSeconds + (options.skewSeconds ?? 5)) * 1000 + settleMs;
   const listeners: (() => void)[] = [];
   let keys: readonly OpenKey[] = [];
   let signing: JWK = {};
   let verification: ReadonlyMap<string, CryptoKey> = new Map();
   let nextRetirement = Number.POSITIVE_INFINITY;
+  /** What was read last; the newest key may not sign yet. */
+  let known = '';
+  let isSettled = true;
 
   function publish(next: readonly OpenKey[]): void {
     keys = next.filter(({ row }) => row.retiresAt === undefined || row.retiresAt > clock());
@@ -81,8 +89,12 @@ export async function loadOrCreateSigningKeys(options: SigningKeysOptions): Prom
   }
 
   async function load(): Promise<void> {
+    await openAll(await repository.list());
+  }
+
+  async function openAll(listed: readonly SigningKey[]): Promise<void> {
     const now = clock();
-    const rows = (await repository.list()).filter(({ retiresAt }) => retiresAt === undefined || retiresAt > now);
+    const rows = listed.filter(({ retiresAt }) => retiresAt === undefined || retiresAt > now);
     const opened: OpenKey[] = [];
     let current: JWK | undefined;
     for (const row of [...rows].sort((a, b) => rank(a) - rank(b) || b.createdAt - a.createdAt)) {
@@ -92,7 +104,11 @@ export async function loadOrCreateSigningKeys(options: SigningKeysOptions): Prom
       opened.push({ row, publicJwk, key: (await importJWK(publicJwk, 'ES256')) as CryptoKey });
       if (row.state === 'current') current ??= { ...jwk, kid: row.kid, alg: 'ES256', use: 'sig' };
     }
-    if (current !== undefined) signing = current;
+    const newest = rows.find(({ kid }) => kid === current?.kid);
+    const isFormerGood = opened.some(({ row }) => row.kid === signing.kid);
+    isSettled = newest === undefined || !isFormerGood || now >= newest.createdAt + settleMs;
+    if (current !== undefined && isSettled) signing = current;
+    known = textOf(listed);
     publish(opened);
   }
 
@@ -133,8 +149,20 @@ export async function loadOrCreateSigningKeys(options: SigningKeysOptions): Prom
       log.info({ kid: signing.kid }, 'token-signing key rotated');
       for (const listener of listeners) listener();
     },
+    async refresh() {
+      const listed = await repository.list();
+      if (isSettled && textOf(listed) === known) return;
+      const before = signing.kid;
+      await openAll(listed);
+      if (signing.kid === before) return;
+      log.info({ kid: signing.kid }, 'tokens are signed with another key from now on');
+      for (const listener of listeners) listener();
+    },
     onChange: (listener) => void listeners.push(listener),
   };
 }
+
+const textOf = (rows: readonly SigningKey[]): string =>
+  rows.map(({ kid, state, retiresAt }) => `${kid} ${state} ${retiresAt}`).join('\n');
 
 const rank = (row: SigningKey): number => (row.state === 'current' ? 0 : 1);
