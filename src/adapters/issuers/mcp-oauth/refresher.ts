@@ -7,6 +7,7 @@ import { configure } from './configure.ts';
 import { giveBack } from './give-back.ts';
 import { keepRotated, type Rotated } from './keep-rotated.ts';
 import { type NotedFetch, noteFetch } from './noted-fetch.ts';
+import { patientFetch } from './patient-fetch.ts';
 import type { McpOauthSetup } from './setup.ts';
 import { AFTER_LOST_ANSWER, AFTER_REVOKE, over, usable } from './usable.ts';
 
@@ -39,6 +40,7 @@ export interface Refresher {
 /** A connection that broke is tried once more within the claim; a server that was waited for is not. */
 const ASK_AGAIN_WITHIN_MS = 3_000;
 const SAVE_AGAIN_MS = 1_000;
+const ANSWER_MS = 10_000;
 
 /** @param serverOf metadata of an issuer */
 export function createRefresher(
@@ -104,6 +106,8 @@ export function createRefresher(
     scopes: readonly string[],
   ): Promise<TokenEndpointResponse> {
     const configuration = await configure({ ...setup, fetch: noted.fetch }, metadata, identity);
+    // Its own deadline, below, is more patient.
+    configuration.timeout = 0;
     const parameters = {
       ...(resource !== undefined && { resource }),
       ...(scopes.length > 0 && { scope: scopes.join(' ') }),
@@ -128,7 +132,7 @@ export function createRefresher(
     await serverOf(usable(await store.read(), setup).authorization.issuer);
     const claimed = await claimRefresh(setup, self, () => isClosing);
     const { authorization } = claimed;
-    const noted = noteFetch(setup.fetch);
+    const noted = noteFetch(patientFetch(setup.fetch, schedule, ANSWER_MS));
     const sentAt = clock();
     let metadata: ServerMetadata;
     let answer: TokenEndpointResponse;
