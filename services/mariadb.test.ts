@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Connection, createConnection } from 'mysql2/promise';
@@ -382,6 +383,25 @@ describe('a leased user of a real MariaDB', () => {
       code: 'ERR_CREDENTIAL_ISSUE',
     });
     expect(await exists('root')).toBe(true);
+  });
+
+  it('has in docs/how-to/choose-an-issuer.md all the rights that its admin user needs', async () => {
+    const page = await readFile(new URL('../docs/how-to/choose-an-issuer.md', import.meta.url), 'utf8');
+    const block = /## MariaDB and MySQL\n.*?```sql\n(.*?)```/s.exec(page)?.[1] ?? '';
+    const statements = block.split('\n').map((line) => (line.split(';')[0] ?? '').replace('remit_admin', 'as_told'));
+    expect(statements.filter((one) => one.startsWith('GRANT'))).toHaveLength(4);
+    await server.runSql([
+      `CREATE USER as_told IDENTIFIED BY '${ADMIN_PASSWORD}'`,
+      ...statements.filter((one) => one !== '' && one !== 'CREATE DATABASE remit'),
+    ]);
+    const by = createMysqlIssuer(options({ adminUser: 'as_told', eventDatabase: 'remit' }));
+    const { lease, issued } = await issue(['shop.orders(id, total)'], ['write'], by);
+    const connection = await enter(issued);
+    await connection.query('UPDATE shop.orders SET total = 5 WHERE id = 1');
+    await by.revoke(lease, undefined);
+    await expect(connection.query('SELECT id FROM shop.orders')).rejects.toThrow();
+    expect(await exists(lease.tag)).toBe(false);
+    await by.close();
   });
 
   it('costs what is measured', async () => {

@@ -81,6 +81,7 @@ issuerSuite('nats, against nats-server', async () => ({
   exists: undefined,
   broken: [
     createNatsIssuer(options({ servers: [`nats://127.0.0.1:${await closedPort()}`] })),
+    createNatsIssuer(options({ tls: true })),
     createNatsIssuer(options({ systemCredentials: wrong('canary-wrong-nats-1') })),
     createNatsIssuer(options({ accountKey: wrong('canary-wrong-nats-1') })),
     createNatsIssuer(options({ operatorKey: wrong('canary-wrong-nats-1') })),
@@ -164,13 +165,19 @@ describe('a leased user of a real NATS', () => {
     expect(issued.scope).toBe('publish on orders.new');
     const connection = await open(issued);
     const served = keeper.subscribe('orders.new', { callback: (_, message) => void message.respond('taken') });
+    await keeper.flush();
     expect((await connection.request('orders.new', 'x', { timeout: 2_000 })).string()).toBe('taken');
     served.unsubscribe();
     const refused = refusals(connection);
     connection.publish('customers.new', 'x');
-    connection.subscribe('orders.new', { callback: () => {} });
+    for (const subject of ['orders.new', '_INBOX.>']) {
+      connection.subscribe(subject, { callback: (error) => void refused.push(error?.message ?? 'heard') });
+    }
     await connection.flush();
-    await until(() => refused.filter((one) => /permissions violation/i.test(one)).length >= 1, 'it is refused');
+    const violations = (what: RegExp) => refused.filter((one) => /permissions violation/i.test(one) && what.test(one));
+    await until(() => violations(/publish/i).length > 0, 'it may not publish elsewhere');
+    await until(() => violations(/subscription/i).length >= 2, 'it may subscribe to nothing');
+    expect(refused).not.toContain('heard');
   });
 
   it('for the gateway’s own discovery connects and may do nothing', async () => {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type SshServer, startSshd } from '../harness/sshd.ts';
 import { createSshIssuer, type SshIssuerOptions } from '../src/adapters/issuers/ssh-issuer.ts';
 import type { SshClass } from '../src/adapters/issuers/ssh-scope.ts';
@@ -113,13 +113,13 @@ describe('a leased certificate at a real sshd', () => {
     const got = join(server.folder, 'got.txt');
     const read = await server.login(partsOf(issued), ['-b', '-'], {
       program: 'sftp',
-      input: `get report.txt ${got}\n`,
+      input: `get ${join(server.folder, 'home', 'report.txt')} ${got}\n`,
     });
     expect(read.code).toBe(0);
     expect(await readFile(got, 'utf8')).toBe('for the agent\n');
     const written = await server.login(partsOf(issued), ['-b', '-'], {
       program: 'sftp',
-      input: `put ${got} mine.txt\n`,
+      input: `put ${got} ${join(server.folder, 'home', 'mine.txt')}\n`,
     });
     expect(written.stderr).toMatch(/permission denied/i);
     const shell = await server.login(partsOf(issued), ['echo in'], { timeoutMs: 10_000 });
@@ -175,10 +175,13 @@ describe('a leased certificate at a real sshd', () => {
   it('L7 keeps a session that is open when it is revoked, and so claims no more than the next use', async () => {
     const { lease, issued } = await issue(issuer, ['deploy'], ['write']);
     expect(issuer.revocation).toBe('next_use');
-    const open = server.login(partsOf(issued), ['echo begun; sleep 1; echo still here']);
-    await delay(400);
+    const [begun, revoked] = ['begun', 'told'].map((name) => join(server.folder, 'home', name));
+    const script = `touch ${begun}; until [ -e ${revoked} ]; do sleep 0.05; done; echo still here`;
+    const open = server.login(partsOf(issued), [script]);
+    await vi.waitFor(() => access(begun ?? ''), { timeout: 10_000 });
     await issuer.revoke(lease, issued.handle);
-    expect((await open).stdout).toBe('begun\nstill here\n');
+    await writeFile(revoked ?? '', '');
+    expect((await open).stdout).toBe('still here\n');
     expect((await server.login(partsOf(issued), ['x'])).stderr).toContain('Permission denied');
   });
 

@@ -106,6 +106,8 @@ describe('the NATS issuer', () => {
     ['operator', 'AABC'],
     ['account', createOperator().getPublicKey()],
     ['servers', ['http://127.0.0.1:4222']],
+    // The library would take it for plain.
+    ['servers', ['tls://127.0.0.1:4222']],
     ['sources', ['everywhere']],
   ])('is not configured with %s: %j', (name, value) => {
     expect(natsCredential.safeParse({ ...settings, [name]: value }).success).toBe(false);

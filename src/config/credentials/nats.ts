@@ -7,11 +7,11 @@ const publicKey = (kind: 'A' | 'O', what: string) =>
 export const natsCredential = z
   .strictObject({
     servers: z
-      .array(z.url({ protocol: /^(nats|tls)$/ }))
+      .array(z.url({ protocol: /^nats$/ }))
       .min(1)
       .default(['nats://127.0.0.1:4222'])
       .describe('In operator mode, with a full resolver.'),
-    tls: z.boolean().default(false),
+    tls: z.boolean().default(false).describe('Then nothing is sent to a server that has no TLS.'),
     operator: publicKey('O', 'an operator').describe(
       'Identity of the operator: whom it trusts with accounts is trusted.',
     ),
