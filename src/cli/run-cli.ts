@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
   approval: async () => (await import('./commands/approval.ts')).addApprovalCommands,
   approve: async () => (await import('./commands/approval.ts')).addApprovalCommands,
   deny: async () => (await import('./commands/approval.ts')).addApprovalCommands,
+  node: async () => (await import('./commands/node.ts')).addNodeCommands,
   risk: async () => (await import('./commands/risk.ts')).addRiskCommands,
   connector: async () => (await import('./commands/connector.ts')).addConnectorCommands,
   kill: async () => (await import('./commands/kill.ts')).addKillCommand,

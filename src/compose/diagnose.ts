@@ -12,6 +12,7 @@ import { authorizationName } from './credentials/authorization-store.ts';
 import { credentialFindings } from './credentials/credential-findings.ts';
 import { boundException } from './credentials/shared-secrets.ts';
 import { staticPlace } from './credentials/static-place.ts';
+import { checkNodes } from './nodes/check-nodes.ts';
 import { assertCasesHold } from './policies/case-report.ts';
 import { observeFindings } from './policies/observations.ts';
 import { tryPolicies } from './policies/try-policies.ts';
@@ -60,6 +61,11 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
   await check('store', async () => ({
     what: `open; ${(await store.tasks.list(estate.tenant, { state: 'active' })).length} active tasks`,
   }));
+  try {
+    for (const node of await checkNodes(workspace)) checks.push({ name: 'nodes', ...node });
+  } catch (error) {
+    checks.push({ name: 'nodes', state: 'fail', what: messageOf(error) });
+  }
   await check('vault key', async () => {
     await probe(keys.current, system.random);
     const entries = await vault.list();
@@ -189,6 +195,9 @@ const OWN_LINES: ReadonlySet<string> = new Set([
   'unused_secret',
   'credential_in_arguments',
   'no_native_expiry',
+  'node_policies',
+  'node_versions',
+  'node_address',
 ]);
 
 const days = (now: number, { createdAt }: SecretEntry): number => Math.floor((now - createdAt) / 86_400_000);

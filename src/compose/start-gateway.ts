@@ -32,7 +32,7 @@ import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
 import { followKeys } from './nodes/follow-keys.ts';
 import { openNodes } from './nodes/open-nodes.ts';
-import { keepMemory, openRelay, servedTasks } from './nodes/serve-nodes.ts';
+import { keepMemory, openRelay, servedTasks, unready } from './nodes/serve-nodes.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
 import { openDecider } from './policies/build-decider.ts';
@@ -370,6 +370,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         authZen: enforcementPoints && { url, points: enforcementPoints },
         authorizationServer: authorizationServer.callback,
         relay: openRelay({ workspace, nodes, authenticator: gateway.authenticator, resource, http, closers }),
+        unready: () => unready(revocation, nodes),
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,
       },

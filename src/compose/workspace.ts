@@ -92,7 +92,7 @@ export async function openWorkspace(configPath: string, system: System, worker?:
 
 async function openStore(config: Config, places: Places, system: System): Promise<Store> {
   if (config.store.kind === 'sqlite') return openSqlite({ path: join(places.data, 'remit.db') });
-  const { urlVariable } = config.store;
+  const { urlVariable, connections } = config.store;
   const url = system.environment(urlVariable);
   if (url === undefined || url === '') {
     throw new RemitError(
@@ -105,5 +105,5 @@ async function openStore(config: Config, places: Places, system: System): Promis
     );
   }
   const { openPostgres } = await import('../adapters/store/open-postgres.ts');
-  return openPostgres({ url });
+  return openPostgres({ url, connections });
 }

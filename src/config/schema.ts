@@ -270,6 +270,12 @@ export const configSchema = z.strictObject({
         z.strictObject({
           kind: z.literal('postgres'),
           urlVariable: variableName.describe('Environment variable with the URL.'),
+          connections: z
+            .int()
+            .min(2)
+            .max(200)
+            .default(10)
+            .describe('Most connections of one gateway; it has one more to hear notices on.'),
         }),
       ],
       { error: 'kind is sqlite or postgres' },

@@ -14,10 +14,22 @@ export interface GatewayNode {
   /** Of the program. */
   readonly version: string;
   readonly policyVersion: string;
+  /** Connections that it may have to the store, its listener included; 0: not known. */
+  readonly connections: number;
   /** Milliseconds since the epoch, by the store's clock. */
   readonly joinedAt: number;
   /** By the store's clock; it is lost when this has passed. */
   readonly expiresAt: number;
+}
+
+/** A node as it is seen at one moment. Lengths of time are told by the store's clock. */
+export interface SeenNode extends GatewayNode {
+  /** Milliseconds since it joined. */
+  readonly joinedMs: number;
+  /** Since its policies are of this version. */
+  readonly policyMs: number;
+  /** Until it is lost; negative: so long ago. */
+  readonly leftMs: number;
 }
 
 /** What a task leaves behind for whoever goes on with it: the worst that its calls have been charged and have joined. */

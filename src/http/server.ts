@@ -54,6 +54,8 @@ export interface Routes {
   readonly authZen?: AuthZen | undefined;
   /** Undefined where there is one gateway alone. */
   readonly relay?: Relay | undefined;
+  /** Why nothing should be sent here at the moment; undefined: it should. Told to anybody. */
+  readonly unready: () => string | undefined;
   /** RFC 9728 document. */
   readonly protectedResource: () => object;
   readonly gateway: () => Gateway;
@@ -103,6 +105,7 @@ export async function openHttpServer(
     const served = routes ?? (keys !== undefined && asksForKeys(request) ? keys : undefined);
     if (served === undefined) return respond(response, 503, refusal);
     try {
+      if (closing !== undefined && isReadiness(request)) return answerReady(response, 'stopping');
       const serving = dispatch(served, hosts, request, response);
       if (serving !== undefined) serving.catch(() => failed(response));
     } catch {
@@ -161,6 +164,8 @@ const KEY_PATHS: ReadonlySet<string> = new Set([PATHS.jwks, PATHS.metadata, PATH
 function asksForKeys({ method, url = '/' }: IncomingMessage): boolean {
   return (method === 'GET' || method === 'HEAD') && KEY_PATHS.has(pathOf(url));
 }
+
+const isReadiness = ({ url = '/' }: IncomingMessage): boolean => pathOf(url) === '/readyz';
 
 function pathOf(url: string): string {
   const mark = url.indexOf('?');
@@ -227,9 +232,17 @@ function route(routes: Routes, path: string, request: IncomingMessage, response:
       return serveAuthZen(routes.authZen, routes.gateway(), path, request, response);
     case '/healthz':
       return respond(response, 200, { status: 'serving' });
+    case '/readyz':
+      return answerReady(response, routes.unready());
     default:
       return routes.authorizationServer(request, response);
   }
+}
+
+/** For a balancer, which asks before it sends: nobody is authenticated, and nothing more is told. */
+function answerReady(response: ServerResponse, why: string | undefined): void {
+  if (why === undefined) respond(response, 200, { status: 'ready' });
+  else respond(response, 503, { status: 'not_ready', why });
 }
 
 /** RFC 9728 §3.1: the well-known name, with the resource's path behind it. A connector's own path belongs to the same resource. */

@@ -6,7 +6,7 @@ import { BEAT_MS, MEMBER_MS, TTL_MS } from './bounds.ts';
 
 export interface MembershipParts {
   readonly repository: Pick<NodeRepository, 'join' | 'renew' | 'leave'>;
-  readonly self: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version'>;
+  readonly self: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'connections'>;
   /** Of the policies in force; the others see it with the next beat. */
   readonly policyVersion: () => string;
   /** Never set back nor forward: how long ago it was said must not depend on the wall clock. */

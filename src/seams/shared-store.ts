@@ -1,5 +1,5 @@
 import type { TaskId, TenantId } from '../domain/ids.ts';
-import type { GatewayNode, OwnedTask, TaskPlace } from '../domain/node.ts';
+import type { GatewayNode, OwnedTask, SeenNode, TaskPlace } from '../domain/node.ts';
 import type { TrailHead } from '../domain/trail-head.ts';
 
 /** What several gateways on one store share beyond its rows. */
@@ -8,6 +8,21 @@ export interface SharedStore {
   readonly places: TaskPlaceRepository;
   readonly heads: TrailHeadRepository;
   readonly notices: Notices;
+  readonly server: StoreServer;
+}
+
+/** The database server, as far as gateways must not ask too much of it. */
+export interface StoreServer {
+  connectionLimits(): Promise<ConnectionLimits>;
+}
+
+export interface ConnectionLimits {
+  /** Of the server, for everybody. */
+  readonly most: number;
+  /** Of those, what it keeps for superusers and other reserved roles. */
+  readonly reserved: number;
+  /** Of the database, or of the role that gateways connect as, whichever is less; undefined: none. */
+  readonly ofRole: number | undefined;
 }
 
 /** Something that others should read at once. What it says is in the store: of a notice nothing is taken. */
@@ -28,7 +43,7 @@ export interface Notices {
 export interface NodeRepository {
   /** Begins the next life of a node. Its tasks of earlier lives stay its own. @returns the number of that life */
   join(
-    node: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'policyVersion'>,
+    node: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'policyVersion' | 'connections'>,
     ttlMs: number,
   ): Promise<number>;
   /** Prolongs it, and says anew where it is reached. `buried`: its tasks may be others' by now; `replaced`: another process has its name. */
@@ -39,7 +54,7 @@ export interface NodeRepository {
   /** Leaves: its tasks are anybody's from then on. Nothing happens when that life is over already. */
   leave(node: Pick<GatewayNode, 'tenant' | 'name' | 'life'>): Promise<void>;
   /** Those that have not been buried, by name. */
-  list(tenant: TenantId): Promise<GatewayNode[]>;
+  list(tenant: TenantId): Promise<SeenNode[]>;
   /** Removes nodes whose time is over. Each is given to one caller. @returns their names */
   bury(tenant: TenantId): Promise<string[]>;
 }

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callAdmin } from '../../src/cli/admin-client.ts';
-import { endAll, run, runToFail, startUp, type Up, until } from '../cli/remit.ts';
+import { endAll, run, runJson, runToFail, startUp, type Up, until } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
 import { callUnder, makeEstate, type OwnTask, takeTask } from '../support/whole-gateway.ts';
@@ -90,6 +91,24 @@ describe('workers', () => {
     expect(sent).toBe(6);
   });
 
+  it('are told by the command line, fit into the database, and are ready', async () => {
+    const nodes = await runJson<{ node: string; state: string; address: string; connections: number }[]>([
+      'node',
+      'ls',
+      '--config',
+      config(),
+    ]);
+    expect(nodes.map(({ state, connections }) => [state, connections])).toEqual(Array(3).fill(['here', 11]));
+    expect(new Set(nodes.map(({ address }) => address)).size).toBe(3);
+    const ready = await fetch(`${up.url}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([200, '{"status":"ready"}']);
+    const checks = JSON.parse((await run(['doctor', '--json', '--config', config()])).stdout) as { name: string }[];
+    expect(checks.filter(({ name }) => name === 'nodes')).toMatchObject([
+      { state: 'ok', what: '3 on this store, all as they should be' },
+      { state: 'ok', what: expect.stringContaining('3 nodes may open 33 connections; the server has 97') },
+    ]);
+  });
+
   it('V1 bind an order that the command line gives to whichever answers, and it says which', async () => {
     const tasks = await Promise.all(Array.from({ length: 6 }, take));
     for (const task of tasks) expect(await call(task)).toContain('call ');
@@ -141,6 +160,13 @@ describe('workers', () => {
     expect(await up.stop()).toBe(0);
     expect(all.filter(isAlive)).toEqual([]);
 
+    const large = join(first().folder, 'large.yaml');
+    const text = await readFile(config(), 'utf8');
+    await writeFile(large, text.replace('store: { kind: postgres,', 'store: { kind: postgres, connections: 48,'));
+    const failure = await runToFail(['up', '--workers', '2', '--config', large]);
+    expect(failure).toMatchObject({ code: 'ERR_CONFIG_INVALID', where: 'store.connections' });
+    expect(failure.message).toContain('2 nodes may open 98 connections; the server has 97');
+
     up = await startUp(config(), 'serving', ['--workers', '2']);
     const orphans = pids();
     process.kill(up.pid, 'SIGKILL');
@@ -151,5 +177,17 @@ describe('workers', () => {
       });
       expect(records.stdout).toContain('gateway_stopped');
     }
+  });
+
+  it('D1 are not ready, and say why, when they cannot confirm what they must', async () => {
+    up = await startUp(config(), 'serving', ['--workers', '2']);
+    await estate.postgres.stop();
+    const answer = await until(async () => {
+      const response = await fetch(`${up.url}/readyz`);
+      return response.status === 503 && (await response.json());
+    }, 'not ready');
+    // Which of the two bounds is over first.
+    expect(answer).toEqual({ status: 'not_ready', why: expect.stringMatching(/^(?:not a member|the revocation log)/) });
+    expect((await fetch(`${up.url}/healthz`)).status).toBe(200);
   });
 });

@@ -64,6 +64,16 @@ describe('paths', () => {
   });
 });
 
+it('D1 /readyz says whether anything should be sent here, and why not, to anybody', async () => {
+  let why: string | undefined = 'not a member of the nodes';
+  await start({ unready: () => why });
+  const ask = (headers = {}) => gateway.send(undefined, { path: '/readyz', token: 'nobody', headers });
+  expect(await ask()).toMatchObject({ status: 503, body: { status: 'not_ready', why } });
+  why = undefined;
+  expect(await ask()).toMatchObject({ status: 200, body: { status: 'ready' } });
+  expect((await ask({ Host: 'evil.example' })).status).toBe(421);
+});
+
 describe('connections', () => {
   it('I3: more than there may be are closed as they come', async () => {
     await start({ server: { maxConnections: 2 } });

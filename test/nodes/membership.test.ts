@@ -27,7 +27,7 @@ function world() {
         log.push(`leave ${life}`);
       },
     },
-    self: { tenant: tenantId('acme'), name: 'na', address: 'http://a', version: '1' },
+    self: { tenant: tenantId('acme'), name: 'na', address: 'http://a', version: '1', connections: 11 },
     policyVersion: () => 'p',
     monotonic: time.clock,
     schedule: time.schedule,

@@ -51,6 +51,7 @@ const self = (name: string, tenant = ACME) => ({
   address: `http://127.0.0.1/${name}`,
   version: '1',
   policyVersion: 'p1',
+  connections: 11,
 });
 const HOUR = 3_600_000;
 const [ONE, TWO, CHILD] = [taskId('tsk_one'), taskId('tsk_two'), taskId('tsk_child')];
@@ -106,6 +107,30 @@ describe('nodes', () => {
     expect(await nodes.list(ACME)).toHaveLength(1);
     await nodes.leave({ ...self('a'), life });
     expect(await nodes.list(ACME)).toEqual([]);
+  });
+});
+
+describe('the server', () => {
+  it('says how many connections there are, and how long nodes have been what they are', async () => {
+    const { nodes, server: limits } = shared();
+    const plain = await limits.connectionLimits();
+    expect(plain).toMatchObject({ most: 100, reserved: 3, ofRole: undefined });
+    await query(`alter database ${new URL(url).pathname.slice(1)} connection limit 40`);
+    await query('alter role postgres connection limit 50');
+    expect(await limits.connectionLimits()).toEqual({ ...plain, ofRole: 40 });
+    await query('alter role postgres connection limit -1');
+    const life = await nodes.join(self('a'), HOUR);
+    const [joined] = await nodes.list(ACME);
+    expect(joined).toMatchObject({ connections: 11 });
+    expect(joined?.policyMs).toBe(joined?.joinedMs);
+    expect(joined?.leftMs).toBeGreaterThan(HOUR - 60_000);
+    await query('update nodes set joined_at = joined_at - 5000, policy_since = policy_since - 5000');
+    await nodes.renew({ ...self('a'), life }, HOUR);
+    expect((await nodes.list(ACME))[0]?.policyMs).toBeGreaterThanOrEqual(5_000);
+    await nodes.renew({ ...self('a'), life, policyVersion: 'p2' }, HOUR);
+    const [changed] = await nodes.list(ACME);
+    expect(changed?.policyMs).toBeLessThan(5_000);
+    expect(changed?.joinedMs).toBeGreaterThanOrEqual(5_000);
   });
 });
 

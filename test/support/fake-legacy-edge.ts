@@ -27,6 +27,7 @@ export interface LegacyOptions {
   /** Timers of the HTTP server itself; by default the test's. */
   readonly schedule?: Schedule;
   readonly onRootsChanged?: LegacyParts['onRootsChanged'];
+  readonly unready?: () => string | undefined;
 }
 
 export interface Answered {
@@ -240,6 +241,7 @@ export async function startLegacy(options: LegacyOptions = {}): Promise<FakeLega
       approvals: (_, response) => void response.writeHead(404).end(),
       drain: () => edge.drain(),
       authorizationServer: (_, response) => sendAnswer(response, { status: 404, body: '{}' }),
+      unready: () => options.unready?.(),
       protectedResource: () => ({ resource: `http://127.0.0.1:${port}/mcp` }),
       gateway: () => gateway,
     },

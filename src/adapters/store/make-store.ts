@@ -13,6 +13,7 @@ import { makeLeaseRepository } from './lease-repository.ts';
 import { type Dialect, migrate } from './migrations.ts';
 import { makeNodeRepository } from './node-repository.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
+import { makeStoreServer } from './postgres-server.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
 import { makeRiskHistoryRepository } from './risk-history-repository.ts';
 import type { Atomically, Queries, Schema } from './schema.ts';
@@ -171,6 +172,7 @@ function makeSharedRepositories(queries: Queries) {
     nodes: makeNodeRepository(queries),
     places: makeTaskPlaceRepository(queries),
     heads: makeTrailHeadRepository(queries),
+    server: makeStoreServer(queries),
   };
 }
 

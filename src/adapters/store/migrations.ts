@@ -1,6 +1,6 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
-import { createNodes } from './node-tables.ts';
+import { addNodeFacts, createNodes } from './node-tables.ts';
 import { createTrailHeads } from './trail-tables.ts';
 
 /** What the two databases name differently. */
@@ -26,6 +26,7 @@ const MIGRATIONS: readonly Migration[] = [
   createCanaries,
   createNodes,
   createTrailHeads,
+  addNodeFacts,
 ];
 
 /** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */

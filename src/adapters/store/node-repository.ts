@@ -12,7 +12,7 @@ const KEPT_MS = 86_400_000;
 /** Nodes, in PostgreSQL. To renew and to bury are one step each on one row: of the two that race, one finds it changed. */
 export function makeNodeRepository(queries: Queries): NodeRepository {
   return {
-    async join({ tenant, name, address, version, policyVersion }, ttlMs) {
+    async join({ tenant, name, address, version, policyVersion, connections }, ttlMs) {
       const { life } = await queries
         .insertInto('nodes')
         .values({
@@ -25,6 +25,8 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
           joined_at: NOW,
           expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`,
           is_buried: 0,
+          policy_since: NOW,
+          connections,
         })
         .onConflict((conflict) =>
           conflict.columns(['tenant', 'name']).doUpdateSet((column) => ({
@@ -35,6 +37,8 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
             joined_at: column.ref('excluded.joined_at'),
             expires_at: column.ref('excluded.expires_at'),
             is_buried: 0,
+            policy_since: column.ref('excluded.policy_since'),
+            connections: column.ref('excluded.connections'),
           })),
         )
         .returning('life')
@@ -45,7 +49,12 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
     async renew({ tenant, name, life, address, policyVersion }, ttlMs) {
       const { numUpdatedRows } = await queries
         .updateTable('nodes')
-        .set({ expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`, address, policy_version: policyVersion })
+        .set({
+          expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`,
+          address,
+          policy_version: policyVersion,
+          policy_since: sql<number>`case when policy_version = ${policyVersion} then policy_since else ${NOW} end`,
+        })
         .where('tenant', '=', tenant)
         .where('name', '=', name)
         .where('life', '=', life)
@@ -75,6 +84,7 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
       const rows = await queries
         .selectFrom('nodes')
         .selectAll()
+        .select(NOW.as('now'))
         .where('tenant', '=', tenant)
         .where('is_buried', '=', 0)
         .orderBy('name')
@@ -88,6 +98,11 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
         policyVersion: row.policy_version,
         joinedAt: row.joined_at,
         expiresAt: row.expires_at,
+        connections: row.connections,
+        joinedMs: row.now - row.joined_at,
+        // A node of an earlier version does not say since when.
+        policyMs: row.now - Math.max(row.policy_since, row.joined_at),
+        leftMs: row.expires_at - row.now,
       }));
     },
 

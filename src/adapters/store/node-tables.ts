@@ -1,5 +1,12 @@
 import type { ColumnDefinitionBuilder, Kysely } from 'kysely';
 
+/** What the others should know of a node beyond where it is. Nodes of an earlier version say nothing of it. */
+export async function addNodeFacts(db: Kysely<unknown>): Promise<void> {
+  const unknown = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0);
+  await db.schema.alterTable('nodes').addColumn('policy_since', 'bigint', unknown).execute();
+  await db.schema.alterTable('nodes').addColumn('connections', 'integer', unknown).execute();
+}
+
 /** Gateways on one store, and which of them owns which task. */
 export async function createNodes(db: Kysely<unknown>): Promise<void> {
   const text = (column: ColumnDefinitionBuilder) => column.notNull();

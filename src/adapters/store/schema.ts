@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { Generated, Kysely } from 'kysely';
 
 /**
  * The tables as kysely sees them; `migrations.ts` makes them. Times are whole milliseconds (seconds in `oauth`), truths
@@ -280,6 +280,8 @@ export interface NodeTable {
   expires_at: number;
   /** 1: its tasks are anybody's, and it has to join again. */
   is_buried: number;
+  policy_since: Generated<number>;
+  connections: Generated<number>;
 }
 
 export interface TaskPlaceTable {

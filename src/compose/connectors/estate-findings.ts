@@ -13,6 +13,7 @@ import {
 } from '../credentials/shared-secrets.ts';
 import { staticPlace } from '../credentials/static-place.ts';
 import type { EstateConnector } from '../estate.ts';
+import { nodeFindings, readNodes } from '../nodes/node-findings.ts';
 import { observeFindings } from '../policies/observations.ts';
 import { createJournalAccess } from '../trail/journal-access.ts';
 import type { Workspace } from '../workspace.ts';
@@ -54,6 +55,7 @@ export async function estateFindings(workspace: Workspace): Promise<EstateFindin
     ...(await keyFindings(workspace)),
     ...observeFindings(workspace),
     ...(await undescribedFindings(workspace)),
+    ...nodeFindings(await readNodes(workspace)),
   ];
   return found.sort((a, b) => RANKS[a.severity] - RANKS[b.severity]);
 }

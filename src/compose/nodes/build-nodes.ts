@@ -8,6 +8,7 @@ import { createTaskLedger, type TaskLedger } from '../../nodes/task-ledger.ts';
 import type { Notice, SharedStore } from '../../seams/shared-store.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import type { Workspace } from '../workspace.ts';
+import { connectionsOf } from './connections.ts';
 
 /** This gateway among the others of its store. */
 export interface Nodes {
@@ -71,6 +72,7 @@ export function buildNodes(parts: {
       tenant,
       name,
       version,
+      connections: connectionsOf(workspace.config),
       get address() {
         return address;
       },

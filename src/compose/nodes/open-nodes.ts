@@ -6,6 +6,7 @@ import { repeat } from '../repeat.ts';
 import type { RevocationControl } from '../revocation/build-revocation.ts';
 import { type Adoption, createAdoption } from './adopt-tasks.ts';
 import { buildNodes, type Nodes } from './build-nodes.ts';
+import { assertConnectionsFit } from './connections.ts';
 
 /** How often marks of the others are read, whatever notices are lost: as long as a revocation may take at most. */
 const MARKS_MS = 1_000;
@@ -59,6 +60,7 @@ export function openNodes(
     nodes,
     adoption,
     async rejoin() {
+      await assertConnectionsFit(parts.workspace, nodes.shared);
       const owned = await nodes.join();
       parts.closers.push(repeat(workspace.system.schedule, MARKS_MS, refresh));
       await adoption.adopt(owned);

@@ -39,6 +39,15 @@ export function servedTasks(
   };
 }
 
+/** Why this node should be sent nothing: it would deny everything. */
+export function unready(
+  revocation: Pick<RevocationControl, 'isCurrent'>,
+  nodes: Nodes | undefined,
+): string | undefined {
+  if (nodes?.isMember() === false) return 'not a member of the nodes';
+  return revocation.isCurrent() ? undefined : 'the revocation log cannot be read';
+}
+
 /** What a call leaves behind is where the others find it before it goes on. */
 export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspace: Workspace): Gateway['keepMemory'] {
   if (nodes === undefined) return undefined;
