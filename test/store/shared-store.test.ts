@@ -180,7 +180,7 @@ describe('places of tasks', () => {
     expect(await places.keep(RIVAL, 'a', rows), 'another tenant').toEqual(new Set());
     await nodes.leave({ ...self('a'), life });
     const claimed = await places.claim(ACME, 'b', { family: ONE });
-    expect(claimed).toEqual([{ task: ONE, fence: 2, memory }]);
+    expect(claimed).toEqual([{ task: ONE, fence: 2, memory, from: 'a' }]);
     expect(await places.keep(ACME, 'a', rows), 'the one that was not taken over').toEqual(new Set([TWO]));
     expect(await places.keep(ACME, 'b', [{ task: ONE, fence: 1, memory }]), 'an older fence').toEqual(new Set());
   });
