@@ -209,9 +209,9 @@ it('every connector is listed at the start', () => {
 it('L4 each is made for its task, narrowed, and refused at its next use once the task ended', async () => {
   const work = await startWork();
   for (const [connector, downstream, scope] of [
-    ['notes', oauth.issuer, `notes.read at ${oauth.issuer}`],
+    ['notes', `${oauth.issuer} as by-hand`, `notes.read at ${oauth.issuer}`],
     ['code', `${github.url} installation 4711`, 'contents:read on shop/api'],
-    ['deals', trust.server, 'deals.read at https://deals.example.com/mcp'],
+    ['deals', `${trust.server} as ${trust.clientId}`, 'deals.read at https://deals.example.com/mcp'],
   ] as const) {
     expect(await work.call(connector)).toBe(`${connector} has 7`);
     const [active] = await work.leases(connector);

@@ -115,7 +115,8 @@ export function createIdJagIssuer(options: IdJagIssuerOptions): Issuer {
 
   return {
     kind: 'id_jag',
-    downstream: server,
+    // With the client: another one may not revoke its tokens, and would be told that there are none (RFC 7009 section 2.1).
+    downstream: `${server} as ${options.clientId}`,
     minTtlSeconds: Math.max(1, options.tokenSeconds),
     get revocation() {
       return revoker.revocation();

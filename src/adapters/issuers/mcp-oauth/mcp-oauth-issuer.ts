@@ -143,7 +143,8 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
 
   return {
     kind: setup.named === undefined ? 'mcp_oauth' : 'oauth_refresh',
-    downstream: url,
+    // With the client: another one may not revoke its tokens, and would be told that there are none (RFC 7009 section 2.1).
+    downstream: setup.named === undefined ? url : `${url} as ${setup.clientId}`,
     minTtlSeconds: Math.max(1, setup.tokenSeconds),
     /** As for other tokens of other servers: claimed once it is known, and never of a token that all leases share. */
     get revocation() {
