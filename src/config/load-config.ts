@@ -115,8 +115,26 @@ function observeProblems({ observe, environment, strictness, agents, connectors,
 
 /** As the key's provider calls it. */
 export function vaultKeyId(key: VaultKeyConfig): string {
-  if (key.kind === 'file') return `file:${key.name}`;
-  return key.kind === 'environment' ? `environment:${key.variable}` : `keyring:${key.service}/${key.account}`;
+  switch (key.kind) {
+    case 'file':
+      return `file:${key.name}`;
+    case 'environment':
+      return `environment:${key.variable}`;
+    case 'keyring':
+      return `keyring:${key.service}/${key.account}`;
+    case 'awsKms':
+      return `awskms:${key.key}`;
+    case 'gcpKms':
+      return `gcpkms:${key.key}`;
+    case 'transit':
+      return `transit:${transitPlace(key)}`;
+  }
+}
+
+/** As the provider names it. */
+function transitPlace({ address, namespace, mount, key }: Extract<VaultKeyConfig, { kind: 'transit' }>): string {
+  const server = address.replace(/\/+$/, '');
+  return `${server}${namespace === undefined ? '' : ` (${namespace})`}/${mount}/${key}`;
 }
 
 /** A long-lived shared secret is for a narrow, explicit list: no wildcard, and nothing that its exception does not name. */

@@ -10,8 +10,9 @@ import { observeSchema } from './observe-schema.ts';
 import { policySchema } from './policy-schema.ts';
 import { resultSchema } from './result-schema.ts';
 import { hoursSchema, riskSchema } from './risk-schema.ts';
-import { allowPrivateNetwork, keyName, owner, secretName, variableName } from './schema-parts.ts';
+import { allowPrivateNetwork, owner, secretName, variableName } from './schema-parts.ts';
 import { telemetrySchema } from './telemetry-schema.ts';
+import { vaultKeySchema } from './vault-key-schema.ts';
 
 /** Shape of `remit.yaml`. Strict: an unknown key is an error. The JSON Schema in `schema/` is generated from this. */
 
@@ -222,28 +223,6 @@ const identityProvider = z.strictObject({
   groupsClaim: z.string().default('groups'),
 });
 
-const vaultKey = z.discriminatedUnion(
-  'kind',
-  [
-    z.strictObject({
-      kind: z.literal('file'),
-      path: z.string().min(1).optional(),
-      name: keyName.default('kek-1').describe('Another name for another key.'),
-    }),
-    z.strictObject({ kind: z.literal('environment'), variable: variableName }),
-    z.strictObject({
-      kind: z.literal('keyring'),
-      service: z.string().min(1).max(64).default('remit'),
-      account: keyName.default('kek-1').describe('Another name for another key.'),
-      linuxStore: z
-        .enum(['secret-service', 'keyutils'])
-        .default('secret-service')
-        .describe('keyutils: the kernel’s keyring, which a restart of the machine empties.'),
-    }),
-  ],
-  { error: 'kind is file, environment or keyring' },
-);
-
 export const configSchema = z.strictObject({
   version: z.literal(1),
   tenant: z
@@ -290,9 +269,9 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('This gateway among those of one PostgreSQL store.'),
-  vaultKey: vaultKey.prefault({ kind: 'file' }).describe('The key that wraps what is sealed from now on.'),
+  vaultKey: vaultKeySchema.prefault({ kind: 'file' }).describe('The key that wraps what is sealed from now on.'),
   formerVaultKeys: z
-    .array(vaultKey)
+    .array(vaultKeySchema)
     .default([])
     .describe('Keys that rows may still be wrapped under: only while `remit keys rotate-kek` is under way.'),
   sharedSecrets: z

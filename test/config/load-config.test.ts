@@ -199,7 +199,11 @@ describe('where one of several shapes is asked for, the message is about the one
     ['postgres without its variable', 'store: { kind: postgres }', /^remit\.yaml:21:1: store\.urlVariable: /],
     ['sqlite with a key too many', 'store: { kind: sqlite, path: x }', /store\.path: unknown key/],
     ['an unknown kind', 'store: { kind: mysql }', /store\.kind: kind is sqlite or postgres/],
-    ['an unknown kind of key', 'vaultKey: { kind: kms }', /vaultKey\.kind: kind is file, environment or keyring/],
+    [
+      'an unknown kind of key',
+      'vaultKey: { kind: kms }',
+      /vaultKey\.kind: kind is file, environment, keyring, awsKms, gcpKms or transit/,
+    ],
   ])('store and vault key: %s', (_, line, expected) => {
     expect(problems(`${GOOD}${line}\n`)).toEqual([expect.stringMatching(expected)]);
   });

@@ -166,7 +166,9 @@ export async function startFakeAws(): Promise<FakeAws> {
     const context = Buffer.from(JSON.stringify(Object.entries((body.EncryptionContext ?? {}) as Json).toSorted()));
     if (target === 'TrentService.Encrypt') {
       const iv = randomBytes(12);
-      const cipher = createCipheriv('aes-256-gcm', found.key, iv).setAAD(context);
+      const cipher = createCipheriv('aes-256-gcm', found.key, iv).setAAD(
+        Buffer.concat([Buffer.from(id.padEnd(96)), context]),
+      );
       const sealed = Buffer.concat([cipher.update(String(body.Plaintext), 'base64'), cipher.final()]);
       const blob = Buffer.concat([Buffer.from(id.padEnd(96)), iv, cipher.getAuthTag(), sealed]);
       return {
@@ -181,7 +183,7 @@ export async function startFakeAws(): Promise<FakeAws> {
       return kmsError(400, 'IncorrectKeyException', 'another key encrypted it');
     try {
       const decipher = createDecipheriv('aes-256-gcm', found.key, blob.subarray(96, 108), { authTagLength: 16 });
-      decipher.setAAD(context).setAuthTag(blob.subarray(108, 124));
+      decipher.setAAD(Buffer.concat([blob.subarray(0, 96), context])).setAuthTag(blob.subarray(108, 124));
       const opened = Buffer.concat([decipher.update(blob.subarray(124)), decipher.final()]);
       return { status: 200, body: { Plaintext: opened.toString('base64'), KeyId: id } };
     } catch {

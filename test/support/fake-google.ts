@@ -163,15 +163,16 @@ export async function startFakeGoogle(): Promise<FakeGoogle> {
     const context = Buffer.from(String(additionalAuthenticatedData), 'base64');
     if (isEncrypt) {
       const iv = randomBytes(12);
-      const cipher = createCipheriv('aes-256-gcm', found.key, iv).setAAD(context);
+      const head = randomBytes(36);
+      const cipher = createCipheriv('aes-256-gcm', found.key, iv).setAAD(Buffer.concat([head, context]));
       const sealed = Buffer.concat([cipher.update(String(plaintext), 'base64'), cipher.final()]);
-      const blob = Buffer.concat([randomBytes(36), iv, cipher.getAuthTag(), sealed]);
+      const blob = Buffer.concat([head, iv, cipher.getAuthTag(), sealed]);
       return { status: 200, body: { name: `${name}/cryptoKeyVersions/1`, ciphertext: blob.toString('base64') } };
     }
     try {
       const blob = Buffer.from(String(ciphertext), 'base64');
       const decipher = createDecipheriv('aes-256-gcm', found.key, blob.subarray(36, 48), { authTagLength: 16 });
-      decipher.setAAD(context).setAuthTag(blob.subarray(48, 64));
+      decipher.setAAD(Buffer.concat([blob.subarray(0, 36), context])).setAuthTag(blob.subarray(48, 64));
       const opened = Buffer.concat([decipher.update(blob.subarray(64)), decipher.final()]);
       return { status: 200, body: { plaintext: opened.toString('base64') } };
     } catch {

@@ -1,10 +1,10 @@
 /**
  * FAKE: stands for HashiCorp Vault and OpenBao, written from their public API reference: tokens with parents, policies, ends and accessors; AppRole
- * and JWT login; one database engine, one KV engine (version 2); leases that end with their token; revoke, lookup. It verifies what they
+ * and JWT login; one database engine, one KV engine (version 2), one transit engine; leases that end with their token; revoke, lookup. It verifies what they
  * verify of a request: token, namespace, policy, that a child has no policy that its parent has not, that a JWT is signed, for its audience and
  * alive. Never a part of the product.
  */
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import { type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type FakeService, type ServiceAnswer, type ServiceRequest, startFakeService } from './fake-service.ts';
 
@@ -29,6 +29,15 @@ interface VaultLease {
   readonly role: string;
 }
 
+interface TransitKey {
+  readonly versions: Buffer[];
+  /** `min_decryption_version` */
+  least: number;
+  readonly isDerived: boolean;
+  /** As servers of before 1.9: associated data are not looked at. */
+  readonly ignoresAssociatedData: boolean;
+}
+
 export interface FakeVault extends FakeService {
   /** Moves its clock, milliseconds. */
   now: () => number;
@@ -44,6 +53,7 @@ export interface FakeVault extends FakeService {
     { audience: string; issuer: string; keys: JWTVerifyGetKey; policies: string[]; ttl: number }
   >;
   readonly kv: Map<string, Json>;
+  readonly transitKeys: Map<string, TransitKey>;
   /** Whether the database takes it. */
   admits(username: string, password: string): boolean;
   liveLeases(): readonly VaultLease[];
@@ -74,6 +84,7 @@ export async function startFakeVault(options: { namespace?: string } = {}): Prom
     approles: new Map(),
     jwtRoles: new Map(),
     kv: new Map<string, Json>(),
+    transitKeys: new Map<string, TransitKey>(),
     secrets,
     refusesRevocation: false,
     childToken: {},
@@ -188,6 +199,8 @@ export async function startFakeVault(options: { namespace?: string } = {}): Prom
       if (data === undefined) return refuse(404);
       return { status: 200, body: { data: { data, metadata: { version: 3, destroyed: false } } } };
     }
+    const [, verb, key] = /^transit\/(encrypt|decrypt)\/(.+)$/.exec(path) ?? [];
+    if (key !== undefined) return transit(verb === 'encrypt', fake.transitKeys.get(key), body);
     return refuse(404, `no handler for route "${path}"`);
   }
 
@@ -211,6 +224,41 @@ export async function startFakeVault(options: { namespace?: string } = {}): Prom
     leases.set(id, { id, token: token.id, endsAt: fake.now() + seconds * 1000, username, password, role });
     const data = { username, password };
     return { status: 200, body: { lease_id: id, lease_duration: seconds, renewable: true, data } };
+  }
+
+  function transit(isEncrypt: boolean, key: TransitKey | undefined, body: Json): ServiceAnswer {
+    if (key === undefined) return refuse(400, 'encryption key not found');
+    const part = (name: string): Buffer => Buffer.from(String(body[name] ?? ''), 'base64');
+    if (key.isDerived && body.context === undefined) return refuse(400, "missing 'context' for key derivation");
+    const keyOf = (version: number): Buffer => {
+      const own = key.versions[version - 1] as Buffer;
+      return key.isDerived ? createHmac('sha256', own).update(part('context')).digest() : own;
+    };
+    const bound = key.ignoresAssociatedData ? Buffer.alloc(0) : part('associated_data');
+    if (isEncrypt) {
+      const iv = randomBytes(12);
+      const version = key.versions.length;
+      const cipher = createCipheriv('aes-256-gcm', keyOf(version), iv).setAAD(bound);
+      const sealed = Buffer.concat([iv, cipher.update(part('plaintext')), cipher.final(), cipher.getAuthTag()]);
+      return {
+        status: 200,
+        body: { data: { ciphertext: `vault:v${version}:${sealed.toString('base64')}`, key_version: version } },
+      };
+    }
+    const [, number, text = ''] = /^vault:v(\d+):(.*)$/.exec(String(body.ciphertext)) ?? [];
+    const version = Number(number);
+    if (!(version >= 1 && version <= key.versions.length)) return refuse(400, 'invalid ciphertext: version is too new');
+    if (version < key.least) return refuse(400, 'ciphertext or signature version is disallowed by policy (too old)');
+    const bytes = Buffer.from(text, 'base64');
+    if (bytes.length < 28) return refuse(400, 'invalid ciphertext: could not decode');
+    try {
+      const decipher = createDecipheriv('aes-256-gcm', keyOf(version), bytes.subarray(0, 12), { authTagLength: 16 });
+      decipher.setAAD(bound).setAuthTag(bytes.subarray(-16));
+      const opened = Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]);
+      return { status: 200, body: { data: { plaintext: opened.toString('base64') } } };
+    } catch {
+      return refuse(400, 'cipher: message authentication failed');
+    }
   }
 
   return fake;

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { writeAgentKey } from '../../agent/agent-key.ts';
-import { ensureVaultKey } from '../../compose/credentials/vault-key.ts';
+import { ensureVaultKey, isOursToMake } from '../../compose/credentials/vault-key.ts';
 import { buildEstate } from '../../compose/estate.ts';
 import { writePolicySchema } from '../../compose/policies/policies.ts';
 import { placesOf } from '../../compose/workspace.ts';
@@ -62,7 +62,7 @@ export function addInitCommand(program: Command): void {
       const places = placesOf(loaded);
       await mkdir(places.data, { recursive: true, mode: 0o700 });
       await writeIgnoreFile(places.data);
-      if (loaded.config.vaultKey.kind !== 'environment') await ensureVaultKey(loaded);
+      if (isOursToMake(loaded.config.vaultKey)) await ensureVaultKey(loaded);
       if (!(await exists(places.agentKey('my-agent')))) {
         await writeAgentKey('my-agent', {
           privateKey: places.agentKey('my-agent'),

@@ -10,6 +10,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { KeyProvider } from '../../seams/key-provider.ts';
 import { createKeyRing, type KeyRing, type KeySet } from '../../secrets/key-ring.ts';
 import type { System } from '../system.ts';
+import { cloudKeyProvider, cloudKeyText } from './cloud-keys.ts';
 
 /** Absolute path of a key in a file. */
 export function keyFileOf({ config, resolvePath }: LoadedConfig, key: VaultKeyConfig): string {
@@ -44,6 +45,8 @@ function keyProvider(loaded: LoadedConfig, key: VaultKeyConfig, system: System):
       return createEnvironmentKeyProvider({ variable: key.variable, lookup: system.environment });
     case 'keyring':
       return createKeyringKeyProvider(key);
+    default:
+      return cloudKeyProvider(loaded, key, system);
   }
 }
 
@@ -59,6 +62,12 @@ export async function ensureVaultKey(loaded: LoadedConfig, key = loaded.config.v
       hint: `Set ${key.variable} to 32 random bytes as base64url: \`openssl rand -base64 32 | tr '+/' '-_' | tr -d '='\`.`,
     });
   }
+  if (!isOursToMake(key)) {
+    throw new RemitError('ERR_USAGE', 'the vault key is in a service, where Remit makes none', {
+      where: cloudKeyText(key),
+      hint: 'Make a symmetric key there, and let Remit encrypt and decrypt with it.',
+    });
+  }
   const path = keyFileOf(loaded, key);
   const isThere = await access(path).then(
     () => true,
@@ -70,8 +79,14 @@ export async function ensureVaultKey(loaded: LoadedConfig, key = loaded.config.v
   return true;
 }
 
+/** Whether a key can be made by us, where the configuration says. */
+export function isOursToMake(key: VaultKeyConfig): key is Extract<VaultKeyConfig, { kind: 'file' | 'keyring' }> {
+  return key.kind === 'file' || key.kind === 'keyring';
+}
+
 /** Where a vault key is, for people. */
 export function keyPlaceText(loaded: LoadedConfig, key: VaultKeyConfig): string {
   if (key.kind === 'file') return keyFileOf(loaded, key);
-  return key.kind === 'environment' ? `environment variable ${key.variable}` : `keyring ${key.service}/${key.account}`;
+  if (key.kind === 'environment') return `environment variable ${key.variable}`;
+  return key.kind === 'keyring' ? `keyring ${key.service}/${key.account}` : cloudKeyText(key);
 }
