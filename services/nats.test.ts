@@ -30,7 +30,8 @@ function options(more: Partial<NatsIssuerOptions> = {}, of = nats): NatsIssuerOp
     tls: false,
     account: of.account,
     serverCount: 1,
-    systemCredentials: secret(of.systemCredentials),
+    // As a vault keeps it.
+    systemCredentials: secret(of.systemCredentials.trim()),
     accountKey: secret(of.seeds.account),
     operatorKey: secret(of.seeds.operatorSigning),
     operator: of.operator,

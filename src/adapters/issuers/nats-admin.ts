@@ -125,7 +125,8 @@ async function open({ servers, tls, systemCredentials }: NatsAddress): Promise<N
   try {
     return await connect({
       servers: [...servers],
-      authenticator: credsAuthenticator(() => credentials.revealBytes()),
+      // A vault keeps no last line break, and the library reads nothing without one.
+      authenticator: credsAuthenticator(() => Buffer.concat([credentials.revealBytes(), Buffer.from('\n')])),
       // Whoever needs it next makes another, with the credentials of that time.
       reconnect: false,
       noEcho: true,

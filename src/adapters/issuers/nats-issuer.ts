@@ -1,4 +1,4 @@
-import { defaultUser, fmtCreds, type KeyPair, type User } from '@nats-io/jwt';
+import { defaultUser, type User } from '@nats-io/jwt';
 import { RemitError } from '../../domain/errors.ts';
 import type { Lease } from '../../domain/lease.ts';
 import { Secret } from '../../domain/secret.ts';
@@ -74,7 +74,7 @@ export function createNatsIssuer(options: NatsIssuerOptions): Issuer {
       signal.throwIfAborted();
       return {
         fields: {
-          credentials: new Secret(fmtCreds(jwt, { getSeed: () => seed } as unknown as KeyPair)),
+          credentials: credentialsOf(jwt, seed),
           jwt: new Secret(jwt),
           seed: new Secret(seed),
           inboxPrefix: new Secret(inboxOf(tag)),
@@ -156,4 +156,15 @@ export function createNatsIssuer(options: NatsIssuerOptions): Issuer {
     },
     close: () => admin.close(),
   };
+}
+
+/**
+ * The text of a `.creds` file. Without the words of warning that tools put between: what a server sends back is searched for each word of a credential.
+ */
+function credentialsOf(jwt: string, seed: Uint8Array): Secret {
+  const head = `-----BEGIN NATS USER JWT-----\n${jwt}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n`;
+  const bytes = Buffer.concat([Buffer.from(head), seed, Buffer.from('\n------END USER NKEY SEED------\n')]);
+  const secret = new Secret(bytes);
+  bytes.fill(0);
+  return secret;
 }

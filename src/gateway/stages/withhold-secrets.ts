@@ -7,6 +7,9 @@ const WITHHELD = '[withheld by Remit: a credential]';
 /** Shorter pieces would match by accident. */
 const LEAST_LENGTH = 8;
 
+/** Of `-----BEGIN OPENSSH PRIVATE KEY-----`: it stands in everybody's keys and certificates (RFC 7468 section 2). */
+const BOUNDARY = /^-{4}|-{4}$/;
+
 /** A piece of the credential, and how it stands inside JSON text that we write. */
 export interface Needle {
   readonly value: string;
@@ -136,7 +139,7 @@ function prepare(held: HeldLease): readonly Needle[] {
   for (const secret of [...placed, ...args, ...parts]) {
     const value = secret.reveal();
     // `Bearer TOKEN` as a whole, and TOKEN alone.
-    for (const part of [value, ...value.split(/\s+/)]) {
+    for (const part of [value, ...value.split(/\s+/).filter((piece) => !BOUNDARY.test(piece))]) {
       // The name of the leased role is no secret: it is on every record.
       if (part.length >= LEAST_LENGTH && part !== held.lease.tag) values.add(part);
     }
