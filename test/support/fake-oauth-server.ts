@@ -25,6 +25,8 @@ export interface OauthMisdeeds {
   refuseToken?: { status: number; body: Json } | 'drop' | 'drop_once';
   /** The token endpoint answers only then; what it was asked is done before. */
   holdToken?: Promise<unknown>;
+  /** How long the token endpoint takes, milliseconds. */
+  slowMs?: number;
   /** A rotated refresh token is taken again, as vendors with a grace (leeway) do. */
   hasGrace?: boolean;
   challenge?: string;
@@ -202,6 +204,7 @@ export async function startFakeOauthServer(
     if (misdeeds.holdToken !== undefined) {
       return void misdeeds.holdToken.then(() => give(response, made, scope, next));
     }
+    if (misdeeds.slowMs !== undefined) return void setTimeout(() => give(response, made, scope, next), misdeeds.slowMs);
     return give(response, made, scope, next);
   }
 

@@ -357,6 +357,21 @@ describe('a lease of what an owner authorised', () => {
     }
   });
 
+  it('is had by a gateway that needs one while another needs many', async () => {
+    world.server.misdeeds.slowMs = 60;
+    const other = createMcpOauthIssuer(world.setup());
+    let made = 0;
+    const deadline = { signal: AbortSignal.timeout(60_000), expiresAt: Date.now() + 120_000 };
+    const many = Array.from({ length: 40 }, () => ask(issuer, deadline).then(() => made++));
+    await expect.poll(() => made).toBeGreaterThan(2);
+    await ask(other, deadline);
+    const madeBefore = made;
+    await Promise.all(many);
+    expect(madeBefore).toBeLessThan(35);
+    const sent = world.server.tokenRequests.map(({ refresh_token: token }) => token);
+    expect(new Set(sent).size).toBe(sent.length);
+  }, 60_000);
+
   it('waits for the refresh that is under way when its gateway stops, and begins no other', async () => {
     const token = kept()?.refreshToken?.reveal();
     let answer = (): void => {};

@@ -41,6 +41,10 @@ export interface Refresher {
 const ASK_AGAIN_WITHIN_MS = 3_000;
 const SAVE_AGAIN_MS = 1_000;
 const ANSWER_MS = 10_000;
+/** Whoever refreshes one after the other claims the row anew before another that waits has looked: so long, and then it gives way. */
+const AT_A_STRETCH_MS = 1_000;
+/** Longer than between two looks of one that waits. */
+const GIVE_WAY_MS = 150;
 
 /** @param serverOf metadata of an issuer */
 export function createRefresher(
@@ -55,6 +59,16 @@ export function createRefresher(
   let stopSaving = (): void => {};
   let isAfterRevoke = false;
   let isClosing = false;
+  let isBusySince = 0;
+  let wasBusyAt = 0;
+
+  async function giveWay(): Promise<void> {
+    const now = clock();
+    if (now - wasBusyAt > GIVE_WAY_MS) isBusySince = now;
+    if (now - isBusySince < AT_A_STRETCH_MS) return;
+    await new Promise<void>((resolve) => void schedule(GIVE_WAY_MS, resolve));
+    isBusySince = clock();
+  }
 
   async function save(rotated: Rotated): Promise<void> {
     try {
@@ -183,8 +197,12 @@ export function createRefresher(
       isAfterRevoke = true;
     },
     refresh(scopes) {
-      const turn = last.then(() => refresh(scopes));
-      last = turn.catch(() => {});
+      const turn = last.then(giveWay).then(() => refresh(scopes));
+      last = turn
+        .catch(() => {})
+        .then(() => {
+          wasBusyAt = clock();
+        });
       return turn;
     },
     async close() {
