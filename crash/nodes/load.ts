@@ -1,6 +1,7 @@
 import type { Random } from '../../harness/random.ts';
+import type { HeldTask } from '../../harness/task-token.ts';
 import { callAdmin } from '../../src/cli/admin-client.ts';
-import { type AgentTask, type Answered, call, takeTask } from './agent.ts';
+import { type Answered, call, takeTask } from './agent.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
 
 /** What is known of a task from outside, by what its agent and its administrator were told. */
@@ -57,21 +58,21 @@ export async function runLoad(
   let next = 0;
   const anyNode = (): ClusterNode => random.pick(cluster.nodes);
 
-  async function try_(task: AgentTask, story: TaskStory, tool: string) {
+  async function try_(task: HeldTask, story: TaskStory, tool: string) {
     const id = `c${next++}`;
     const told: CallStory = { task: story, tool, sentAt: Date.now(), answered: undefined };
     if (tool !== 'mail') stories.calls.set(id, told);
-    const { answered, text } = await call(anyNode(), task, tool, tool === 'mail' ? {} : { id, task: task.id });
+    const { answered, text } = await call(anyNode(), task, tool, tool === 'mail' ? {} : { id, task: task.task });
     told.answered = answered;
     // An agent waits a little before it asks again; what had no answer it asks no more.
     if (answered === 'unknown') await pause(200);
     return { answered, text };
   }
 
-  async function stopAndTry(task: AgentTask, story: TaskStory): Promise<void> {
+  async function stopAndTry(task: HeldTask, story: TaskStory): Promise<void> {
     const node = anyNode();
     const action = random.pick(['suspend', 'revoke'] as const);
-    const order = { action, kind: 'task', id: task.id, reason: 'the crash harness wants it' };
+    const order = { action, kind: 'task', id: task.task, reason: 'the crash harness wants it' };
     stories.orders += 1;
     try {
       await callAdmin(node.socket, 'revoke', order);
@@ -96,8 +97,8 @@ export async function runLoad(
         await pause(50);
         continue;
       }
-      const story: TaskStory = { id: task.id, template, barredFrom: undefined, taintedFrom: undefined };
-      stories.tasks.set(task.id, story);
+      const story: TaskStory = { id: task.task, template, barredFrom: undefined, taintedFrom: undefined };
+      stories.tasks.set(task.task, story);
       for (let calls = random.between(2, 10); calls > 0 && !isOver(); calls--) {
         await try_(task, story, template === 'work' && random.chance(0.3) ? 'send' : 'bump');
         await pause(random.between(0, 100));

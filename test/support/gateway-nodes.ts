@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { importJWK, SignJWT } from 'jose';
+import { requestTaskToken } from '../../harness/task-token.ts';
 import { readAgentKey } from '../../src/agent/agent-key.ts';
 import { startUp, type Up } from '../cli/remit.ts';
 import { type EmbeddedPostgres, startPostgres } from './embedded-postgres.ts';
@@ -53,48 +52,16 @@ ${parts.yaml}`,
     postgres,
     nodes,
     start: (index) => startUp((nodes[index] as NodeEstate).config),
-    token: (index, details) => requestToken(nodes, index, agent, details),
+    async token(index, details) {
+      const key = await readAgentKey(join(first.folder, '.remit', 'agents', `${agent}.key.json`));
+      const issuer = at(nodes[0] as NodeEstate).url;
+      return await requestTaskToken({ agent, key, issuer }, at(nodes[index] as NodeEstate).url, details);
+    },
     async close() {
       await postgres.stop();
       delete process.env[VARIABLE];
     },
   };
-}
-
-async function requestToken(
-  nodes: readonly NodeEstate[],
-  index: number,
-  agent: string,
-  details: Readonly<Record<string, unknown>>,
-): Promise<OwnTask> {
-  const [publicNode, node] = [nodes[0] as NodeEstate, nodes[index] as NodeEstate];
-  const issuer = at(publicNode).url;
-  const jwk = await readAgentKey(join(node.folder, '.remit', 'agents', `${agent}.key.json`));
-  const now = Math.floor(Date.now() / 1000);
-  const assertion = await new SignJWT({})
-    .setProtectedHeader({ alg: 'ES256', kid: jwk.kid as string })
-    .setIssuer(agent)
-    .setSubject(agent)
-    .setAudience(issuer)
-    .setJti(randomUUID())
-    .setIssuedAt(now)
-    .setExpirationTime(now + 60)
-    .sign(await importJWK(jwk, 'ES256'));
-  const response = await fetch(`${at(node).url}/oauth/token`, {
-    method: 'POST',
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      client_id: agent,
-      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-      client_assertion: assertion,
-      resource: `${issuer}/mcp`,
-      authorization_details: JSON.stringify([{ type: 'remit_task', ...details }]),
-    }),
-  });
-  const text = await response.text();
-  if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${text}`);
-  const answer = JSON.parse(text) as { access_token: string; authorization_details: { task: string }[] };
-  return { token: answer.access_token, task: answer.authorization_details[0]?.task as string };
 }
 
 /** The gateway by the address of this node, whatever the public one is. */
