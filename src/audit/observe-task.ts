@@ -60,9 +60,11 @@ export async function observeTask(records: AsyncIterable<AuditRecord>, id: TaskI
   const fold = createDecisionFold();
   let seen: ObservedTask | undefined;
   for await (const record of records) {
-    if (record.type === 'task_started' && record.task === id) {
+    if (record.task === id && (record.type === 'task_started' || record.type === 'task_adopted')) {
       const started = readTaskStarted(record);
-      if (started !== undefined) seen = newObservation(started.task);
+      // What it has used meanwhile at another node counts; what else it did there stands in that one's journal.
+      if (started !== undefined) seen ??= newObservation(started.task);
+      if (seen !== undefined) seen.callsUsed = Math.max(seen.callsUsed, Number(record.detail.used) || 0);
     }
     // A family shares what it has read: the other tasks are folded, too.
     const decided = fold(record);

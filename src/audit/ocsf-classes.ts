@@ -37,6 +37,7 @@ export const OCSF_OF_TYPE: Readonly<Partial<Record<RecordType, Mapping>>> = {
   gateway_stopped: { class: 'applicationLifecycle', activity: 4, activityName: 'Stop' },
   connector_started: { class: 'applicationLifecycle', activity: 3, activityName: 'Start' },
   task_started: { class: 'authorizeSession', activity: 1, activityName: 'Assign Privileges' },
+  task_adopted: { class: 'authorizeSession', activity: 1, activityName: 'Assign Privileges' },
   task_ended: { class: 'authentication', activity: 2, activityName: 'Logoff' },
   token_issued: { class: 'authentication', activity: 4, activityName: 'Service Ticket Request' },
   authentication_refused: { class: 'authentication', activity: 1, activityName: 'Logon' },

@@ -3,6 +3,7 @@ import type { AuditRecord } from '../domain/record.ts';
 import { decodeRecord } from './decode-record.ts';
 import type { Payloads } from './read-records.ts';
 import { isWanted, type RecordFilter } from './record-filter.ts';
+import { isFirstOfTask } from './recorded-task.ts';
 import { isAbout, type StorySubject } from './tell-story.ts';
 
 /** A trail that can be read from its end, a run of records at a time. */
@@ -79,7 +80,7 @@ export async function findStoryStart(reader: RunReader, subject: StorySubject): 
     let began: AuditRecord | undefined;
     do {
       const of: TaskId = task;
-      began = await findRecord(payloads(), of, ({ type, task: its }) => type === 'task_started' && its === of);
+      began = await findRecord(payloads(), of, (record) => isFirstOfTask(record) && record.task === of);
       // What a task may do depends on those above it.
       if (began !== undefined && typeof began.detail.parent !== 'string') return start;
       if (began !== undefined) task = began.detail.parent as TaskId;

@@ -27,6 +27,7 @@ interface Known extends RecordedTask {
 
 const FOLDED: ReadonlySet<string> = new Set([
   'task_started',
+  'task_adopted',
   'task_suspended',
   'task_resumed',
   'task_ended',
@@ -103,6 +104,16 @@ export function createDecisionFold(): (record: AuditRecord) => RecordedDecision 
       case 'task_started': {
         const started = readTaskStarted(record);
         if (started !== undefined) tasks.set(started.task.id, { ...started, state: 'active', permitted: 0 });
+        return undefined;
+      }
+      case 'task_adopted': {
+        const adopted = readTaskStarted(record);
+        if (adopted === undefined) return undefined;
+        const { task } = adopted;
+        const permitted = Math.max(known?.permitted ?? 0, Number(record.detail.used) || 0);
+        tasks.set(task.id, { ...adopted, state: known?.state ?? 'active', permitted });
+        const labels = readRemembered(record.detail.flow)?.labels;
+        if (labels !== undefined) read.set(task.id, joinLabels(read.get(task.id) ?? NO_LABELS, labels));
         return undefined;
       }
       case 'task_suspended':

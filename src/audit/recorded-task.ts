@@ -13,11 +13,20 @@ export interface RecordedTask {
   readonly isWhole: boolean;
 }
 
-/** Undefined for a record that is not one of a task's start as we write them. */
+/** Whether nothing of its task stands before it here: it was started, or came from another node. A task that comes back has records before that, too. */
+export const isFirstOfTask = ({ type, detail }: AuditRecord): boolean =>
+  type === 'task_started' || (type === 'task_adopted' && typeof detail.from === 'string');
+
+/** Undefined for a record that is not one of a task's start as we write them, or of its going on here. */
 export function readTaskStarted(record: AuditRecord): RecordedTask | undefined {
   const { task: id, agent, trace, tenant, detail, seq, time } = record;
   const { template, purpose, actionClasses, tools, resources, calls, started, expires, parent, groups } = detail;
-  if (id === undefined || agent === undefined || trace === undefined || record.type !== 'task_started')
+  if (
+    id === undefined ||
+    agent === undefined ||
+    trace === undefined ||
+    (record.type !== 'task_started' && record.type !== 'task_adopted')
+  )
     return undefined;
   if (typeof template !== 'string' || typeof purpose !== 'string' || typeof calls !== 'number') return undefined;
   if (!isTexts(actionClasses) || !isTexts(tools) || !isTexts(resources) || typeof expires !== 'string')

@@ -1,5 +1,6 @@
 import type { LeaseId, TaskId, TraceId } from '../domain/ids.ts';
 import type { AuditRecord, RecordType } from '../domain/record.ts';
+import { isFirstOfTask } from './recorded-task.ts';
 
 /** What a story is about: one call (or listing, or question), one task, or one credential. */
 export type StorySubject =
@@ -139,7 +140,7 @@ async function findFacts(records: AsyncIterable<AuditRecord>, subject: StorySubj
   for await (const record of records) {
     const { type, task } = record;
     if (first === undefined && task !== undefined) {
-      if (type === 'task_started') starts.set(task, record);
+      if (isFirstOfTask(record)) starts.set(task, record);
       else if (type === 'discovery' && record.span !== undefined) listings.set(task, record.seq);
     }
     if (isAbout(record, subject)) {

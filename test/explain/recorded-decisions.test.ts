@@ -86,3 +86,28 @@ it('the story of a call of a child begins with the task at the top', async () =>
   };
   expect(await findStoryStart(reader, { kind: 'call', span: 'c' })).toBe(0);
 });
+
+const adopted = (task: string, calls: number, used: number, more: object = {}): AuditRecord => {
+  const { detail } = started(task, calls, { used, ...flow('untrusted'), ...more });
+  return record('task_adopted', task, detail);
+};
+
+it('a task that came from another node goes on with what it had used and read there', async () => {
+  const fold = createDecisionFold();
+  fold(adopted('tsk_moved', 10, 4, { from: 'nb' }));
+  expect(fold(permit('tsk_moved', 'a'))).toMatchObject({
+    task: { purpose: 'work', bounds: { calls: 10 } },
+    isWhole: true,
+    callsLeft: 6,
+    before: { trust: 'untrusted' },
+  });
+  async function* records() {
+    yield* [
+      started('tsk_moved', 10),
+      permit('tsk_moved', 'a'),
+      adopted('tsk_moved', 10, 5, { from: 'nb' }),
+      permit('tsk_moved', 'b'),
+    ];
+  }
+  expect(await observeTask(records(), 'tsk_moved' as TaskId)).toMatchObject({ callsUsed: 6 });
+});

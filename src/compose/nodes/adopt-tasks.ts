@@ -12,7 +12,7 @@ import type { TaskLedger } from '../../nodes/task-ledger.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import type { BuiltRisk } from '../risk/build-risk.ts';
 import type { TaskKeys } from '../trail/task-keys.ts';
-import { identityOfTask } from '../trail/task-records.ts';
+import { detailOfTask, identityOfTask } from '../trail/task-records.ts';
 import type { Workspace } from '../workspace.ts';
 
 export interface Adoption {
@@ -96,7 +96,13 @@ export function createAdoption(parts: {
           await recorder.record({
             type: 'task_adopted',
             ...identityOfTask(task),
-            detail: { ...(from !== undefined && { from }), calls, ...(labels !== undefined && { flow: labels }) },
+            // With what was granted: whatever its decisions go by is in this journal too.
+            detail: {
+              ...detailOfTask(task),
+              used: calls,
+              ...(from !== undefined && { from }),
+              ...(labels !== undefined && { flow: labels }),
+            },
           });
         }
       }
