@@ -34,6 +34,8 @@ export interface ObservedLease {
 /** What a task declared, and what it did, by the trail alone. */
 export interface ObservedTask {
   readonly task: Task;
+  /** The node in whose journal its beginning stands, where that is not among the records. */
+  readonly cameFrom: string | undefined;
   state: string;
   readonly prompts: { readonly digest: string; readonly source: string; readonly time: string }[];
   readonly items: ObservedItem[];
@@ -63,7 +65,8 @@ export async function observeTask(records: AsyncIterable<AuditRecord>, id: TaskI
     if (record.task === id && (record.type === 'task_started' || record.type === 'task_adopted')) {
       const started = readTaskStarted(record);
       // What it has used meanwhile at another node counts; what else it did there stands in that one's journal.
-      if (started !== undefined) seen ??= newObservation(started.task);
+      const { from } = record.detail;
+      if (started !== undefined) seen ??= newObservation(started.task, typeof from === 'string' ? from : undefined);
       if (seen !== undefined) seen.callsUsed = Math.max(seen.callsUsed, Number(record.detail.used) || 0);
     }
     // A family shares what it has read: the other tasks are folded, too.
@@ -79,8 +82,9 @@ export async function observeTask(records: AsyncIterable<AuditRecord>, id: TaskI
   return seen;
 }
 
-const newObservation = (task: Task): ObservedTask => ({
+const newObservation = (task: Task, cameFrom: string | undefined): ObservedTask => ({
   task,
+  cameFrom,
   state: 'active',
   prompts: [],
   items: [],

@@ -5,7 +5,7 @@ import { lineText, table } from './output.ts';
 
 /** Declared and observed side by side, a line for each pair; then what else the task did. */
 export function comparisonText({ seen, template, bounds }: TaskComparison): string {
-  const { task, state, labels, outward, deviations, approvals, leases, unknownItems, listings } = seen;
+  const { task, cameFrom, state, labels, outward, deviations, approvals, leases, unknownItems, listings } = seen;
   const rows = bounds.flatMap(({ bound, declared, observed, unused }) => {
     const length = Math.max(1, declared.length, observed.length, unused.length);
     return Array.from({ length }, (_, index) => [
@@ -21,6 +21,9 @@ export function comparisonText({ seen, template, bounds }: TaskComparison): stri
     lineText(
       `  agent ${task.agent}${task.user === undefined ? '' : ` for ${userKey(task.user)}`}, template ${task.template}, ${owner}`,
     ),
+    ...(cameFrom === undefined
+      ? []
+      : [lineText(`  at node ${cameFrom} before: what it did there stands in that journal; give it with --journal`)]),
     '',
     table(['BOUND', 'DECLARED', 'OBSERVED', 'NEVER USED'], rows, ''),
     '',
