@@ -61,6 +61,7 @@ export const OCSF_OF_TYPE: Readonly<Partial<Record<RecordType, Mapping>>> = {
   outcome: { class: 'apiActivity', activity: 99, activityName: 'Call' },
   recovery_mark: { class: 'applicationLifecycle', activity: 99, activityName: 'Mark' },
   checkpoint_seen: { class: 'entityManagement', activity: 2, activityName: 'Read' },
+  segment_shipped: { class: 'entityManagement', activity: 99, activityName: 'Ship' },
   records_removed: { class: 'entityManagement', activity: 4, activityName: 'Delete' },
   content_read: { class: 'apiActivity', activity: 2, activityName: 'Read' },
 };

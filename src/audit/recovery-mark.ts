@@ -23,6 +23,7 @@ export function markDetail(state: TrailState): AuditRecord['detail'] {
     ...(state.risks.size > 0 && {
       risks: Object.fromEntries([...state.risks].map(([subject, { score, at }]) => [subject, [score, at]])),
     }),
+    ...(state.shipped !== undefined && { shipped: [state.shipped.to, state.shipped.before] }),
     ...(state.heads.size > 0 && { seen: [...state.heads.values()].map(({ origin: _, ...head }) => head) }),
   };
 }
@@ -36,7 +37,7 @@ function taskFacts({ from, calls, prompt, flow, parent, hasEnded }: KnownTask): 
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a mark that cannot be true */
 export function readMark({ seq, detail }: AuditRecord): TrailState {
-  const { upTo, tasks, open, removedBefore, risks = {}, seen = [] } = detail;
+  const { upTo, tasks, open, removedBefore, risks = {}, seen = [], shipped } = detail;
   const state = emptyTrailState();
   if (
     !isPosition(upTo, seq) ||
@@ -67,6 +68,12 @@ export function readMark({ seq, detail }: AuditRecord): TrailState {
     const head = readSeenHead(said);
     if (head === undefined) throw falseMark(seq, 'of another node’s journal it says what cannot be');
     state.heads.set(head.origin, head);
+  }
+  if (shipped !== undefined) {
+    const [to, before] = Array.isArray(shipped) ? (shipped as unknown[]) : [];
+    if (typeof to !== 'string' || !isPosition(before, upTo))
+      throw falseMark(seq, 'of what was shipped it says what cannot be');
+    state.shipped = { to, before };
   }
   return Object.assign(state, { upTo, removedBefore });
 }

@@ -45,12 +45,22 @@ export interface TrailState {
   readonly risks: Map<string, Score>;
   /** Newest checkpoint of each other node's journal that was recorded here, by origin. */
   readonly heads: Map<string, SeenHead>;
+  /** The archive that closed segments go to, and the position before which all are there; the last that a record says. */
+  shipped: { readonly to: string; readonly before: number } | undefined;
   /** All records before it were announced as removed. */
   removedBefore: number;
 }
 
 export function emptyTrailState(): TrailState {
-  return { upTo: 0, open: new Map(), tasks: new Map(), risks: new Map(), heads: new Map(), removedBefore: 0 };
+  return {
+    upTo: 0,
+    open: new Map(),
+    tasks: new Map(),
+    risks: new Map(),
+    heads: new Map(),
+    shipped: undefined,
+    removedBefore: 0,
+  };
 }
 
 /** What has an outcome once it is permitted: a call, what follows from one, a question to a client. Only a call takes of the budget. */
@@ -67,6 +77,7 @@ const FOLDED: ReadonlySet<string> = new Set([
   'signal',
   'administration',
   'checkpoint_seen',
+  'segment_shipped',
 ]);
 
 /**
@@ -152,6 +163,9 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
       return;
     case 'administration':
       if (detail.action === 'risk_clear') state.risks.delete(String(detail.subject));
+      return;
+    case 'segment_shipped':
+      state.shipped = { to: String(detail.to), before: Number(detail.end) };
       return;
     case 'checkpoint_seen':
       for (const said of Array.isArray(detail.seen) ? detail.seen : []) foldHead(state, said);

@@ -26,7 +26,7 @@ export function createWitness(parts: {
   node: string;
   repository: Pick<TrailHeadRepository, 'list' | 'publish'>;
   recorder: Pick<Recorder, 'record'>;
-  /** Follows what is recorded. */
+  /** As a start found it. */
   state: Pick<TrailState, 'heads'>;
   /** Whether a checkpoint is of the log that it says, and its signature holds. */
   isSigned: (head: TrailHead) => boolean;
@@ -35,7 +35,9 @@ export function createWitness(parts: {
   schedule: Schedule;
   log: Log;
 }): Witness {
-  const { tenant, node, repository, recorder, state, isSigned, everyMs, monotonic, schedule, log } = parts;
+  const { tenant, node, repository, recorder, isSigned, everyMs, monotonic, schedule, log } = parts;
+  /** The newest of each that was recorded here. */
+  const known = new Map(parts.state.heads);
   const seenAt = new Map<string, number>();
   const strange = new Set<string>();
   let looking: Promise<void> | undefined;
@@ -62,22 +64,25 @@ export function createWitness(parts: {
     if (moved.length > 0) {
       const seen = moved.map(({ origin: _, ...head }) => head);
       await recorder.record({ type: 'checkpoint_seen', detail: { seen } });
-      for (const { origin } of moved) seenAt.set(origin, now);
+      for (const head of moved) {
+        seenAt.set(head.origin, now);
+        known.set(head.origin, head);
+      }
     }
     await putBack(stored);
   }
 
   function hasMoved({ origin, size, checkpoint }: SeenHead, now: number): boolean {
-    const known = state.heads.get(origin);
-    if (known === undefined || size > known.size + 1) return true;
+    const last = known.get(origin);
+    if (last === undefined || size > last.size + 1) return true;
     // Two heads of one size and another root are what only a forked log has: that it was signed belongs on the record.
-    if (size === known.size) return checkpoint !== known.checkpoint;
-    return size > known.size && now - (seenAt.get(origin) ?? now) >= IDLE_MS;
+    if (size === last.size) return checkpoint !== last.checkpoint;
+    return size > last.size && now - (seenAt.get(origin) ?? now) >= IDLE_MS;
   }
 
   async function putBack(stored: readonly TrailHead[]): Promise<void> {
     const sizes = new Map(stored.map(({ origin, size }) => [origin, size]));
-    for (const head of state.heads.values()) {
+    for (const head of known.values()) {
       const size = sizes.get(head.origin) ?? -1;
       if (size >= head.size || head.node === node) continue;
       log.error(
@@ -106,7 +111,7 @@ export function createWitness(parts: {
     start() {
       isStopped = false;
       const now = monotonic();
-      for (const origin of state.heads.keys()) seenAt.set(origin, now);
+      for (const origin of known.keys()) seenAt.set(origin, now);
       tick();
     },
     look,

@@ -35,6 +35,7 @@ export const RECORD_TYPES = [
   'recovery_mark',
   'records_removed',
   'checkpoint_seen',
+  'segment_shipped',
 ] as const;
 export type RecordType = (typeof RECORD_TYPES)[number];
 

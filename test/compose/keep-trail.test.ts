@@ -10,8 +10,10 @@ import { verifyTrail } from '../../src/compose/trail/verify-trail.ts';
 import type { Workspace } from '../../src/compose/workspace.ts';
 import { type TaskId, taskId } from '../../src/domain/ids.ts';
 import type { AuditRecord } from '../../src/domain/record.ts';
+import { Secret } from '../../src/domain/secret.ts';
 import { collect, decision, TASK, TENANT } from '../audit/fixtures.ts';
 import { openTestJournal } from '../journal/journal-fixture.ts';
+import { FAKE_S3_BUCKET, FAKE_S3_KEY, startFakeS3 } from '../support/fake-s3.ts';
 
 type Files = Awaited<ReturnType<typeof openTestJournal>>;
 
@@ -48,7 +50,7 @@ describe('keeping the trail', () => {
     monotonic += ms;
   };
 
-  async function start(keepDays?: number): Promise<void> {
+  async function start(keepDays?: number, ship: object = {}): Promise<void> {
     due = [];
     warnings = [];
     journal = await openTestJournal(folder, {
@@ -63,7 +65,9 @@ describe('keeping the trail', () => {
     const say = (_: object, text: string): void => void warnings.push(text);
     const workspace = {
       loaded: { path: '/etc/remit.yaml' },
-      config: { journal: { segmentHours: 24, keepDays } },
+      config: { journal: { segmentHours: 24, keepDays, ship } },
+      places: { journal: folder },
+      vault: { get: async () => new Secret(FAKE_S3_KEY.secretAccessKey) },
       estate: { tenant: TENANT },
       store: { leases: { list: async () => leases }, tasks: { get: async () => undefined } },
       system: {
@@ -131,6 +135,39 @@ describe('keeping the trail', () => {
       problem: { kind: 'missing', what: expect.stringContaining('no record says that they were removed') },
     });
     await expect(readTrail(journal)).rejects.toMatchObject({ code: 'ERR_JOURNAL_DAMAGED' });
+  });
+
+  it('A4 removes nothing that is not shipped yet, where segments are shipped', async () => {
+    const s3 = await startFakeS3(() => wall);
+    s3.troubles.push({ at: /./, how: 503 });
+    try {
+      const { accessKeyId } = FAKE_S3_KEY;
+      const place = { endpoint: s3.url, ...FAKE_S3_BUCKET, prefix: '', accessKeyId, secretAccessKey: 'bucket' };
+      await start(1, { s3: { ...place, allowPrivateNetwork: false } });
+      await live(4);
+      expect(await recordsOf('records_removed')).toEqual([]);
+      expect((await logs())[0]).toBe('00000000.log');
+      expect(warnings).toContain(
+        'more of the trail is kept than is configured: a task or a credential that is alive needs it, or it is not shipped yet',
+      );
+      await journal.checkpoint();
+      s3.troubles.length = 0;
+      const turns = (async () => {
+        while ((await recordsOf('records_removed')).length === 0) {
+          // The pause after a failure, and what is looked at now and then.
+          for (const { task } of due.splice(0)) task();
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      })();
+      await turns;
+      const shipped = await recordsOf('segment_shipped');
+      const [removal] = await recordsOf('records_removed');
+      expect(shipped[0]?.seq).toBeLessThan(removal?.seq as number);
+      expect(Number(removal?.detail.end)).toBeLessThanOrEqual(Number(shipped.at(-1)?.detail.end));
+    } finally {
+      await keeper.stop();
+      await s3.close();
+    }
   });
 
   it('A4 removes nothing where the removal cannot be recorded', async () => {

@@ -32,6 +32,8 @@ export const LOCK_FILE = 'lock';
 export const segmentFile = (number: number): string => `${String(number).padStart(8, '0')}.log`;
 /** The leaf hashes of a segment that is full, 32 bytes each: what is left of it when it is removed. */
 export const leavesFile = (number: number): string => `${String(number).padStart(8, '0')}.leaves`;
+/** In a copy of what is closed of a journal: the checkpoints over sizes that a segment reached, in place of the one file of all. */
+export const notesFile = (number: number): string => `${String(number).padStart(8, '0')}.checkpoints`;
 
 /** What a segment's first block says. */
 export interface SegmentHeader {

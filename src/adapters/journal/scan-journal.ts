@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { readCheckpoints, type TreeHead } from './checkpoint-file.ts';
-import { BLOCK, CHECKPOINT_FILE, leavesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
+import { BLOCK, CHECKPOINT_FILE, leavesFile, notesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
 import { endOf, FrameDamage, readFault, readFrames } from './frame-reader.ts';
 import { MerkleTree, type TreeHash } from './merkle-tree.ts';
 import { readNewestNotes } from './newest-notes.ts';
@@ -20,6 +20,8 @@ export interface SoundJournal {
   /** Newest tree head; undefined only if not even the first one was finished. */
   readonly head: TreeHead | undefined;
   readonly checkpoints: number;
+  /** A copy of what is closed alone: the log goes on elsewhere. */
+  readonly isPart: boolean;
   /** Bytes up to the end of the last whole note. What is behind them is an incomplete write. */
   readonly checkpointsLength: number;
   readonly checkpointsFileLength: number;
@@ -57,11 +59,11 @@ export async function scanJournal(
   // The key's file is written last: once it is there, the others were.
   const isComplete = (await readIfThere(join(folder, VERIFIER_FILE))) !== undefined;
   const isQuick = options.fromLastSegment === true;
-  const notes = isQuick
+  const notes: ReadNotes | undefined = isQuick
     ? await readNewestNotes(checkpointPath, verifier.name, await firstOfLast(folder))
-    : await readAllNotes(checkpointPath);
+    : ((await readAllNotes(checkpointPath)) ?? (await readShippedNotes(folder)));
   if (notes === undefined && isComplete) return missing(checkpointPath);
-  const { text, offset } = notes ?? { text: '', offset: 0 };
+  const { text, offset, isPart = false } = notes ?? NO_NOTES;
   const read = readCheckpoints(text, verifier, isQuick);
   if ('damage' in read) {
     const where = { file: checkpointPath, offset: offset + read.damage.offset };
@@ -70,10 +72,11 @@ export async function scanJournal(
   if (isComplete && read.checkpoints.length === 0) {
     return { kind: 'checkpoint', where: { file: checkpointPath, offset: 0 }, what: 'there is no checkpoint at all' };
   }
-  const log = await scanLog(folder, read.checkpoints, isComplete || notes !== undefined, options);
+  const log = await scanLog(folder, read.checkpoints, isComplete || notes !== undefined, { ...options, isPart });
   if ('kind' in log) return log;
   return {
     ...log,
+    isPart,
     head: read.checkpoints.at(-1),
     checkpoints: read.checkpoints.length,
     checkpointsLength: offset + read.length,
@@ -81,7 +84,26 @@ export async function scanJournal(
   };
 }
 
-async function readAllNotes(path: string): Promise<{ text: string; offset: number } | undefined> {
+interface ReadNotes {
+  readonly text: string;
+  readonly offset: number;
+  readonly isPart?: boolean;
+}
+
+const NO_NOTES: ReadNotes = { text: '', offset: 0 };
+
+/** In place of the one file, a copy of closed segments has one for each. */
+async function readShippedNotes(folder: string): Promise<ReadNotes | undefined> {
+  const texts: string[] = [];
+  for (let number = 0; ; number += 1) {
+    const bytes = await readIfThere(join(folder, notesFile(number)));
+    if (bytes === undefined) break;
+    texts.push(bytes.toString('latin1'));
+  }
+  return texts.length === 0 ? undefined : { text: texts.join(''), offset: 0, isPart: true };
+}
+
+async function readAllNotes(path: string): Promise<ReadNotes | undefined> {
   const bytes = await readIfThere(path);
   return bytes === undefined ? undefined : { text: bytes.toString('latin1'), offset: 0 };
 }
@@ -101,7 +123,7 @@ async function scanLog(
   folder: string,
   checkpoints: readonly TreeHead[],
   isMade: boolean,
-  { anchor, fromLastSegment, onLeaf }: ScanOptions,
+  { anchor, fromLastSegment, onLeaf, isPart }: ScanOptions & { readonly isPart: boolean },
 ): Promise<LogScan | JournalProblem> {
   const heads: TreeHead[] = anchor === undefined ? [...checkpoints] : [...checkpoints, anchor];
   heads.sort((a, b) => a.size - b.size);
@@ -185,7 +207,8 @@ async function scanLog(
       }
     }
     const unmet = heads.at(-1);
-    if (unmet !== undefined && unmet.size > tree.size) {
+    // What was kept elsewhere of a log of which a part is here may be over more of it.
+    if (unmet !== undefined && unmet.size > tree.size && !(isPart && unmet === anchor)) {
       const what = `the log ends after ${tree.size} records, and a checkpoint was signed over ${unmet.size}`;
       return { kind: 'shortened', where: { file: path, offset: end.offset, record: tree.size }, what };
     }

@@ -25,6 +25,8 @@ export type Verification =
       readonly signedSize: number;
       /** Bytes of a last write that a crash, or a gateway that is writing right now, left incomplete. */
       readonly incompleteBytes: number;
+      /** A copy of closed segments: the log goes on elsewhere. */
+      readonly isPart: boolean;
       /** Segments, and how many of them retention has removed: of those, the leaf hashes are verified. */
       readonly segments: number;
       readonly removedSegments: number;
@@ -66,6 +68,7 @@ export async function verifyJournal(folder: string, options: VerifyOptions = {})
     checkpoints: scan.checkpoints,
     signedSize: scan.head?.size ?? 0,
     incompleteBytes: scan.dirtyEnd - scan.logLength,
+    isPart: scan.isPart,
     segments: scan.segments.length,
     removedSegments: scan.segments.filter((segment) => !segment.hasFrames).length,
     firstRecord: scan.segments.find((segment) => segment.hasFrames)?.header?.first ?? 0,

@@ -22,7 +22,7 @@ export function createGuardedFetch(options: GuardOptions): GuardedFetch {
       const response = await guardableFetch(address, {
         method,
         headers: Object.fromEntries(new Headers(headers)),
-        ...(body !== undefined && body !== null && { body: String(body) }),
+        ...(body !== undefined && body !== null && { body: body instanceof Uint8Array ? body : String(body) }),
         ...(signal && { signal }),
         redirect: 'manual',
         dispatcher,

@@ -25,8 +25,8 @@ function textOf(found: Extract<VerifiedTrails, { ok: true }>, { keys }: VerifyTr
   const { chains, compared, absent } = found;
   return [
     ...chains.map(
-      ({ node, origin, folder, verified: { size, signedSize } }) =>
-        `verified: node ${node ?? 'that no other has seen'}, ${origin}: ${size} records, ${signedSize} under a signature (${folder})`,
+      ({ node, origin, folder, verified }) =>
+        `verified: node ${node ?? 'that no other has seen'}, ${origin}: ${verified.size} records, ${verified.signedSize} under a signature${verified.isPart ? ', a copy of what is closed' : ''} (${folder})`,
     ),
     `verified: ${compared} checkpoints of one in another are of the logs that they say`,
     ...absent.map(

@@ -77,6 +77,7 @@ export function addVerifyCommand(group: Command): void {
       output.result(verified, () =>
         [
           `verified: ${verified.size} records, ${verified.checkpoints} signed checkpoints, ${verified.signedSize} records under a signature`,
+          ...(verified.isPart ? ['a copy of closed segments: the log goes on where it is written'] : []),
           ...(verified.firstRecord > 0
             ? [`removed: records 0 to ${verified.firstRecord - 1}; their leaf hashes verify, what they said is gone`]
             : []),

@@ -1,12 +1,14 @@
 import { markTrail, neededFrom } from '../../audit/mark-trail.ts';
 import { planRetention } from '../../audit/plan-retention.ts';
 import type { Recorder } from '../../audit/recorder.ts';
+import type { Shipper } from '../../audit/ship-segments.ts';
 import type { TrailState } from '../../audit/trail-state.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { SegmentedJournal } from '../../seams/journal.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
+import { openShipper } from './open-shipper.ts';
 import { openWitness } from './open-witness.ts';
 import { administrator } from './record-administration.ts';
 import type { RotatedTrail } from './rotate-trail.ts';
@@ -44,6 +46,7 @@ export function keepTrail(parts: {
   const { log, schedule } = system;
   const started = { wall: system.clock(), monotonic: system.monotonic() };
   const witness = openWitness(workspace, recorder, state);
+  let shipper: Shipper | undefined;
   let working: Promise<void> = Promise.resolve();
   let isMarking = false;
   let isHeldKnown = false;
@@ -78,9 +81,17 @@ export function keepTrail(parts: {
   async function letGo(): Promise<void> {
     if (keepDays === undefined && keepMiB === undefined) return;
     const segments = await journal.segments();
-    const { before, isHeld } = planRetention({ segments, keep, needed: neededFrom(state), now: now() });
+    const { before, isHeld } = planRetention({
+      segments,
+      keep,
+      needed: Math.min(neededFrom(state), shipper?.shippedBefore() ?? Number.POSITIVE_INFINITY),
+      now: now(),
+    });
     if (isHeld && !isHeldKnown) {
-      log.warn({}, 'more of the trail is kept than is configured: a task or a credential that is alive needs it');
+      log.warn(
+        {},
+        'more of the trail is kept than is configured: a task or a credential that is alive needs it, or it is not shipped yet',
+      );
     }
     isHeldKnown = isHeld;
     if (before === 0) return;
@@ -100,6 +111,13 @@ export function keepTrail(parts: {
       });
     });
     if (removed !== undefined) log.info({ ...removed }, 'records were removed that are not to be kept any longer');
+  }
+
+  /** What was closed is shipped once it is under a signature. */
+  async function ship(): Promise<void> {
+    if (shipper === undefined) return;
+    await journal.checkpoint();
+    shipper.wake();
   }
 
   async function work(): Promise<void> {
@@ -135,7 +153,9 @@ export function keepTrail(parts: {
         if (oldest < state.removedBefore) await journal.removeBefore(state.removedBefore, async () => {});
         await mark();
       });
+      shipper = await openShipper({ workspace, recorder, state, onShipped: () => void quietly(letGo) });
       await quietly(work);
+      await quietly(ship);
       stopRepeating = repeat(schedule, EVERY_MS, () => quietly(work));
       witness?.start();
     },
@@ -145,6 +165,7 @@ export function keepTrail(parts: {
       void quietly(async () => {
         await mark();
         await work();
+        await ship();
       });
     },
     async rotate() {
@@ -154,13 +175,14 @@ export function keepTrail(parts: {
         await mark();
         first = (await journal.segments()).at(-1)?.first ?? 0;
         await work();
+        await ship();
       });
       return { first };
     },
     async stop() {
       stopRepeating?.();
       stopRepeating = undefined;
-      await witness?.stop();
+      await Promise.all([witness?.stop(), shipper?.stop()]);
       await quietly(mark);
     },
   };

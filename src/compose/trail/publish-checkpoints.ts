@@ -7,8 +7,10 @@ import {
 import type { Verifier } from '../../adapters/journal/signed-note.ts';
 import { readAnchor } from '../../adapters/journal/verify-journal.ts';
 import { messageOf } from '../../domain/errors.ts';
+import type { Archive } from '../../seams/archive.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
+import { openArchive } from './open-archive.ts';
 import { CHECK_MS, HEAD_MS, storeHeads } from './store-heads.ts';
 
 export interface Publishing {
@@ -36,6 +38,9 @@ export async function openPublishing(
     ...(file === undefined ? [] : [fileTarget(loaded.resolvePath(file))]),
     ...(url === undefined ? [] : [httpTarget(url)]),
   ];
+  const opened = await openArchive(workspace);
+  const archived = opened && archiveTarget(opened.archive, origin);
+  if (archived !== undefined) targets.push(archived);
   const shared = storeHeads(workspace, verifier, onContradicted);
   const seen = await shared?.newest();
   let newest = seen === undefined ? undefined : { size: readAnchor(seen, verifier).size, note: seen };
@@ -56,7 +61,12 @@ export async function openPublishing(
   }
   const { schedule, log } = system;
   const publishers = targets.map((target) =>
-    createCheckpointPublisher({ target, everyMs: everySeconds * 1000, schedule, log }),
+    createCheckpointPublisher({
+      target,
+      everyMs: target === archived ? Math.max(ARCHIVE_MS, everySeconds * 1000) : everySeconds * 1000,
+      schedule,
+      log,
+    }),
   );
   if (shared !== undefined) {
     publishers.push(createCheckpointPublisher({ target: shared.target, everyMs: HEAD_MS, schedule, log }));
@@ -74,6 +84,7 @@ export async function openPublishing(
     async close() {
       stopChecking?.();
       await Promise.all(publishers.map((publisher) => publisher.close()));
+      await opened?.close();
     },
   };
 }
@@ -82,3 +93,18 @@ const notChecked = (error: unknown): [object, string] => [
   { error: messageOf(error) },
   'what the other nodes know of this node’s journal could not be read',
 ];
+
+/** A request to an archive costs money. */
+const ARCHIVE_MS = 60_000;
+const ARCHIVE_WITHIN_MS = 10_000;
+
+/** Beside the segments of this journal; read at the start as all that is published. */
+function archiveTarget(archive: Archive, origin: string): PublishTarget {
+  const name = `${origin}/newest.checkpoint`;
+  const within = (): AbortSignal => AbortSignal.timeout(ARCHIVE_WITHIN_MS);
+  return {
+    name: `${archive.name}/${name}`,
+    publish: (note) => archive.replace(name, Buffer.from(note, 'utf8'), within()),
+    read: async () => (await archive.read(name, within()))?.toString('utf8'),
+  };
+}

@@ -1,0 +1,124 @@
+import { AwsV4Signer } from 'aws4fetch';
+import { RemitError } from '../../domain/errors.ts';
+import type { Secret } from '../../domain/secret.ts';
+import type { Archive } from '../../seams/archive.ts';
+import type { Fetch } from '../clouds/ask-json.ts';
+import { serviceAddress } from '../clouds/service-address.ts';
+
+export interface S3Place {
+  readonly endpoint: string;
+  readonly bucket: string;
+  /** In front of every name, without slashes around it; empty: none. */
+  readonly prefix: string;
+  readonly region: string;
+  /** Asked at every request. */
+  readonly credentials: () => Promise<{ readonly accessKeyId: string; readonly secretAccessKey: Secret }>;
+  readonly fetch: Fetch;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: Buffer;
+}
+
+/**
+ * A bucket of S3 or of what speaks as it does: path-style addresses, Signature Version 4, conditional writes (`If-None-Match: *`), a checksum that the
+ * store verifies, and the content's hash beside it, by which a write of before is known again.
+ */
+export function createS3Archive({ endpoint, bucket, prefix, region, credentials, fetch, clock }: S3Place): Archive {
+  const base = `${serviceAddress(endpoint, 'journal.ship.s3.endpoint')}/${bucket}`;
+  const keyOf = (name: string): string => (prefix === '' ? name : `${prefix}/${name}`);
+
+  async function send(
+    method: 'GET' | 'HEAD' | 'PUT',
+    name: string,
+    signal: AbortSignal,
+    put?: { bytes: Buffer; headers: Readonly<Record<string, string>> },
+  ): Promise<Answer> {
+    signal.throwIfAborted();
+    const key = keyOf(name);
+    const url = `${base}/${key.split('/').map(encodeURIComponent).join('/')}`;
+    try {
+      const sha256 = await hashOf(put?.bytes ?? Buffer.alloc(0));
+      const { accessKeyId, secretAccessKey } = await credentials();
+      const { headers } = await new AwsV4Signer({
+        method,
+        url,
+        headers: { ...put?.headers, 'x-amz-content-sha256': sha256.toString('hex') },
+        accessKeyId,
+        secretAccessKey: secretAccessKey.reveal(),
+        service: 's3',
+        region,
+        datetime: new Date(clock()).toISOString().replace(/[:-]|\.\d{3}/g, ''),
+        allHeaders: true,
+      }).sign();
+      const response = await fetch(url, { method, headers, signal, ...(put && { body: new Uint8Array(put.bytes) }) });
+      return {
+        status: response.status,
+        headers: response.headers,
+        bytes: Buffer.from(await response.arrayBuffer()),
+      };
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
+      throw fault(key, `cannot be reached: ${error instanceof Error ? error.message : 'unknown error'}${cause}`, error);
+    }
+  }
+
+  function fault(key: string, what: string, cause?: unknown): RemitError {
+    return new RemitError('ERR_ARCHIVE', `the archive ${what}`, {
+      where: `${base}/${key}`,
+      hint: 'It is tried again by itself. Look at the bucket’s address, its policy and the key in the vault; nothing local is removed meanwhile.',
+      ...(cause !== undefined && { cause }),
+    });
+  }
+
+  /** Its own word for what it has against it; none of what was sent is in it. */
+  function refusal(name: string, { status, bytes }: Answer): RemitError {
+    const [, code = ''] = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(bytes.toString('utf8', 0, 4096)) ?? [];
+    return fault(keyOf(name), `answered ${status} ${code}`.trim());
+  }
+
+  const headersFor = async (bytes: Buffer): Promise<Record<string, string>> => {
+    const sha256 = await hashOf(bytes);
+    return {
+      'content-type': 'application/octet-stream',
+      'x-amz-checksum-sha256': sha256.toString('base64'),
+      'x-amz-meta-sha256': sha256.toString('hex'),
+    };
+  };
+
+  return {
+    name: `${base}${prefix === '' ? '' : `/${prefix}`}`,
+
+    async keep(name, bytes, signal) {
+      const described = await headersFor(bytes);
+      const headers = { ...described, 'if-none-match': '*' };
+      const put = await send('PUT', name, signal, { bytes, headers });
+      if (put.status >= 200 && put.status < 300) return 'kept';
+      if (put.status !== 412) throw refusal(name, put);
+      const found = await send('HEAD', name, signal);
+      if (found.status !== 200) throw refusal(name, found);
+      if (found.headers.get('x-amz-meta-sha256') === described['x-amz-meta-sha256']) return 'there';
+      throw fault(keyOf(name), 'has something else under that name, which is not written over');
+    },
+
+    async replace(name, bytes, signal) {
+      const put = await send('PUT', name, signal, { bytes, headers: await headersFor(bytes) });
+      if (put.status < 200 || put.status > 299) throw refusal(name, put);
+    },
+
+    async read(name, signal) {
+      const found = await send('GET', name, signal);
+      if (found.status === 404) return undefined;
+      if (found.status !== 200) throw refusal(name, found);
+      return found.bytes;
+    },
+  };
+}
+
+/** Off the main thread: a segment is many megabytes. */
+const hashOf = async (bytes: Buffer): Promise<Buffer> =>
+  Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)));
