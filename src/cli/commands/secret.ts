@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { secretUsers } from '../../compose/credentials/shared-secrets.ts';
 import { storeSecret } from '../../compose/credentials/store-secret.ts';
+import { removeSecret } from '../../compose/credentials/stored-token-authorization.ts';
 import { ensureVaultKey, keyPlaceText } from '../../compose/credentials/vault-key.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { SECRET_NAME } from '../../config/schema-parts.ts';
@@ -124,7 +125,7 @@ export function addSecretCommands(program: Command): void {
           name,
           ...(usedBy.length > 0 && { force: true, usedBy }),
         });
-        return vault.remove(name);
+        return removeSecret(vault, name);
       });
       if (!removed)
         throw new RemitError('ERR_NOT_FOUND', `no secret is called ${name}`, { hint: '`remit secret ls` lists them.' });

@@ -12,6 +12,14 @@ import { createSealedAuthorizations } from './authorization-store.ts';
 /** Of the secret, not of a connector: what several connectors share under an exception is refreshed once for all of them. */
 export const storedTokenName = (secret: string): string => `remit-refresh:${secret}`;
 
+/** Removes a secret, and what a server has rotated it into since. @returns whether there was one */
+export async function removeSecret(vault: Pick<Vault, 'remove'>, name: string): Promise<boolean> {
+  // In this order: without its secret the row is used by nobody, and without the row a secret that was used up would begin anew.
+  const wasThere = await vault.remove(name);
+  await vault.remove(storedTokenName(name));
+  return wasThere;
+}
+
 export interface StoredTokenParts {
   readonly vault: Vault;
   readonly clock: Clock;

@@ -11,6 +11,7 @@ import { createMcpOauthIssuer } from '../../../src/adapters/issuers/mcp-oauth/mc
 import type { McpOauthSetup } from '../../../src/adapters/issuers/mcp-oauth/setup.ts';
 import { authorizationFindings } from '../../../src/compose/credentials/authorization-findings.ts';
 import { oauthRefreshSetup } from '../../../src/compose/credentials/oauth-refresh-setup.ts';
+import { removeSecret } from '../../../src/compose/credentials/stored-token-authorization.ts';
 import { ensureVaultKey } from '../../../src/compose/credentials/vault-key.ts';
 import { createSystem } from '../../../src/compose/system.ts';
 import { openWorkspace, type Workspace } from '../../../src/compose/workspace.ts';
@@ -181,6 +182,16 @@ describe('a lease of a refresh token that its owner stored', () => {
     server.tokenRequests.length = 0;
     await expect(ask()).resolves.toBeDefined();
     expect(server.tokenRequests).toHaveLength(1);
+  });
+
+  it('goes with its secret, and what it was rotated into as well', async () => {
+    await ask();
+    const { vault } = notes.workspace;
+    const names = async () => (await vault.list()).map(({ name }) => name).toSorted();
+    expect(await names()).toEqual(['notes-client', 'notes-refresh', 'remit-refresh:notes-refresh']);
+    expect(await removeSecret(vault, 'notes-refresh')).toBe(true);
+    expect(await names()).toEqual(['notes-client']);
+    expect(await removeSecret(vault, 'notes-refresh')).toBe(false);
   });
 
   it('is never shown to a server that it was not stored for', async () => {
