@@ -13,6 +13,7 @@ import { mysqlCredential } from './credentials/mysql.ts';
 import { natsCredential } from './credentials/nats.ts';
 import { oauthCredential } from './credentials/oauth.ts';
 import { oauthRefreshCredential } from './credentials/oauth-refresh.ts';
+import { packageCredential } from './credentials/package.ts';
 import { postgresCredential } from './credentials/postgres.ts';
 import { redisCredential } from './credentials/redis.ts';
 import { sshCredential } from './credentials/ssh.ts';
@@ -41,6 +42,7 @@ const KINDS = {
   aws: awsCredential.optional(),
   gcp: gcpCredential.optional(),
   entra: entraCredential.optional(),
+  package: packageCredential.optional(),
   static: staticCredential.optional(),
 };
 

@@ -40,6 +40,7 @@ export const DEFAULT_TEMPLATES = {
   },
   gcp: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
   entra: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
+  package: { environment: {}, headers: {} },
   static: { environment: {}, headers: { Authorization: 'Bearer {token}' } },
 } as const satisfies Readonly<Record<string, InjectionTemplates>>;
 

@@ -8,7 +8,7 @@ import { connectorId } from '../../src/domain/ids.ts';
 const CRM = connectorId('crm');
 const ACCOUNTS: readonly CredentialKind[] = ['postgres', 'redis', 'mysql', 'aws', 'nats', 'ssh'];
 /** What it gives is different from one to the next: its owner is asked always. */
-const ASKED: readonly CredentialKind[] = ['vault'];
+const ASKED: readonly CredentialKind[] = ['vault', 'package'];
 const CARRIERS = ['http', 'sse', 'stdio'] as const;
 const credentialWith = (inject: object) =>
   credentialSchema.parse({ postgres: { database: 'd', adminUser: 'a' }, inject });

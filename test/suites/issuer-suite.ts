@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isRemitError } from '../../src/domain/errors.ts';
+import type { PackageParts } from '../../src/compose/credentials/makers/package.ts';
+import { isRemitError, RemitError } from '../../src/domain/errors.ts';
 import { agentId, connectorId, leaseId, taskId, tenantId } from '../../src/domain/ids.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
 import { type Lease, leaseTag } from '../../src/domain/lease.ts';
-import type { Secret } from '../../src/domain/secret.ts';
+import { Secret } from '../../src/domain/secret.ts';
 import type { ActionClass } from '../../src/domain/tool.ts';
 import type { IssuedCredential, IssueRequest, Issuer } from '../../src/seams/issuer.ts';
 
@@ -27,6 +30,23 @@ export interface IssuerHarness {
   readonly secrets: readonly string[];
   /** After the issuer was closed. */
   stop(): Promise<void>;
+}
+
+/** What a package's `createIssuer` gets, for its own test: as the gateway gives it. */
+export function parts(given: {
+  readonly settings: JsonObject;
+  readonly secret?: string;
+  readonly clock?: () => number;
+}): PackageParts {
+  const { settings, secret, clock = Date.now } = given;
+  return {
+    settings,
+    secret: async () => (secret === undefined ? undefined : new Secret(secret)),
+    clock,
+    random: randomBytes,
+    Secret,
+    fault: (code, message, more) => new RemitError(code, message, more),
+  };
 }
 
 const LEASE_MS = 60_000;

@@ -17,6 +17,7 @@ import { makeMysqlIssuer } from './makers/mysql.ts';
 import { makeNatsIssuer } from './makers/nats.ts';
 import { makeOauthIssuer } from './makers/oauth.ts';
 import { makeOauthRefreshIssuer } from './makers/oauth-refresh.ts';
+import { makePackageIssuer } from './makers/package.ts';
 import { makePostgresIssuer } from './makers/postgres.ts';
 import { makeRedisIssuer } from './makers/redis.ts';
 import { makeSshIssuer } from './makers/ssh.ts';
@@ -43,6 +44,7 @@ const MAKERS: { readonly [K in CredentialKind]: IssuerMaker<K> } = {
   aws: makeAwsIssuer,
   gcp: makeGcpIssuer,
   entra: makeEntraIssuer,
+  package: makePackageIssuer,
   static: makeStaticIssuer,
 };
 
