@@ -13,7 +13,7 @@ import type { Workspace } from './workspace.ts';
 /** What metrics read of a gateway that runs, besides the store. */
 export type LiveReadings = Pick<
   Readings,
-  'journalRecords' | 'tasks' | 'sessions' | 'connections' | 'revocationsOutstanding' | 'risks'
+  'journalRecords' | 'journalBehind' | 'tasks' | 'sessions' | 'connections' | 'revocationsOutstanding' | 'risks'
 > & {
   /** Rises when what is known of items changes: findings are looked for again then only. */
   readonly catalogueVersion: number;

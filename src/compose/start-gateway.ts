@@ -350,6 +350,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(followPolicies(workspace, policies));
     const { metricsPort } = await observed.serve(() => ({
       journalRecords: journal.size,
+      journalBehind: keeper?.behind() ?? {},
       tasks: tasks.active().length,
       sessions: served.sessions(),
       connections: connections.size,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { allowPrivateNetwork, secretName } from './schema-parts.ts';
+import { allowPrivateNetwork, secretName, variableName } from './schema-parts.ts';
 
 const s3 = z.strictObject({
   endpoint: z
@@ -23,6 +23,16 @@ const s3 = z.strictObject({
   secretAccessKey: secretName.describe('Name of the vault secret with the key’s secret half.'),
   allowPrivateNetwork,
   caFile: z.string().min(1).optional().describe('Certificates in PEM that the service is verified against.'),
+});
+
+const postgres = z.strictObject({
+  urlVariable: variableName.describe('Environment variable with the URL of the database, which may be the store’s.'),
+  everySeconds: z
+    .int()
+    .min(1)
+    .max(3600)
+    .default(5)
+    .describe('How often new records are added; under load all the time.'),
 });
 
 /** A segment is held in memory while it is sent. */
@@ -67,7 +77,10 @@ export const journalSchema = z
       .default(30)
       .describe('Among several gateways: checkpoints of the others are recorded at most once in this time.'),
     ship: z
-      .strictObject({ s3: s3.optional().describe('A bucket for closed segments and the newest checkpoint.') })
+      .strictObject({
+        s3: s3.optional().describe('A bucket for closed segments and the newest checkpoint.'),
+        postgres: postgres.optional().describe('A table of records, without what is sealed, for queries.'),
+      })
       .prefault({})
       .describe('Where the trail is copied to. Nothing that is served waits for it.'),
   })

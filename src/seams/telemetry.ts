@@ -65,6 +65,8 @@ export interface SpanSink {
 /** What is now, read when somebody asks. */
 export interface Readings {
   readonly journalRecords: number;
+  /** Records that are not yet where they are copied to, by what that is: `archive`, `rows`. */
+  readonly journalBehind: Readonly<Record<string, number>>;
   readonly tasks: number;
   readonly sessions: number;
   readonly connections: number;

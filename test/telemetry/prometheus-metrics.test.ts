@@ -10,6 +10,7 @@ import { CALL } from './samples.ts';
 
 const READINGS: Readings = {
   journalRecords: 12,
+  journalBehind: { archive: 7, rows: 3 },
   tasks: 2,
   sessions: 3,
   connections: 4,

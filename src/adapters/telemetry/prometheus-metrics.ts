@@ -80,6 +80,10 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     spansLost: gauge('remit_spans_lost', 'Spans that the collector did not take.'),
   };
   const labelled = {
+    journalBehind: {
+      label: 'to',
+      gauge: gauge('remit_journal_behind_records', 'Records that are not yet where they are copied to.', 'to'),
+    },
     leases: { label: 'state', gauge: gauge('remit_leases', 'Leases that have not ended, by state.', 'state') },
     items: {
       label: 'status',

@@ -3,12 +3,14 @@ import { planRetention } from '../../audit/plan-retention.ts';
 import type { Recorder } from '../../audit/recorder.ts';
 import type { Shipper } from '../../audit/ship-segments.ts';
 import type { TrailState } from '../../audit/trail-state.ts';
+import type { RowWriter } from '../../audit/write-rows.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { SegmentedJournal } from '../../seams/journal.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
-import { openShipper } from './open-shipper.ts';
+import { openRows } from './open-rows.ts';
+import { journalOrigin, openShipper } from './open-shipper.ts';
 import { openWitness } from './open-witness.ts';
 import { administrator } from './record-administration.ts';
 import type { RotatedTrail } from './rotate-trail.ts';
@@ -20,6 +22,8 @@ export interface TrailKeeper {
   segmentBegun(): void;
   /** Ends the current segment now, with everything that follows when one is full. */
   rotate(): Promise<RotatedTrail>;
+  /** How many records are not yet where they are copied to, by what that is. */
+  behind(): Readonly<Record<string, number>>;
   /** A last mark. */
   stop(): Promise<void>;
 }
@@ -47,6 +51,7 @@ export function keepTrail(parts: {
   const started = { wall: system.clock(), monotonic: system.monotonic() };
   const witness = openWitness(workspace, recorder, state);
   let shipper: Shipper | undefined;
+  let rows: RowWriter | undefined;
   let working: Promise<void> = Promise.resolve();
   let isMarking = false;
   let isHeldKnown = false;
@@ -154,6 +159,8 @@ export function keepTrail(parts: {
         await mark();
       });
       shipper = await openShipper({ workspace, recorder, state, onShipped: () => void quietly(letGo) });
+      rows = await openRows(workspace, () => journalOrigin(workspace.places.journal));
+      rows?.start();
       await quietly(work);
       await quietly(ship);
       stopRepeating = repeat(schedule, EVERY_MS, () => quietly(work));
@@ -179,10 +186,14 @@ export function keepTrail(parts: {
       });
       return { first };
     },
+    behind: () => ({
+      ...(shipper !== undefined && { archive: journal.size - shipper.shippedBefore() }),
+      ...(rows !== undefined && { rows: journal.size - (rows.next() ?? 0) }),
+    }),
     async stop() {
       stopRepeating?.();
       stopRepeating = undefined;
-      await Promise.all([witness?.stop(), shipper?.stop()]);
+      await Promise.all([witness?.stop(), shipper?.stop(), rows?.stop()]);
       await quietly(mark);
     },
   };

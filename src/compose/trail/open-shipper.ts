@@ -18,11 +18,10 @@ export async function openShipper(parts: {
   const opened = await openArchive(workspace);
   if (opened === undefined) return undefined;
   const { archive, close } = opened;
-  const key = keyFile(places.journal);
   const shipper = createShipper({
     archive,
-    base: parseVerifier((await key.read()).toString('latin1').trim())?.name ?? '',
-    key,
+    base: await journalOrigin(places.journal),
+    key: keyFile(places.journal),
     closed: (from) => closedSegments(places.journal, from),
     recorder,
     state,
@@ -37,4 +36,9 @@ export async function openShipper(parts: {
       await close();
     },
   };
+}
+
+/** Name of the log in a folder, which no other has. */
+export async function journalOrigin(folder: string): Promise<string> {
+  return parseVerifier((await keyFile(folder).read()).toString('latin1').trim())?.name ?? '';
 }
