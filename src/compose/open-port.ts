@@ -1,6 +1,7 @@
 import { type HttpServer, type HttpServerOptions, openHttpServer } from '../http/server.ts';
 import { allowedHosts, nodeAddress, ownUrl, workerPlace } from './addresses.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
+import { assertAddressGiven } from './nodes/node-address.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface OpenPort {
@@ -17,6 +18,7 @@ export interface OpenPort {
 /** Opens the port that agents reach, and says under which URL they do; nothing is served on it yet. */
 export async function openPort(workspace: Workspace): Promise<OpenPort> {
   const { config, system, worker } = workspace;
+  assertAddressGiven(config);
   const { maxConnections, problem } = checkLimits(config, await readOpenFilesLimit());
   if (problem !== undefined) system.log.warn({ hint: problem.hint }, problem.what);
   const open = (at: { host: string; port: number }, options: HttpServerOptions = {}): Promise<HttpServer> =>

@@ -9,6 +9,7 @@ import type { KeyRing } from '../secrets/key-ring.ts';
 import { createVault, type Vault } from '../secrets/vault.ts';
 import { keyFileOf, openKeyRing } from './credentials/vault-key.ts';
 import { buildEstate, type Estate } from './estate.ts';
+import { withNodeAddress } from './nodes/node-address.ts';
 import { nodeName } from './nodes/node-name.ts';
 import type { System } from './system.ts';
 import { readWorker, WORKER_VARIABLE, type Worker, workerFolder } from './workers/worker.ts';
@@ -66,7 +67,7 @@ export function placesOf(loaded: LoadedConfig, worker = readWorker(process.env[W
 /** Opens what `remit.yaml` names. @throws `ERR_CONFIG_…`, `ERR_STORE_…` */
 export async function openWorkspace(configPath: string, system: System, worker?: Worker): Promise<Workspace> {
   const loaded = await loadConfig(configPath);
-  const { config } = loaded;
+  const config = withNodeAddress(loaded.config, system);
   const places = placesOf(loaded, worker?.number);
   await mkdir(places.node, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new RemitError('ERR_STORE_UNREACHABLE', `the data folder cannot be made: ${messageOf(cause)}`, {

@@ -266,6 +266,9 @@ export const configSchema = z.strictObject({
         .url({ protocol: /^https?$/ })
         .optional()
         .describe('How other gateways on the same store reach this one; left out: by what it listens on.'),
+      addressVariable: variableName
+        .optional()
+        .describe('Environment variable with it, where one configuration is for several nodes.'),
     })
     .prefault({})
     .describe('This gateway among those of one PostgreSQL store.'),

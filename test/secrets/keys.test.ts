@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createEnvironmentKeyProvider } from '../../src/adapters/keys/environment-key-provider.ts';
-import { createFileKeyProvider, createKeyFile } from '../../src/adapters/keys/file-key-provider.ts';
+import { createFileKeyProvider, createKeyFile, isHandedOver } from '../../src/adapters/keys/file-key-provider.ts';
 import type { KeyProvider } from '../../src/seams/key-provider.ts';
 import { keyProviderSuite, keyTextSuite } from '../suites/key-provider-suite.ts';
 import { createFakeKmsKeyProvider, FakeKms } from '../support/fake-kms.ts';
@@ -104,5 +104,27 @@ describe('key file', () => {
     await expect(wrapOf(provider)).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_MISSING' });
     await createKeyFile(path, randomBytes);
     expect(await wrapOf(provider)).toHaveLength(60);
+  });
+});
+
+describe('a key file that root hands over', () => {
+  const file = { uid: 0, gid: 65_532, mode: 0o440, path: '/run/credentials/remit.service/vault.key' };
+  const self = { uid: 65_532, groups: [65_532], credentials: undefined };
+  const service = { uid: 61_000, groups: [61_000], credentials: '/run/credentials/remit.service' };
+
+  it('may be read by this process’s own group, or be a credential of its unit', () => {
+    expect(isHandedOver(file, self)).toBe(true);
+    expect(isHandedOver({ ...file, gid: 0 }, service)).toBe(true);
+  });
+
+  it('L6 is refused where anybody else could read or change it, or have made it', () => {
+    expect(isHandedOver({ ...file, mode: 0o444 }, self)).toBe(false);
+    expect(isHandedOver({ ...file, mode: 0o460 }, self)).toBe(false);
+    expect(isHandedOver({ ...file, uid: 1000 }, self)).toBe(false);
+    expect(isHandedOver({ ...file, gid: 100 }, self)).toBe(false);
+    expect(isHandedOver({ ...file, gid: 0 }, { ...self, groups: [0] })).toBe(false);
+    expect(isHandedOver(file, { ...self, uid: 0 })).toBe(false);
+    expect(isHandedOver({ ...file, gid: 0, path: '/etc/remit/vault.key' }, service)).toBe(false);
+    expect(isHandedOver({ ...file, gid: 0 }, { ...service, credentials: '' })).toBe(false);
   });
 });

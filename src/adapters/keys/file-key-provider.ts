@@ -87,13 +87,39 @@ async function assertPrivate(file: FileHandle, path: string): Promise<void> {
   const stat = await file.stat();
   if (!stat.isFile()) throw keyError('ERR_VAULT_KEY_WRONG', 'the vault key is not a regular file', path);
   const mode = stat.mode & 0o777;
-  if ((mode & 0o077) === 0) return;
+  if ((mode & 0o077) === 0 || isHandedOver({ ...ownerOf(stat), mode, path }, ownSelf())) return;
   throw keyError(
     'ERR_VAULT_KEY_WRONG',
     `the vault key file is open to other users (mode ${mode.toString(8).padStart(4, '0')})`,
     path,
     { hint: `Run \`chmod 600 ${path}\`; where others may have read it, make a new key and seal the secrets again.` },
   );
+}
+
+const ownerOf = ({ uid, gid }: { uid: number; gid: number }) => ({ uid, gid });
+
+const ownSelf = () => ({
+  uid: process.getuid?.(),
+  groups: [process.getgid?.(), ...(process.getgroups?.() ?? [])],
+  credentials: process.env.CREDENTIALS_DIRECTORY,
+});
+
+/**
+ * Whether root hands the file to this process alone, as service managers do: it is root's, nobody may write it, and only a group may read it. Of systemd's credentials
+ * (systemd.exec(5), `$CREDENTIALS_DIRECTORY`) the group's bit stands for an access list of this user; a mounted secret is for the container's own group.
+ */
+export function isHandedOver(
+  file: { readonly uid: number; readonly gid: number; readonly mode: number; readonly path: string },
+  self: {
+    readonly uid: number | undefined;
+    readonly groups: readonly (number | undefined)[];
+    readonly credentials: string | undefined;
+  },
+): boolean {
+  if (file.uid !== 0 || self.uid === 0 || (file.mode & 0o037) !== 0) return false;
+  const isCredential =
+    self.credentials !== undefined && self.credentials !== '' && dirname(file.path) === self.credentials;
+  return isCredential || (file.gid !== 0 && self.groups.includes(file.gid));
 }
 
 function codeOf(error: unknown): string {

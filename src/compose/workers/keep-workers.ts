@@ -41,7 +41,7 @@ const LONGEST_WAIT_MS = 30_000;
 const STEADY_MS = 60_000;
 
 /** One that has not stopped by then, with all that draining and revoking may take, is killed: the others see to what it left. */
-const STOP_MS = 60_000;
+export const STOP_MS = 60_000;
 
 interface Slot {
   readonly process: WorkerProcess;
