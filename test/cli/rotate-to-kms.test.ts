@@ -69,6 +69,14 @@ it('the vault’s key goes from a file to AWS KMS, to Cloud KMS and to a transit
     expect(rows[0]?.rows).toBeGreaterThan(0);
     expect(await readFile(config, 'utf8')).not.toContain('formerVaultKeys');
   }
+  const trail = await run(['audit', 'tail', '-n', '100', '--json', '--type', 'administration', '--config', config]);
+  const rotations = trail.stdout
+    .split('\n')
+    .filter((line) => line.includes('vault_key_rotate'))
+    .map((line) => (JSON.parse(line) as { detail: { from: string[]; to: string } }).detail);
+  expect(rotations.map(({ from, to }) => [from, to])).toEqual(
+    keyIds.map((keyId, index) => [[index === 0 ? 'file:kek-1' : keyIds[index - 1]], keyId]),
+  );
   const workspace = await openWorkspace(config, createSystem({ log: 'silent' }));
   expect((await workspace.vault.get('kept')).reveal()).toBe('a kept secret');
   await workspace.close();

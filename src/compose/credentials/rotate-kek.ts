@@ -50,7 +50,11 @@ export async function rotateKek(
   },
 ): Promise<KekRotation> {
   await withWorkspace(async (workspace) => {
-    if (workspace.config.formerVaultKeys.length === 0) await nameNewKey(workspace, parts.record);
+    const { vaultKey, formerVaultKeys } = workspace.config;
+    if (formerVaultKeys.length === 0) return nameNewKey(workspace, parts.record);
+    // Named by a person, or by a run that came no further.
+    const from = formerVaultKeys.map(vaultKeyId);
+    await parts.record(workspace, { action: 'vault_key_rotate', from, to: vaultKeyId(vaultKey) });
   });
   return withWorkspace(async (workspace) => {
     const { keys, store, estate, system, loaded } = workspace;
