@@ -20,19 +20,19 @@ export interface NodesEstate {
   close(): Promise<void>;
 }
 
-const VARIABLE = 'REMIT_TEST_NODES_STORE';
+export const STORE_VARIABLE = 'REMIT_TEST_NODES_STORE';
 
 /** An estate that several gateways on one PostgreSQL serve, each from a folder of its own. */
 export async function makeNodesEstate(count: number, parts: { yaml: string; agent?: string }): Promise<NodesEstate> {
   const { agent = 'scribe' } = parts;
   const postgres = await startPostgres({ fsync: false });
-  process.env[VARIABLE] = postgres.url('postgres');
+  process.env[STORE_VARIABLE] = postgres.url('postgres');
   const ports = await Promise.all(Array.from({ length: count }, () => findPort()));
   const first = await makeEstate({
     port: ports[0] as number,
     agents: [agent],
     yaml: (folder) => `publicUrl: http://127.0.0.1:${ports[0]}
-store: { kind: postgres, urlVariable: ${VARIABLE} }
+store: { kind: postgres, urlVariable: ${STORE_VARIABLE} }
 vaultKey: { kind: file, path: ${JSON.stringify(join(folder, 'vault.key'))} }
 ${parts.yaml}`,
   });
@@ -59,7 +59,7 @@ ${parts.yaml}`,
     },
     async close() {
       await postgres.stop();
-      delete process.env[VARIABLE];
+      delete process.env[STORE_VARIABLE];
     },
   };
 }
