@@ -12,8 +12,8 @@ export interface RowWriter {
   stop(): Promise<void>;
 }
 
-/** Rows of one statement. */
-export const BATCH = 250;
+/** Rows of one statement: a few milliseconds' work, beside calls. */
+export const BATCH = 128;
 
 const SLOWEST_RETRY_MS = 300_000;
 

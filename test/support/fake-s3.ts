@@ -83,6 +83,7 @@ export async function startFakeS3(clock: () => number = Date.now): Promise<FakeS
       response.writeHead(status, headers).end(bytes);
     };
     if (request.method === 'PUT') {
+      if (request.headers['content-length'] === undefined) return refuse(411, 'MissingContentLength');
       const checksum = request.headers['x-amz-checksum-sha256'];
       if (checksum !== undefined && checksum !== createHash('sha256').update(body).digest('base64'))
         return refuse(400, 'BadDigest');

@@ -8,7 +8,7 @@ const LARGEST_BYTES = 256 * 1024;
 export interface GuardedFetch {
   /**
    * As `fetch`, but: each connect is checked as those of the connector are, whatever host it goes to; redirects are not followed; a body is
-   * read whole, within 256 KiB. @throws what `fetch` throws, `ERR_CONNECTOR_PROTOCOL` for a larger body
+   * read whole, within 256 KiB. What is sent is text, or with `duplex` whatever gives pieces. @throws what `fetch` throws, `ERR_CONNECTOR_PROTOCOL` for a larger body
    */
   readonly fetch: (address: string, init: RequestInit) => Promise<Response>;
   close(): Promise<void>;
@@ -18,11 +18,13 @@ export interface GuardedFetch {
 export function createGuardedFetch(options: GuardOptions): GuardedFetch {
   const dispatcher = new Agent({ connect: guardedConnect(options), keepAliveTimeout: 1_000 });
   return {
-    async fetch(address, { method = 'GET', headers, body, signal }) {
+    async fetch(address, { method = 'GET', headers, body, signal, duplex }: RequestInit & { duplex?: 'half' }) {
       const response = await guardableFetch(address, {
         method,
         headers: Object.fromEntries(new Headers(headers)),
-        ...(body !== undefined && body !== null && { body: body instanceof Uint8Array ? body : String(body) }),
+        ...(body !== undefined &&
+          body !== null &&
+          (duplex === undefined ? { body: String(body) } : { body: body as AsyncIterable<Uint8Array>, duplex })),
         ...(signal && { signal }),
         redirect: 'manual',
         dispatcher,
