@@ -95,6 +95,7 @@ describe('journals of several nodes', () => {
       ['b', 7],
       ['c', 6],
     ]);
+    await cp(nodes[0].folder, join(base, 'sound', 'a', 'journal-damaged-2026'), { recursive: true });
     expect(await journalFolders([join(base, 'sound')])).toEqual(nodes.map(({ folder }) => folder));
   });
 

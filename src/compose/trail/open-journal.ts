@@ -75,6 +75,9 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
     ...(published.newest !== undefined && { anchor: published.newest }),
     onCheckpoint: published.offer,
     ...(more.onSegment !== undefined && { onSegment: more.onSegment }),
+  }).catch(async (error: unknown) => {
+    await published.close();
+    throw error;
   });
   const journal: SegmentedJournal = {
     append: (payload) => files.append(payload),
