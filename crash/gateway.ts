@@ -25,7 +25,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
-const SERVES_WITHIN_MS = 60_000;
+const SERVES_WITHIN_MS = 120_000;
 
 export function startGateway(home: Pick<Home, 'config' | 'environment'>): GatewayProcess {
   const startedAt = performance.now();
