@@ -30,6 +30,7 @@ import { assertNoneShared } from './credentials/shared-secrets.ts';
 import { sweepOauth } from './credentials/sweep-oauth.ts';
 import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
+import { FIRST_FENCE } from './nodes/build-nodes.ts';
 import { followKeys } from './nodes/follow-keys.ts';
 import { openNodes } from './nodes/open-nodes.ts';
 import { keepMemory, openRelay, servedTasks, unready } from './nodes/serve-nodes.ts';
@@ -130,6 +131,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       async onStarted(task) {
         await taskKeys.create(task.id);
         await recorder.record({ type: 'task_started', ...identityOfTask(task), detail: detailOfTask(task) });
+        nodes?.ledger.add(task.id, FIRST_FENCE);
       },
     });
     closers.push(() => tasks.close());

@@ -19,7 +19,7 @@ export interface Nodes {
   /** Whether this node may act as the owner of its tasks. One comparison. */
   isMember(): boolean;
   confirm(): Promise<boolean>;
-  /** Of a task that is about to be started here. @throws `ERR_STORE_*` */
+  /** Of a task that is about to be started here: a place before it has a row. The ledger takes it when it is on the trail. @throws `ERR_STORE_*` */
   own(task: TaskId, parent: TaskId | undefined): Promise<void>;
   /** Resolves, with why, when this node can serve no more. */
   readonly failed: Promise<string>;
@@ -32,6 +32,9 @@ export interface Nodes {
   /** Leaves, once nothing is served any more: its tasks are anybody's. */
   leave(): Promise<void>;
 }
+
+/** Of a place that nobody else has had. */
+export const FIRST_FENCE = 1;
 
 /** Undefined where the store is one gateway's alone. */
 export function buildNodes(parts: {
@@ -110,7 +113,6 @@ export function buildNodes(parts: {
     failed,
     async own(task, parent) {
       await places.own(tenant, name, task, (parent === undefined ? undefined : tasks.chainOf(parent).at(-1)) ?? task);
-      ledger.add(task, 1);
     },
     async join() {
       await membership.join();
