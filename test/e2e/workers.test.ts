@@ -18,7 +18,8 @@ let sent = 0;
 beforeAll(async () => {
   office = await startFakeToolsServer({ count: () => `call ${++sent}` });
   estate = await makeNodesEstate(1, {
-    yaml: `connectors:
+    yaml: `journal: { publish: { file: published, everySeconds: 1 } }
+connectors:
   office:
     owner: dana@shop.example
     protocol: modern
@@ -159,6 +160,13 @@ describe('workers', () => {
     expect(all.every(isAlive)).toBe(true);
     expect(await up.stop()).toBe(0);
     expect(all.filter(isAlive)).toEqual([]);
+    const published = [1, 2, 3].map((worker) => readFile(join(first().folder, `published.worker-${worker}`), 'utf8'));
+    const origins = (await Promise.all(published)).map((checkpoint) => checkpoint.split('\n')[0]);
+    expect(new Set(origins).size, 'none replaces another’s').toBe(3);
+    // Its one killed worker among them.
+    const verified = await run(['audit', 'verify', '--json', '--config', config()]);
+    expect(verified.code, verified.stderr).toBe(0);
+    expect(JSON.parse(verified.stdout)).toMatchObject({ ok: true });
 
     const large = join(first().folder, 'large.yaml');
     const text = await readFile(config(), 'utf8');

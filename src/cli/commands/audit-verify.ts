@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { Removal } from '../../audit/find-removals.ts';
 import { createSystem } from '../../compose/system.ts';
 import { journalFolders } from '../../compose/trail/journal-folders.ts';
 import { checkProof } from '../../compose/trail/proofs.ts';
 import { verifyTrail } from '../../compose/trail/verify-trail.ts';
+import { workerFolders } from '../../compose/workers/worker-folders.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
@@ -115,7 +118,11 @@ async function showProof(output: Output, options: VerifyOptions, file: string): 
 }
 
 async function foldersOf({ folder, config }: VerifyOptions): Promise<string[]> {
-  return folder.length === 0 ? [placesOf(await loadConfig(config)).journal] : await journalFolders(folder);
+  if (folder.length > 0) return await journalFolders(folder);
+  const { node, journal } = placesOf(await loadConfig(config));
+  // Of a data folder that workers serve: all of theirs.
+  const workers = (await workerFolders(node)).map((one) => join(one, basename(journal)));
+  return workers.length === 0 ? [journal] : [journal, ...workers].filter((one) => existsSync(one));
 }
 
 /** @throws `ERR_USAGE` */

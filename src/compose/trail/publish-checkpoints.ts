@@ -9,6 +9,7 @@ import { readAnchor } from '../../adapters/journal/verify-journal.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { Archive } from '../../seams/archive.ts';
 import { repeat } from '../repeat.ts';
+import { workerFolder } from '../workers/worker.ts';
 import type { Workspace } from '../workspace.ts';
 import { openArchive } from './open-archive.ts';
 import { CHECK_MS, HEAD_MS, storeHeads } from './store-heads.ts';
@@ -18,6 +19,16 @@ export interface Publishing {
   readonly newest: string | undefined;
   readonly offer: (note: string) => void;
   close(): Promise<void>;
+}
+
+/** Workers share a configuration, and each has a journal: none may replace another's checkpoint. */
+const workerPath = (path: string, worker: Workspace['worker']): string =>
+  worker === undefined ? path : `${path}.${workerFolder(worker.number)}`;
+
+function workerUrl(text: string, worker: Workspace['worker']): string {
+  const url = new URL(text);
+  url.pathname = workerPath(url.pathname, worker);
+  return worker === undefined ? text : url.href;
 }
 
 /**
@@ -32,11 +43,11 @@ export async function openPublishing(
   onContradicted: (what: string) => void,
 ): Promise<Publishing> {
   const origin = verifier.name;
-  const { config, loaded, system } = workspace;
+  const { config, loaded, system, worker } = workspace;
   const { file, url, everySeconds } = config.journal.publish;
   const targets: PublishTarget[] = [
-    ...(file === undefined ? [] : [fileTarget(loaded.resolvePath(file))]),
-    ...(url === undefined ? [] : [httpTarget(url)]),
+    ...(file === undefined ? [] : [fileTarget(workerPath(loaded.resolvePath(file), worker))]),
+    ...(url === undefined ? [] : [httpTarget(workerUrl(url, worker))]),
   ];
   const opened = await openArchive(workspace);
   const archived = opened && archiveTarget(opened.archive, origin);
