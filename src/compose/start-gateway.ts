@@ -247,7 +247,6 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {
       // Side by side: a server that will not stop must not keep its credential.
-      nodes?.stop();
       await Promise.all([wire.closeAll(), leases.revokeAll('gateway stopped')]);
       leases.close();
     });

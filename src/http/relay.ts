@@ -17,7 +17,7 @@ export type Passed = 'answered' | 'not_sent' | 'unknown';
 export type PassOn = (
   request: IncomingMessage,
   response: ServerResponse,
-  to: { readonly address: string; readonly body: string | undefined },
+  to: { readonly address: string; readonly body: string | undefined; readonly by: 'node' | 'self' },
 ) => Promise<Passed>;
 
 export interface RelayParts {
@@ -38,11 +38,13 @@ export interface RelayParts {
 export interface Relay {
   /** For requests that name their task by its token. @returns whether it was answered here: if not, this node serves it */
   byToken(request: IncomingMessage, response: ServerResponse): boolean | Promise<boolean>;
+  /** The node stops: what others pass on from now on is sent back, and nothing of it done. */
+  retire(): void;
   /** For those of the token endpoint that go on with a task, or start one below it. */
   byDetails(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
 
-/** Says that another node has passed it on, and so that it must not be passed on once more. An agent that sends it harms itself alone. */
+/** Says that a node has passed it on, another (`node`) or this one (`self`), and so that it must not be passed on once more. An agent that sends it harms itself alone. */
 export const RELAYED = 'remit-relayed';
 
 /** RFC 9110 section 15.5.20: by whom nothing was done, as the request was another's. */
@@ -75,15 +77,21 @@ export function createRelay(parts: RelayParts): Relay {
   const { authenticator, isHere, locate, misplaced, passOn, challenge, maxBodyBytes } = parts;
   const { monotonic, schedule } = parts;
 
+  let isRetired = false;
+
   const pause = (): Promise<void> => new Promise((resolve) => void schedule(RETRY_MS, resolve));
 
   /** Of what another node has passed on: it is this node's, or nobody's whom this one could name. */
   async function takeRelayed(task: TaskId, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     const located = await locate(task).catch(() => undefined);
     if (located === 'here' || located === 'nowhere') return false;
+    sendBack(request, response);
+    return true;
+  }
+
+  function sendBack(request: IncomingMessage, response: ServerResponse): void {
     request.resume();
     respond(response, MISDIRECTED, { error: 'misdirected_request' });
-    return true;
   }
 
   async function elsewhere(task: TaskId, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
@@ -113,7 +121,10 @@ export function createRelay(parts: RelayParts): Relay {
     for (;;) {
       // What has been read cannot be read again here: it comes back by the port, like from another node.
       const address = located === undefined ? '' : typeof located === 'string' ? parts.ownAddress : located.address;
-      const passed = address === '' ? 'not_sent' : await passOn(request, response, { address, body });
+      const passed =
+        address === ''
+          ? 'not_sent'
+          : await passOn(request, response, { address, body, by: address === parts.ownAddress ? 'self' : 'node' });
       if (passed === 'answered' || response.destroyed) return;
       if (passed === 'unknown') return refuse(request, response, body, UNKNOWN);
       misplaced(task);
@@ -145,7 +156,15 @@ export function createRelay(parts: RelayParts): Relay {
   }
 
   return {
+    retire() {
+      isRetired = true;
+    },
+
     byToken(request, response) {
+      if (isRetired && request.headers[RELAYED] === 'node') {
+        sendBack(request, response);
+        return true;
+      }
       const principal = authenticator.authenticate(request.headers.authorization);
       if (principal instanceof Promise) return byPrincipal(request, response);
       if (isRefused(principal) || isHere(principal.task)) return false;
@@ -153,7 +172,12 @@ export function createRelay(parts: RelayParts): Relay {
     },
 
     async byDetails(request, response) {
-      if (request.method !== 'POST' || request.headers[RELAYED] !== undefined) return false;
+      if (request.method !== 'POST') return false;
+      if (request.headers[RELAYED] !== undefined) {
+        const isSentBack = isRetired && request.headers[RELAYED] === 'node';
+        if (isSentBack) sendBack(request, response);
+        return isSentBack;
+      }
       const read = await readBody(request, MAX_FORM_BYTES);
       if ('problem' in read) {
         respond(response, read.status, { error: 'invalid_request', error_description: read.problem });

@@ -27,6 +27,8 @@ export interface Membership {
   isMember(): boolean;
   /** Says now that it is there, where it was not said for too long, perhaps only because the process was not let run. */
   confirm(): Promise<boolean>;
+  /** Says now what has changed of it. Never throws: at the latest the next beat says it. */
+  announce(): Promise<void>;
   /** Leaves: its tasks are anybody's at once. */
   close(): Promise<void>;
 }
@@ -89,6 +91,10 @@ export function createMembership(parts: MembershipParts): Membership {
       if (monotonic() < validUntil || isClosed) return !isClosed;
       await begin();
       return monotonic() < validUntil;
+    },
+    async announce() {
+      await beating;
+      if (!isClosed) await begin();
     },
     async close() {
       if (isClosed) return;

@@ -28,7 +28,7 @@ beforeAll(async () => {
       count: { class: write, source: { trust: trusted }, approvedBy: dana@shop.example }
       send: { class: export, source: { trust: trusted }, sink: external, approvedBy: dana@shop.example }
 templates:
-  office: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read, write, export], tools: ["office/*"], calls: 100 }
+  office: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read, write, export], tools: ["office/*"], calls: 10000 }
   short: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write], tools: ["office/*"], calls: 3 }
 `,
   });
@@ -94,6 +94,37 @@ describe('three nodes', () => {
       () => call(0, task, 'count'),
       (answer) => answer.includes('call '),
     );
+  });
+
+  it('stopped and started one after the other under load, lose no call and make none twice', async () => {
+    const tasks = [await take(0, 'office'), await take(1, 'office'), await take(2, 'office')];
+    const before = sent;
+    let isOver = false;
+    let made = 0;
+    const bad: string[] = [];
+    // Calls come to a node that stays; their tasks are at each of the three.
+    let entry = 0;
+    const load = tasks.map(async (task) => {
+      while (!isOver) {
+        const answer = await call(entry, task, 'count');
+        made += 1;
+        if (!answer.includes('call ')) bad.push(answer);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    });
+    for (const index of [1, 2]) {
+      expect(await (gateways[index] as Up).stop()).toBe(0);
+      gateways[index] = await estate.start(index);
+    }
+    entry = 1;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(await (gateways[0] as Up).stop()).toBe(0);
+    gateways[0] = await estate.start(0);
+    isOver = true;
+    await Promise.all(load);
+    expect(bad).toEqual([]);
+    expect(sent - before).toBe(made);
+    expect(made).toBeGreaterThan(20);
   });
 
   it('F8 a node that is killed loses no label and no budget: another goes on with its tasks, within seconds', async () => {

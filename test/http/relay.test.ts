@@ -73,7 +73,7 @@ async function world(locate: () => Located | Error, isHere = () => false) {
   ownAddress = url;
   const post = (body: string, headers: Record<string, string> = { authorization: 'Bearer good' }, path = '/mcp') =>
     fetch(url + path, { method: 'POST', body, headers });
-  return { url, post, misplaced, served };
+  return { url, post, misplaced, served, relay };
 }
 
 const CALL = JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'x' } });
@@ -105,7 +105,7 @@ it('passes on what was asked as it was, with what is the client’s, and gives b
   expect(await response.text()).toBe(`there: ${CALL}`);
   const { headers } = seen[0] as IncomingMessage;
   expect(headers).toMatchObject({ authorization: 'Bearer good', 'mcp-method': 'tools/call', host: 'public.example' });
-  expect(headers[RELAYED]).toBe('1');
+  expect(headers[RELAYED]).toBe('node');
   expect(headers.te).toBeUndefined();
 });
 
@@ -179,11 +179,25 @@ it('what another node has passed on is not passed on once more', async () => {
     response.end();
   });
   const { post } = await world(() => ({ address }));
-  const response = await post(CALL, { authorization: 'Bearer good', [RELAYED]: '1' });
+  const response = await post(CALL, { authorization: 'Bearer good', [RELAYED]: 'node' });
   expect(response.status).toBe(MISDIRECTED);
   expect(calls).toBe(0);
   const own = await world(() => 'here');
-  expect(await (await own.post(CALL, { authorization: 'Bearer good', [RELAYED]: '1' })).text()).toContain('served');
+  expect(await (await own.post(CALL, { authorization: 'Bearer good', [RELAYED]: 'node' })).text()).toContain('served');
+});
+
+it('a node that stops sends back what others pass on, nothing of it done, and serves what comes to itself', async () => {
+  const { post, relay, served } = await world(
+    () => 'here',
+    () => true,
+  );
+  relay.retire();
+  const passedOn = { authorization: 'Bearer good', [RELAYED]: 'node' };
+  expect((await post(CALL, passedOn)).status).toBe(MISDIRECTED);
+  expect((await post('', passedOn, '/oauth/token')).status).toBe(MISDIRECTED);
+  expect(served).toEqual([]);
+  expect(await (await post(CALL)).text()).toBe(`served here: ${CALL}`);
+  expect(await (await post('form', {}, '/oauth/token')).text()).toBe('served here: form');
 });
 
 it('a body that is too large is refused where it comes in', async () => {

@@ -31,14 +31,14 @@ export interface NodeLink {
   passOn(
     request: IncomingMessage,
     response: ServerResponse,
-    to: { readonly address: string; readonly body: string | undefined },
+    to: { readonly address: string; readonly body: string | undefined; readonly by: string },
   ): Promise<'answered' | 'not_sent' | 'unknown'>;
   close(): Promise<void>;
 }
 
 /**
  * Passes requests on to other nodes, streams included.
- * @param mark header that says so
+ * @param mark header that says so, and by whom
  * @param host under which every node may be addressed: which one the client named was checked by the node that it came to
  * @param misdirected status by which a node says that the request is not its own, and that nothing was done
  */
@@ -46,7 +46,7 @@ export function createNodeLink(mark: string, host: string, misdirected: number):
   // Streams of other nodes may be silent for long.
   const agent = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: 0, bodyTimeout: 0 });
   return {
-    async passOn(request, response, { address, body }) {
+    async passOn(request, response, { address, body, by }) {
       const abort = new AbortController();
       const onClose = (): void => abort.abort();
       response.once('close', onClose);
@@ -55,7 +55,7 @@ export function createNodeLink(mark: string, host: string, misdirected: number):
           origin: address,
           path: request.url ?? '/',
           method: request.method as 'GET',
-          headers: { ...endToEnd(request.headers), host, [mark]: '1' },
+          headers: { ...endToEnd(request.headers), host, [mark]: by },
           body: body ?? null,
           signal: abort.signal,
         });

@@ -2,6 +2,7 @@ import type { TaskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
 import type { Refusal } from '../../domain/refusal.ts';
 import type { LeaseManager } from '../../leases/lease-manager.ts';
+import { PLACE_MS } from '../../nodes/bounds.ts';
 import { createMembership } from '../../nodes/membership.ts';
 import { createPlacement, type Placement } from '../../nodes/placement.ts';
 import { createTaskLedger, type TaskLedger } from '../../nodes/task-ledger.ts';
@@ -27,8 +28,11 @@ export interface Nodes {
   join(): Promise<readonly OwnedTask[]>;
   /** From now on the others reach it there, and it goes on with what lost nodes left. */
   serve(address: string): void;
-  /** Nothing more is taken over. */
-  stop(): void;
+  /**
+   * Nothing more is taken over, and the others are told to bring nothing more: resolves when all of them have heard. What comes in between
+   * is to be sent back.
+   */
+  retire(): Promise<void>;
   /** Leaves, once nothing is served any more: its tasks are anybody's. */
   leave(): Promise<void>;
 }
@@ -123,7 +127,14 @@ export function buildNodes(parts: {
       address = at;
       placement.begin();
     },
-    stop: () => placement.close(),
+    async retire() {
+      placement.close();
+      address = '';
+      await membership.announce();
+      const others = await nodes.list(tenant).catch(() => []);
+      if (others.some((one) => one.name !== name))
+        await new Promise<void>((resolve) => void schedule(PLACE_MS, resolve));
+    },
     async leave() {
       placement.close();
       await listening?.stop();

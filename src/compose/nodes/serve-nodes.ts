@@ -91,7 +91,7 @@ export function openRelay(parts: {
   const link = createNodeLink(RELAYED, new URL(resource).host, MISDIRECTED);
   parts.closers.push(() => link.close());
   const { placement, ledger } = nodes;
-  return createRelay({
+  const relay = createRelay({
     authenticator: parts.authenticator,
     isHere: (task) => ledger.has(task),
     locate: placement.locate,
@@ -103,4 +103,10 @@ export function openRelay(parts: {
     monotonic,
     schedule,
   });
+  // Before the port is closed: a connection that is closed under a request tells nobody whether it was heard.
+  parts.closers.push(async () => {
+    relay.retire();
+    await nodes.retire();
+  });
+  return relay;
 }
