@@ -1,6 +1,7 @@
 import { median } from '../bench/load.ts';
 import { measure, type Variant } from '../bench/measure.ts';
 import { MEASURED_CORE, residentMib } from '../bench/processes.ts';
+import { postMessage } from '../harness/post-message.ts';
 import { type EstateSize, makeEstate, type ScaleEstate, type ScaleNode, SMALL, TOOL } from './estate.ts';
 import type { PartResult, Setting } from './main.ts';
 
@@ -71,20 +72,8 @@ async function openSessions(estate: ScaleEstate, count: number): Promise<void> {
   let token = '';
   for (let opened = 0; opened < count; opened++) {
     if (opened % 32 === 0) ({ token } = await estate.openTask(0));
-    const response = await fetch(`${url}/mcp`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${token}`,
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-      },
-      body: JSON.stringify({
-        jsonrpc: '2.0',
-        id: 0,
-        method: 'initialize',
-        params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'idle', version: '1' } },
-      }),
-    });
+    const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'idle', version: '1' } };
+    const response = await postMessage(url, token, { id: 0, method: 'initialize', params });
     await response.text();
     if (response.headers.get('mcp-session-id') === null) throw new Error(`session ${opened}: HTTP ${response.status}`);
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
 import { percentile } from '../bench/load.ts';
+import { postMessage } from '../harness/post-message.ts';
 import { callAdmin } from '../src/cli/admin-client.ts';
 import { startPostgres } from '../test/support/embedded-postgres.ts';
 import { makeEstate, type ScaleEstate, type ScaleNode, SMALL, TOOL } from './estate.ts';
@@ -65,20 +66,8 @@ async function tryOnce(estate: ScaleEstate, trial: number): Promise<number> {
 }
 
 async function isServed(url: string, token: string): Promise<boolean> {
-  const response = await fetch(`${url}/mcp`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'tools/call',
-      params: { name: TOOL, arguments: { value: 'x', call: '1' } },
-    }),
-  });
+  const params = { name: TOOL, arguments: { value: 'x', call: '1' } };
+  const response = await postMessage(url, token, { id: 1, method: 'tools/call', params });
   return !(await response.text()).includes('"isError":true');
 }
 

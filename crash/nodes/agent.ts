@@ -1,3 +1,4 @@
+import { postMessage } from '../../harness/post-message.ts';
 import { type HeldTask, requestTaskToken } from '../../harness/task-token.ts';
 import { AGENT, type Cluster, type ClusterNode } from './cluster.ts';
 
@@ -18,21 +19,8 @@ export async function call(
   args: Readonly<Record<string, string>>,
 ): Promise<{ readonly answered: Answered; readonly text: string }> {
   try {
-    const response = await fetch(`${node.url}/mcp`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${token}`,
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-      },
-      body: JSON.stringify({
-        jsonrpc: '2.0',
-        id: 1,
-        method: 'tools/call',
-        params: { name: `effects__${tool}`, arguments: args },
-      }),
-      signal: AbortSignal.timeout(WITHIN_MS),
-    });
+    const message = { id: 1, method: 'tools/call', params: { name: `effects__${tool}`, arguments: args } };
+    const response = await postMessage(node.url, token, message, AbortSignal.timeout(WITHIN_MS));
     const text = await response.text();
     if (text.includes('is not known') || response.status >= 500) return { answered: 'unknown', text };
     const isDone = response.ok && !text.includes('"isError":true') && !text.includes('"error":');
