@@ -11,6 +11,14 @@ const WITHIN_MS = 20_000;
 export const takeTask = (cluster: Cluster, { url }: ClusterNode, template: string): Promise<HeldTask> =>
   requestTaskToken({ agent: AGENT, ...cluster }, url, { template, duration_seconds: 300 });
 
+/** At any node. What that node does not take is left to lapse. */
+export async function endTask(node: ClusterNode, { token }: HeldTask): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
+  await fetch(`${node.url}/task/end`, { method: 'POST', headers, signal: AbortSignal.timeout(WITHIN_MS) }).catch(
+    () => {},
+  );
+}
+
 /** One call, once: what has no answer is not tried again. */
 export async function call(
   node: ClusterNode,

@@ -1,7 +1,7 @@
 import type { Random } from '../../harness/random.ts';
 import type { HeldTask } from '../../harness/task-token.ts';
 import { callAdmin } from '../../src/cli/admin-client.ts';
-import { type Answered, call, takeTask } from './agent.ts';
+import { type Answered, call, endTask, takeTask } from './agent.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
 
 /** What is known of a task from outside, by what its agent and its administrator were told. */
@@ -103,7 +103,11 @@ export async function runLoad(
         await try_(task, story, template === 'work' && random.chance(0.3) ? 'send' : 'bump');
         await pause(random.between(0, 100));
       }
-      if (isOver() || template === 'short') continue;
+      if (isOver()) continue;
+      if (template === 'short') {
+        await endTask(anyNode(), task);
+        continue;
+      }
       if (random.chance(0.6)) {
         const { answered } = await try_(task, story, 'mail');
         if (answered === 'done') story.taintedFrom = Date.now();
@@ -112,6 +116,8 @@ export async function runLoad(
           await pause(random.between(0, 600));
         }
       } else if (random.chance(0.7)) await stopAndTry(task, story);
+      // An agent has a hundred tasks at a node at most; some it forgets.
+      if (random.chance(0.8)) await endTask(anyNode(), task);
     }
   }
 
