@@ -48,6 +48,7 @@ describe('verifyJournal', () => {
       segments: 1,
       removedSegments: 0,
       firstRecord: 0,
+      isPart: false,
     };
     expect(await verifyJournal(folder)).toEqual(expected);
     const verifierKey = sound['verifier.key'].toString();
