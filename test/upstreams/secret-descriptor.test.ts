@@ -35,8 +35,12 @@ describe.each(plans.map((plan) => [plan.mode, plan] as const))(
     });
 
     async function outputOf(script: string, descriptors?: Record<string, Secret>, environment = {}): Promise<string> {
-      const child = await containment.start({ command: ['/bin/sh', '-c', script], environment, descriptors });
-      const said = await text(child.stdout);
+      // What a process says before anybody listens is lost when it ends first: it waits until somebody does.
+      const command = ['/bin/sh', '-c', `read ready; ${script}`];
+      const child = await containment.start({ command, environment, descriptors });
+      const saying = text(child.stdout);
+      child.stdin.write('\n');
+      const said = await saying;
       await child.gone;
       return said;
     }
