@@ -1,6 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
-import { Agent, errors } from 'undici';
+import { Agent, type Dispatcher, errors, util } from 'undici';
 
 /** Of one connection, not of the message (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -27,12 +26,14 @@ const NOT_SENT: ReadonlySet<string> = new Set([
 
 const CONNECT_MS = 1_000;
 
+type Passed = 'answered' | 'not_sent' | 'unknown';
+
 export interface NodeLink {
   passOn(
     request: IncomingMessage,
     response: ServerResponse,
     to: { readonly address: string; readonly body: string | undefined; readonly by: string },
-  ): Promise<'answered' | 'not_sent' | 'unknown'>;
+  ): Promise<Passed>;
   close(): Promise<void>;
 }
 
@@ -46,36 +47,89 @@ export function createNodeLink(mark: string, host: string, misdirected: number):
   // Streams of other nodes may be silent for long.
   const agent = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: 0, bodyTimeout: 0 });
   return {
-    async passOn(request, response, { address, body, by }) {
-      const abort = new AbortController();
-      const onClose = (): void => abort.abort();
-      response.once('close', onClose);
-      try {
-        const answer = await agent.request({
-          origin: address,
-          path: request.url ?? '/',
-          method: request.method as 'GET',
-          headers: { ...endToEnd(request.headers), host, [mark]: by },
-          body: body ?? null,
-          signal: abort.signal,
-        });
-        if (answer.statusCode === misdirected) {
-          await answer.body.dump();
-          return 'not_sent';
-        }
-        response.writeHead(answer.statusCode, endToEnd(answer.headers, true));
-        response.flushHeaders();
-        // A stream that breaks off there breaks off here.
-        await pipeline(answer.body, response).catch(() => response.destroy());
-        return 'answered';
-      } catch (error) {
-        return isUnsent(error) ? 'not_sent' : 'unknown';
-      } finally {
-        response.off('close', onClose);
-      }
+    passOn(request, response, { address, body, by }) {
+      return new Promise((resolve) => {
+        const passing = new Passing(response, misdirected, resolve);
+        agent.dispatch(
+          {
+            origin: address,
+            path: request.url ?? '/',
+            method: request.method as 'GET',
+            headers: { ...endToEnd(request.headers), host, [mark]: by },
+            body: body ?? null,
+          },
+          passing,
+        );
+      });
     },
     close: () => agent.destroy(),
   };
+}
+
+/** One answer on its way through, as undici dispatches it: nothing is held but what the client has not taken yet. */
+class Passing implements Dispatcher.DispatchHandler {
+  readonly #response: ServerResponse;
+  readonly #misdirected: number;
+  readonly #settle: (passed: Passed) => void;
+  #abort: ((error?: Error) => void) | undefined;
+  #resume: () => void = () => {};
+  #isSentBack = false;
+  #isOver = false;
+
+  constructor(response: ServerResponse, misdirected: number, settle: (passed: Passed) => void) {
+    this.#response = response;
+    this.#misdirected = misdirected;
+    this.#settle = settle;
+    response.once('close', this.#onClose);
+  }
+
+  onConnect(abort: (error?: Error) => void): void {
+    this.#abort = abort;
+    if (this.#response.destroyed) abort();
+  }
+
+  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
+    // An informational one is between the two nodes.
+    if (status < 200) return true;
+    this.#resume = resume;
+    if (status === this.#misdirected) {
+      this.#isSentBack = true;
+      return true;
+    }
+    const headers = endToEnd(util.parseHeaders(rawHeaders), true);
+    this.#response.writeHead(status, headers);
+    if (headers['content-length'] === undefined) this.#response.flushHeaders();
+    return true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.#isSentBack || this.#response.write(chunk)) return true;
+    this.#response.once('drain', this.#resume);
+    return false;
+  }
+
+  onComplete(): void {
+    if (!this.#isSentBack) this.#response.end();
+    this.#end(this.#isSentBack ? 'not_sent' : 'answered');
+  }
+
+  onError(error: Error): void {
+    const hasBegun = this.#response.headersSent;
+    // What breaks off there breaks off here.
+    if (hasBegun) this.#response.destroy();
+    this.#end(hasBegun ? 'answered' : isUnsent(error) ? 'not_sent' : 'unknown');
+  }
+
+  /** The client has gone: nobody wants the rest. */
+  readonly #onClose = (): void => {
+    if (!this.#isOver) this.#abort?.();
+  };
+
+  #end(passed: Passed): void {
+    this.#isOver = true;
+    this.#response.off('close', this.#onClose);
+    this.#settle(passed);
+  }
 }
 
 function endToEnd(headers: OutgoingHttpHeaders, keepsLength = false): Record<string, string | string[]> {
