@@ -20,6 +20,8 @@ export interface EstateSize {
 
 export const SMALL: EstateSize = { agents: 1, tools: 10, policies: 10 };
 const TOOLS_A_CONNECTOR = 200;
+/** An agent may have a hundred tasks at a time. */
+export const SESSIONS_A_TASK = 100;
 
 export interface ScaleNode extends Started {
   /** Its own, whichever the public one is. */
@@ -76,6 +78,7 @@ export async function makeEstate(parts: {
             { owner: OWNER, publicKeys: 'agent.jwks.json' },
           ]),
         ),
+        sessions: { perTask: SESSIONS_A_TASK, perAgent: 10_000 },
         connectors: connectorsOf(size, toolsPort),
         templates: {
           work: {

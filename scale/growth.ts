@@ -2,7 +2,15 @@ import { median } from '../bench/load.ts';
 import { measure, type Variant } from '../bench/measure.ts';
 import { MEASURED_CORE, residentMib } from '../bench/processes.ts';
 import { postMessage } from '../harness/post-message.ts';
-import { type EstateSize, makeEstate, type ScaleEstate, type ScaleNode, SMALL, TOOL } from './estate.ts';
+import {
+  type EstateSize,
+  makeEstate,
+  type ScaleEstate,
+  type ScaleNode,
+  SESSIONS_A_TASK,
+  SMALL,
+  TOOL,
+} from './estate.ts';
 import type { PartResult, Setting } from './main.ts';
 
 const LARGE: EstateSize = { agents: 10_000, tools: 20_000, policies: 1_000 };
@@ -66,12 +74,12 @@ export async function measureGrowth({ isQuick, toolsPort, say }: Setting): Promi
   }
 }
 
-/** Legacy sessions that do nothing: 32 to a task, as many as one may have. */
+/** Legacy sessions that do nothing, as many to a task as one may have. */
 async function openSessions(estate: ScaleEstate, count: number): Promise<void> {
   const [{ url }] = estate.nodes as [ScaleNode];
   let token = '';
   for (let opened = 0; opened < count; opened++) {
-    if (opened % 32 === 0) ({ token } = await estate.openTask(0));
+    if (opened % SESSIONS_A_TASK === 0) ({ token } = await estate.openTask(0));
     const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'idle', version: '1' } };
     const response = await postMessage(url, token, { id: 0, method: 'initialize', params });
     await response.text();
