@@ -15,6 +15,8 @@ export interface MembershipParts {
   readonly log: Log;
   /** Others have taken this node to be lost, and may own its tasks: nothing of them may stay. */
   readonly onLost: () => Promise<void>;
+  /** It is a member again, and goes on with what nobody has taken over meanwhile. Tried again with each beat until it succeeds. */
+  readonly onRejoined: () => Promise<void>;
   /** Another process has this node's name: this one can serve no more. */
   readonly onReplaced: (why: string) => void;
 }
@@ -41,6 +43,7 @@ export function createMembership(parts: MembershipParts): Membership {
   let beating: Promise<void> | undefined;
   let cancel = (): void => {};
   let isClosed = false;
+  let isBehind = false;
 
   async function join(): Promise<void> {
     const begun = monotonic();
@@ -54,7 +57,7 @@ export function createMembership(parts: MembershipParts): Membership {
     if (isClosed) return;
     if (told === 'renewed') {
       validUntil = begun + MEMBER_MS;
-      return;
+      return await catchUp();
     }
     validUntil = Number.NEGATIVE_INFINITY;
     if (told === 'replaced') {
@@ -64,6 +67,14 @@ export function createMembership(parts: MembershipParts): Membership {
     log.warn({ node: self.name }, 'this node was taken to be lost: its tasks are others’ now, and it joins anew');
     await parts.onLost();
     await join();
+    isBehind = true;
+    await catchUp();
+  }
+
+  async function catchUp(): Promise<void> {
+    if (!isBehind) return;
+    await parts.onRejoined();
+    isBehind = false;
   }
 
   function begin(): Promise<void> {

@@ -30,6 +30,8 @@ export interface Placement {
   locate(task: TaskId): Promise<Located>;
   /** The node that was said to serve it does not, or cannot be reached: it is looked for anew. */
   misplaced(task: TaskId): void;
+  /** This node was taken to be lost: nothing that it knew of places holds. */
+  lose(): void;
   /** Looks for what lost nodes left, now and every so often. */
   begin(): void;
   close(): void;
@@ -113,6 +115,10 @@ export function createPlacement(parts: PlacementParts): Placement {
       return await look(task);
     },
     misplaced: (task) => void known.delete(task),
+    lose() {
+      left = [];
+      known.clear();
+    },
     begin: tick,
     close() {
       isClosed = true;

@@ -3,6 +3,7 @@ import { endAll, run, type Up } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
 import { eventually } from '../support/governed-shop.ts';
+import { runSql } from '../support/shop-database.ts';
 import { callUnder, type OwnTask, openRawSession, recordsOf, toolCall } from '../support/whole-gateway.ts';
 
 /** Three gateways, each a process of its own, on one real PostgreSQL. */
@@ -125,6 +126,26 @@ describe('three nodes', () => {
     expect(bad).toEqual([]);
     expect(sent - before).toBe(made);
     expect(made).toBeGreaterThan(20);
+  });
+
+  it('all taken to be lost at once, as after a pause of the store, go on with every task, whoever has it then', async () => {
+    const tasks = [await take(0, 'short'), await take(1, 'short'), await take(2, 'short')];
+    for (const task of tasks) expect(await call(0, task, 'count')).toContain('call');
+    await runSql(estate.postgres, 'UPDATE nodes SET is_buried = 1', { database: 'postgres' });
+    await eventually(
+      'all have joined anew',
+      () => runSql(estate.postgres, 'SELECT 1 FROM nodes WHERE is_buried = 1', { database: 'postgres' }),
+      (rows) => rows.length === 0,
+    );
+    for (const [index, task] of tasks.entries()) {
+      await eventually(
+        'served again',
+        () => call(index, task, 'count'),
+        (answer) => answer.includes('call '),
+      );
+      expect(await call(index, task, 'count')).toContain('call');
+      expect(await call(index, task, 'count')).toContain('budget');
+    }
   });
 
   it('F8 a node that is killed loses no label and no budget: another goes on with its tasks, within seconds', async () => {

@@ -9,7 +9,13 @@ type Told = 'renewed' | 'buried' | 'replaced' | Error | Promise<'renewed'>;
 function world() {
   const time = createFakeTime();
   const log: string[] = [];
-  const state = { told: 'renewed' as Told, lives: 0, joinFault: undefined as Error | undefined };
+  const state = {
+    told: 'renewed' as Told,
+    lives: 0,
+    joinFault: undefined as Error | undefined,
+    rejoins: 0,
+    rejoinFault: undefined as Error | undefined,
+  };
   const membership = createMembership({
     repository: {
       async join() {
@@ -32,6 +38,10 @@ function world() {
     monotonic: time.clock,
     schedule: time.schedule,
     log: { debug() {}, info() {}, warn() {}, error() {} },
+    async onRejoined() {
+      state.rejoins += 1;
+      if (state.rejoinFault !== undefined) throw state.rejoinFault;
+    },
     async onLost() {
       log.push('lost');
     },
@@ -84,6 +94,22 @@ describe('membership', () => {
     await time.advance(500);
     expect(log).toEqual(['renew 1', 'lost', 'join 2']);
     expect(membership.isMember()).toBe(true);
+  });
+
+  it('one that has joined anew goes on with what is still its own, and tries until it could', async () => {
+    const { time, state, membership } = world();
+    await membership.join();
+    expect(state.rejoins).toBe(0);
+    state.told = 'buried';
+    state.rejoinFault = new Error('no vault');
+    await time.advance(500);
+    state.told = 'renewed';
+    await time.advance(500);
+    expect(state.rejoins).toBe(2);
+    expect(membership.isMember()).toBe(true);
+    state.rejoinFault = undefined;
+    await time.advance(5_000);
+    expect(state.rejoins).toBe(3);
   });
 
   it('one that cannot join anew serves nothing, and tries on', async () => {

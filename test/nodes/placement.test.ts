@@ -121,6 +121,23 @@ describe('placement', () => {
     expect(log).toHaveLength(length);
   });
 
+  it('what a node that was taken to be lost had known, it forgets: what is its own it learns anew', async () => {
+    const { placement, state, log, time } = world();
+    state.place = { family: TASK, owner: 'nb', address: 'http://b' };
+    await placement.locate(TASK);
+    state.adoptFault = new Error('no vault');
+    state.orphans = [owned];
+    placement.begin();
+    await time.settle();
+    placement.lose();
+    state.adoptFault = undefined;
+    await time.advance(CARE_MS);
+    expect(log).not.toContain(`adopt ${TASK}`);
+    await placement.locate(TASK);
+    expect(log.filter((line) => line === 'find')).toHaveLength(2);
+    placement.close();
+  });
+
   it('what could not be gone on with is tried again: it is nobody else’s any more', async () => {
     const { placement, state, log, time } = world();
     state.adoptFault = new Error('no vault');

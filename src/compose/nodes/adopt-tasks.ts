@@ -79,7 +79,11 @@ export function createAdoption(parts: {
       };
     },
 
-    async adopt(owned) {
+    async adopt(claimed) {
+      const ledger = parts.ledger();
+      // Started here since: only its fence is another.
+      for (const { task, fence } of claimed) if (ledger.has(task)) ledger.add(task, fence);
+      const owned = claimed.filter(({ task }) => !ledger.has(task));
       const byId = new Map(owned.map((one) => [one.task, one]));
       const rows = await Promise.all(owned.map(({ task }) => store.tasks.get(tenant, task)));
       // The journal is the authority on what happened here: what it has ended does not begin anew.

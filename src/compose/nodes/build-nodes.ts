@@ -89,8 +89,10 @@ export function buildNodes(parts: {
     schedule,
     log,
     async onLost() {
+      placement.lose();
       await Promise.all(ledger.tasks().map((id) => parts.drop(id)));
     },
+    onRejoined: async () => parts.adopt(await places.claim(tenant, name, 'earlier')),
     onReplaced: (why) => fail(why),
   });
 
