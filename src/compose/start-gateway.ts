@@ -2,6 +2,7 @@ import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authe
 import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
+import { FIRST_FENCE } from '../domain/node.ts';
 import { Standing } from '../domain/revocation.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
@@ -30,7 +31,6 @@ import { assertNoneShared } from './credentials/shared-secrets.ts';
 import { sweepOauth } from './credentials/sweep-oauth.ts';
 import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
-import { FIRST_FENCE } from './nodes/build-nodes.ts';
 import { followKeys } from './nodes/follow-keys.ts';
 import { openNodes } from './nodes/open-nodes.ts';
 import { keepMemory, openRelay, servedTasks, unready } from './nodes/serve-nodes.ts';

@@ -43,6 +43,12 @@ export interface TaskMemory {
   readonly risk?: Score | undefined;
 }
 
+/** What became of a request that was passed on to another node; a response that has begun is that node's. */
+export type Passed = 'answered' | 'not_sent' | 'unknown';
+
+/** Of a task that nobody else has had. */
+export const FIRST_FENCE = 1;
+
 /** A task whose owner this node is. */
 export interface OwnedTask {
   readonly task: TaskId;

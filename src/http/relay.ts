@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TaskId } from '../domain/ids.ts';
+import type { Passed } from '../domain/node.ts';
 import { isRefused, type Refusal } from '../domain/refusal.ts';
 import { barredAnswer } from '../gateway/edge/barred-answer.ts';
 import { readBody } from '../gateway/edge/read-body.ts';
@@ -9,9 +10,6 @@ import type { Located } from '../nodes/placement.ts';
 import type { Authenticator } from '../seams/authenticator.ts';
 import type { Clock, Schedule } from '../seams/clock.ts';
 import { respond } from './answers.ts';
-
-/** What became of a request that was passed on; a response that has begun is the other node's. */
-export type Passed = 'answered' | 'not_sent' | 'unknown';
 
 /** Passes a request on to another node as it is. Never throws. */
 export type PassOn = (

@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Agent, type Dispatcher, errors, util } from 'undici';
+import type { Passed } from '../../domain/node.ts';
 
 /** Of one connection, not of the message (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -25,8 +26,6 @@ const NOT_SENT: ReadonlySet<string> = new Set([
 ]);
 
 const CONNECT_MS = 1_000;
-
-type Passed = 'answered' | 'not_sent' | 'unknown';
 
 export interface NodeLink {
   passOn(

@@ -1,10 +1,8 @@
 import { sql } from 'kysely';
 import { tenantId } from '../../domain/ids.ts';
 import type { NodeRepository } from '../../seams/shared-store.ts';
+import { DATABASE_NOW } from './database-clock.ts';
 import type { Queries } from './schema.ts';
-
-/** The database's clock, milliseconds: the one clock that all nodes share. It moves on inside of a transaction. */
-const NOW = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
 
 /** Rows of nodes that were buried are kept for a day, so that one that comes back learns what became of it. */
 const KEPT_MS = 86_400_000;
@@ -22,10 +20,10 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
           address,
           version,
           policy_version: policyVersion,
-          joined_at: NOW,
-          expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`,
+          joined_at: DATABASE_NOW,
+          expires_at: sql<number>`${DATABASE_NOW} + ${ttlMs}::bigint`,
           is_buried: 0,
-          policy_since: NOW,
+          policy_since: DATABASE_NOW,
           connections,
         })
         .onConflict((conflict) =>
@@ -50,10 +48,10 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
       const { numUpdatedRows } = await queries
         .updateTable('nodes')
         .set({
-          expires_at: sql<number>`${NOW} + ${ttlMs}::bigint`,
+          expires_at: sql<number>`${DATABASE_NOW} + ${ttlMs}::bigint`,
           address,
           policy_version: policyVersion,
-          policy_since: sql<number>`case when policy_version = ${policyVersion} then policy_since else ${NOW} end`,
+          policy_since: sql<number>`case when policy_version = ${policyVersion} then policy_since else ${DATABASE_NOW} end`,
         })
         .where('tenant', '=', tenant)
         .where('name', '=', name)
@@ -84,7 +82,7 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
       const rows = await queries
         .selectFrom('nodes')
         .selectAll()
-        .select(NOW.as('now'))
+        .select(DATABASE_NOW.as('now'))
         .where('tenant', '=', tenant)
         .where('is_buried', '=', 0)
         .orderBy('name')
@@ -111,14 +109,14 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
         .deleteFrom('nodes')
         .where('tenant', '=', tenant)
         .where('is_buried', '=', 1)
-        .where('expires_at', '<', sql<number>`${NOW} - ${KEPT_MS}::bigint`)
+        .where('expires_at', '<', sql<number>`${DATABASE_NOW} - ${KEPT_MS}::bigint`)
         .execute();
       const rows = await queries
         .updateTable('nodes')
         .set({ is_buried: 1 })
         .where('tenant', '=', tenant)
         .where('is_buried', '=', 0)
-        .where('expires_at', '<=', NOW)
+        .where('expires_at', '<=', DATABASE_NOW)
         .returning('name')
         .execute();
       return rows.map(({ name }) => name);

@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { type TaskId, taskId } from '../../domain/ids.ts';
-import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
+import { FIRST_FENCE, type OwnedTask, type TaskMemory } from '../../domain/node.ts';
 import type { TaskPlaceRepository } from '../../seams/shared-store.ts';
 import type { Queries, TaskPlaceTable } from './schema.ts';
 
@@ -18,7 +18,7 @@ export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
     async own(tenant, owner, task, family) {
       await queries
         .insertInto('task_places')
-        .values({ tenant, task, family, owner, fence: 1, calls: 0, memory: '{}' })
+        .values({ tenant, task, family, owner, fence: FIRST_FENCE, calls: 0, memory: '{}' })
         .execute();
     },
 

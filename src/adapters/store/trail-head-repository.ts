@@ -1,11 +1,9 @@
-import { type Selectable, sql } from 'kysely';
+import type { Selectable } from 'kysely';
 import { tenantId } from '../../domain/ids.ts';
 import type { TrailHead } from '../../domain/trail-head.ts';
 import type { TrailHeadRepository } from '../../seams/shared-store.ts';
+import { DATABASE_NOW } from './database-clock.ts';
 import type { Queries, TrailHeadTable } from './schema.ts';
-
-/** By the database's clock, milliseconds. */
-const NOW = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
 
 /** Journals that are looked at: the newest, whoever fills the table (guarantee I3). */
 const MOST = 1_000;
@@ -16,7 +14,7 @@ export function makeTrailHeadRepository(queries: Queries): TrailHeadRepository {
     async publish({ tenant, node, origin, key, size, checkpoint }) {
       await queries
         .insertInto('trail_heads')
-        .values({ tenant, origin, node, key, size, checkpoint, published_at: NOW, is_superseded: 0 })
+        .values({ tenant, origin, node, key, size, checkpoint, published_at: DATABASE_NOW, is_superseded: 0 })
         .onConflict((conflict) =>
           conflict
             .columns(['tenant', 'origin'])

@@ -37,9 +37,6 @@ export interface Nodes {
   leave(): Promise<void>;
 }
 
-/** Of a place that nobody else has had. */
-export const FIRST_FENCE = 1;
-
 /** Undefined where the store is one gateway's alone. */
 export function buildNodes(parts: {
   workspace: Workspace;

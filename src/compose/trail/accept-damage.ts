@@ -32,10 +32,11 @@ export async function acceptDamage(workspace: Workspace): Promise<AcceptedDamage
   const lastCheckpoint = notes.match(/^remit\/\S+\n\d+\n\S+\n\n— \S+ \S+\n/gm)?.at(-1);
 
   // Among several nodes only its own: what the others' tasks have used stands in their journals.
-  const owned = workspace.node && (await store.shared?.places.claim(estate.tenant, workspace.node, 'earlier'));
+  const { node } = workspace;
+  const owned = node === undefined ? undefined : await store.shared?.places.claim(estate.tenant, node, 'earlier');
   const own = owned && new Set(owned.map(({ task }) => task));
   const tasks = (await store.tasks.list(estate.tenant)).filter(
-    ({ id, state }) => state !== 'ended' && (own === undefined || own === '' || own.has(id)),
+    ({ id, state }) => state !== 'ended' && (own === undefined || own.has(id)),
   );
   for (const task of tasks) await store.tasks.end(estate.tenant, task.id, 'revoked', system.clock());
 

@@ -42,3 +42,35 @@ export const resourcePatterns = z
   .min(1)
   .optional()
   .describe('Resources that it reaches, * at the end for all that start so; left out: resources do not narrow.');
+
+/** Of a token of an authorization server. */
+export const introspected = z
+  .boolean()
+  .default(false)
+  .describe('Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.');
+export const shortestTokenSeconds = z
+  .int()
+  .min(0)
+  .max(3600)
+  .default(0)
+  .describe('Shortest life of its tokens, where they can be no shorter; 0: as short as the lease.');
+export const longestTokenSeconds = z
+  .int()
+  .min(1)
+  .max(86_400)
+  .default(3600)
+  .describe('Longest life of its access tokens. A lease lapses as long, where it cannot be revoked.');
+export const revokeTokens = z
+  .boolean()
+  .default(true)
+  .describe('false for a server that takes revoking one access token for revoking the whole authorization.');
+
+interface ClientProof {
+  readonly clientSecret?: string | undefined;
+  readonly clientKey?: string | undefined;
+}
+
+/** For `refine`: a client proves who it is in one way. */
+export const isOneProof = ({ clientSecret, clientKey }: ClientProof): boolean =>
+  clientSecret === undefined || clientKey === undefined;
+export const oneProof = { path: ['clientKey'], error: 'a client has a secret or a key' };

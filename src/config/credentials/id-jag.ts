@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { allowPrivateNetwork, secretName } from '../schema-parts.ts';
-import { scopeList, scopesByClass } from './credential-parts.ts';
+import {
+  introspected,
+  isOneProof,
+  oneProof,
+  scopeList,
+  scopesByClass,
+  shortestTokenSeconds,
+} from './credential-parts.ts';
 
 /** Remit at one authorization server. */
 const client = {
@@ -18,15 +25,12 @@ const client = {
       'Name of the vault secret with a private key of the client’s own (PKCS#8, PEM, ES256), for private_key_jwt.',
     ),
 };
-const isOneWay = ({ clientSecret, clientKey }: { clientSecret?: string | undefined; clientKey?: string | undefined }) =>
-  clientSecret === undefined || clientKey === undefined;
-const oneWay = { path: ['clientKey'], error: 'a client has a secret or a key' };
 
 export const idJagCredential = z
   .strictObject({
     idp: z
       .strictObject(client)
-      .refine(isOneWay, oneWay)
+      .refine(isOneProof, oneProof)
       .describe(
         'The identity provider that vouches for the user, and that the resource’s authorization server trusts.',
       ),
@@ -37,20 +41,10 @@ export const idJagCredential = z
       .record(z.string().min(1), scopeList)
       .optional()
       .describe('Scopes by resource, as for oauth. What is asked for has to be in both.'),
-    tokenSeconds: z
-      .int()
-      .min(0)
-      .max(3600)
-      .default(0)
-      .describe('Shortest life of its tokens, where they can be no shorter; 0: as short as the lease.'),
-    introspected: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
-      ),
+    tokenSeconds: shortestTokenSeconds,
+    introspected,
   })
-  .refine(isOneWay, oneWay)
+  .refine(isOneProof, oneProof)
   .describe(
     'A token on a user’s behalf of an authorization server that trusts the company’s identity provider (identity assertion authorization grant, ID-JAG).',
   );

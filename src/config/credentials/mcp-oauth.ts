@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { owner, secretName } from '../schema-parts.ts';
-import { scopeList, scopesByClass } from './credential-parts.ts';
+import { introspected, longestTokenSeconds, revokeTokens, scopeList, scopesByClass } from './credential-parts.ts';
 
 export const mcpOauthCredential = z
   .strictObject({
@@ -29,22 +29,9 @@ export const mcpOauthCredential = z
       .record(z.string().min(1), scopeList)
       .optional()
       .describe('Scopes by resource, as for oauth; needs scopes.'),
-    tokenSeconds: z
-      .int()
-      .min(1)
-      .max(86_400)
-      .default(3600)
-      .describe('Longest life of its access tokens. A lease lapses as long, where it cannot be revoked.'),
-    introspected: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
-      ),
-    revokeTokens: z
-      .boolean()
-      .default(true)
-      .describe('false for a server that takes revoking one access token for revoking the whole authorization.'),
+    tokenSeconds: longestTokenSeconds,
+    introspected,
+    revokeTokens,
     sharedToken: z
       .strictObject({ owner, reason: z.string().min(1), expires: z.iso.datetime({ offset: true }) })
       .optional()

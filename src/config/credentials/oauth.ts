@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { allowPrivateNetwork, secretName } from '../schema-parts.ts';
-import { scopeList, scopesByClass } from './credential-parts.ts';
+import {
+  introspected,
+  isOneProof,
+  oneProof,
+  scopeList,
+  scopesByClass,
+  shortestTokenSeconds,
+} from './credential-parts.ts';
 
 export const oauthCredential = z
   .strictObject({
@@ -28,21 +35,8 @@ export const oauthCredential = z
       .record(z.string().min(1), scopeList)
       .optional()
       .describe('Scopes by resource, * at the end for all that start so. What is asked for has to be in both.'),
-    tokenSeconds: z
-      .int()
-      .min(0)
-      .max(3600)
-      .default(0)
-      .describe('Shortest life of its tokens, where they can be no shorter; 0: as short as the lease.'),
-    introspected: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Whether the connector asks the server about a token at each use. Otherwise revoking does not reach it.',
-      ),
+    tokenSeconds: shortestTokenSeconds,
+    introspected,
   })
-  .refine(({ clientSecret, clientKey }) => clientSecret === undefined || clientKey === undefined, {
-    path: ['clientKey'],
-    error: 'a client has a secret or a key',
-  })
+  .refine(isOneProof, oneProof)
   .describe('A token of another authorization server per lease, narrowed to the task.');

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { NOT_A_MEMBER } from '../../src/compose/nodes/build-nodes.ts';
+import { keepMemory, servedTasks, unready } from '../../src/compose/nodes/serve-nodes.ts';
+import { RemitError } from '../../src/domain/errors.ts';
+import { taskId } from '../../src/domain/ids.ts';
+
+/** How a node that may not act, or cannot, denies. */
+const TASK = taskId('tsk_one');
+
+function world() {
+  const state = { isMember: true, isCurrent: true, keep: async (): Promise<boolean> => true };
+  const dropped: string[] = [];
+  const nodes = {
+    isMember: () => state.isMember,
+    confirm: async () => false,
+    ledger: { keep: () => state.keep() },
+  } as unknown as Parameters<typeof keepMemory>[0];
+  const adoption = { drop: async (task: string) => void dropped.push(task) } as unknown as Parameters<
+    typeof keepMemory
+  >[1];
+  const silent = () => {};
+  const workspace = { system: { log: { warn: silent, error: silent } } } as unknown as Parameters<typeof keepMemory>[2];
+  const revocation = {
+    isCurrent: () => state.isCurrent,
+    barred: () => undefined,
+    confirm: async () => false,
+  } as unknown as Parameters<typeof servedTasks>[1];
+  const tasks = { get: () => ({ id: TASK }), takeCall: () => ({ callsLeft: 1 }) } as unknown as Parameters<
+    typeof servedTasks
+  >[0];
+  return {
+    state,
+    dropped,
+    keep: keepMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof keepMemory>>,
+    served: servedTasks(tasks, revocation, nodes),
+    unready: () => unready(revocation, nodes),
+  };
+}
+
+describe('a node among others', () => {
+  it('lets a call go on when what it leaves behind is kept', async () => {
+    const { keep, dropped } = world();
+    expect(await keep(TASK)).toBeUndefined();
+    expect(dropped).toEqual([]);
+  });
+
+  it('D1 refuses where the store fails: nothing is sent, and the task stays', async () => {
+    const { keep, state, dropped } = world();
+    state.keep = () => Promise.reject(new RemitError('ERR_STORE_UNREACHABLE', 'no store'));
+    expect(await keep(TASK)).toMatchObject({
+      refusal: { kind: 'unavailable', reason: 'no store', isForwarded: false },
+    });
+    expect(dropped).toEqual([]);
+  });
+
+  it('refuses a task that is another’s by now, and lets go of it', async () => {
+    const { keep, state, dropped } = world();
+    state.keep = async () => false;
+    expect(await keep(TASK)).toMatchObject({ refusal: { kind: 'unavailable', isForwarded: false } });
+    expect(dropped).toEqual([TASK]);
+  });
+
+  it('D1 gives no task while it is no member, and while it cannot tell what has been revoked', () => {
+    const { served, state, unready: why } = world();
+    expect(served.get(TASK)).toBeDefined();
+    expect(why()).toBeUndefined();
+    state.isMember = false;
+    expect(served.get(TASK)).toBeUndefined();
+    expect(served.barred(TASK)).toBe(NOT_A_MEMBER);
+    expect(why()).toContain('member');
+    state.isMember = true;
+    state.isCurrent = false;
+    expect(served.get(TASK)).toBeUndefined();
+    expect(why()).toContain('revocation');
+  });
+});
