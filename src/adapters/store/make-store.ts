@@ -10,7 +10,8 @@ import { type Diagnosis, toFault } from './faults.ts';
 import { makeInventoryRepository } from './inventory-repository.ts';
 import { makeLeaseClaims } from './lease-claims.ts';
 import { makeLeaseRepository } from './lease-repository.ts';
-import { type Dialect, migrate } from './migrations.ts';
+import { migrate } from './migrate.ts';
+import type { Dialect } from './migrations.ts';
 import { makeNodeRepository } from './node-repository.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
 import { makeStoreServer } from './postgres-server.ts';
@@ -139,7 +140,16 @@ export async function makeStore(database: Database): Promise<Store> {
     });
 
   try {
-    await once(() => runTransaction((step) => migrate(step as unknown as Kysely<unknown>, database.dialect, where)));
+    await once(() =>
+      migrate({
+        atomically: (work) => runTransaction((step) => work(step as unknown as Kysely<unknown>)),
+        dialect: database.dialect,
+        where,
+        // A wait for SQLite is over before.
+        isLocked: (error) =>
+          database.dialect.name === 'postgres' && toFault(error, where, database.diagnose).code === 'ERR_STORE_LOCKED',
+      }),
+    );
   } catch (error) {
     await queries.destroy().catch(ignore);
     throw error;
@@ -148,7 +158,7 @@ export async function makeStore(database: Database): Promise<Store> {
   const served: Guard = (work) => outside(() => patiently(work));
   const { notices } = database;
   const shared = notices && {
-    ...guard(makeSharedRepositories(queries), served),
+    ...guard(makeSharedRepositories(queries, runTransaction, where), served),
     notices,
   };
   const repositories = guard(makeRepositories(queries, runTransaction, database.dialect), served);
@@ -167,9 +177,9 @@ export async function makeStore(database: Database): Promise<Store> {
 }
 
 /** What several gateways share beyond the rows that a single one has. */
-function makeSharedRepositories(queries: Queries) {
+function makeSharedRepositories(queries: Queries, atomically: Atomically, where: string) {
   return {
-    nodes: makeNodeRepository(queries),
+    nodes: makeNodeRepository(queries, atomically, where),
     places: makeTaskPlaceRepository(queries),
     heads: makeTrailHeadRepository(queries),
     server: makeStoreServer(queries),

@@ -1,6 +1,6 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
-import { RemitError } from '../../domain/errors.ts';
 import { addNodeFacts, createNodes } from './node-tables.ts';
+import { addSchemaNeeds } from './schema-version.ts';
 import { createTrailHeads } from './trail-tables.ts';
 
 /** What the two databases name differently. */
@@ -9,10 +9,10 @@ export interface Dialect {
   readonly bytes: 'blob' | 'bytea';
 }
 
-type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
+export type Migration = (db: Kysely<unknown>, dialect: Dialect) => Promise<void>;
 
 /** In order; the position + 1 is the schema version. A published one is never changed: append. */
-const MIGRATIONS: readonly Migration[] = [
+export const MIGRATIONS: readonly Migration[] = [
   createTables,
   createPins,
   addLeaseModes,
@@ -27,37 +27,14 @@ const MIGRATIONS: readonly Migration[] = [
   createNodes,
   createTrailHeads,
   addNodeFacts,
+  addSchemaNeeds,
 ];
 
-/** `pg_advisory_xact_lock` key under which two gateways that start together migrate one after the other. */
-const MIGRATION_LOCK = 0x52656d69;
-
 /**
- * Brings the tables to this version's schema; call inside a transaction, so that a crash leaves either version whole.
- * @throws `ERR_STORE_SCHEMA` when a newer version has been here: an older one would misread its rows
+ * Those after which a program that does not know them may go on, started anew or not: they add what it need not fill in, and change no meaning. Beside
+ * one that is not named here no older gateway serves: it is refused, and while one runs the migration is.
  */
-export async function migrate(db: Kysely<unknown>, dialect: Dialect, where: string): Promise<void> {
-  if (dialect.name === 'postgres') await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(db);
-  await db.schema
-    .createTable('remit_schema')
-    .ifNotExists()
-    .addColumn('version', 'integer', (column) => column.primaryKey())
-    .execute();
-  const { rows } = await sql<{ version: number | null }>`select max(version) as version from remit_schema`.execute(db);
-  const found = Number(rows[0]?.version ?? 0);
-  if (found > MIGRATIONS.length) {
-    throw new RemitError('ERR_STORE_SCHEMA', `the store has schema ${found}, this version knows ${MIGRATIONS.length}`, {
-      where,
-      hint: 'Run the version of Remit that wrote it, or a newer one.',
-    });
-  }
-  for (const [index, migration] of MIGRATIONS.entries()) {
-    const version = index + 1;
-    if (version <= found) continue;
-    await migration(db, dialect);
-    await sql`insert into remit_schema (version) values (${version})`.execute(db);
-  }
-}
+export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([addSchemaNeeds]);
 
 /**
  * No foreign key from leases to tasks: a lease must stay revocable whatever became of its task (guarantee L2).

@@ -1,47 +1,24 @@
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { tenantId } from '../../domain/ids.ts';
 import type { NodeRepository } from '../../seams/shared-store.ts';
 import { DATABASE_NOW } from './database-clock.ts';
-import type { Queries } from './schema.ts';
+import { MIGRATIONS } from './migrations.ts';
+import type { Atomically, Queries } from './schema.ts';
+import { assertKnown, MIGRATION_LOCK } from './schema-version.ts';
 
 /** Rows of nodes that were buried are kept for a day, so that one that comes back learns what became of it. */
 const KEPT_MS = 86_400_000;
 
 /** Nodes, in PostgreSQL. To renew and to bury are one step each on one row: of the two that race, one finds it changed. */
-export function makeNodeRepository(queries: Queries): NodeRepository {
+export function makeNodeRepository(queries: Queries, atomically: Atomically, where: string): NodeRepository {
   return {
-    async join({ tenant, name, address, version, policyVersion, connections }, ttlMs) {
-      const { life } = await queries
-        .insertInto('nodes')
-        .values({
-          tenant,
-          name,
-          life: 1,
-          address,
-          version,
-          policy_version: policyVersion,
-          joined_at: DATABASE_NOW,
-          expires_at: sql<number>`${DATABASE_NOW} + ${ttlMs}::bigint`,
-          is_buried: 0,
-          policy_since: DATABASE_NOW,
-          connections,
-        })
-        .onConflict((conflict) =>
-          conflict.columns(['tenant', 'name']).doUpdateSet((column) => ({
-            life: sql<number>`nodes.life + 1`,
-            address: column.ref('excluded.address'),
-            version: column.ref('excluded.version'),
-            policy_version: column.ref('excluded.policy_version'),
-            joined_at: column.ref('excluded.joined_at'),
-            expires_at: column.ref('excluded.expires_at'),
-            is_buried: 0,
-            policy_since: column.ref('excluded.policy_since'),
-            connections: column.ref('excluded.connections'),
-          })),
-        )
-        .returning('life')
-        .executeTakeFirstOrThrow();
-      return life;
+    async join(node, ttlMs) {
+      return await atomically(async (transaction) => {
+        // Whoever migrates looks for those who run: who joins meanwhile must have seen the tables as they are then.
+        await sql`select pg_advisory_xact_lock_shared(${MIGRATION_LOCK})`.execute(transaction);
+        await assertKnown(transaction as unknown as Kysely<unknown>, MIGRATIONS.length, where);
+        return await insert(transaction, node, ttlMs);
+      });
     },
 
     async renew({ tenant, name, life, address, policyVersion }, ttlMs) {
@@ -122,4 +99,42 @@ export function makeNodeRepository(queries: Queries): NodeRepository {
       return rows.map(({ name }) => name);
     },
   };
+}
+
+async function insert(
+  queries: Queries,
+  { tenant, name, address, version, policyVersion, connections }: Parameters<NodeRepository['join']>[0],
+  ttlMs: number,
+): Promise<number> {
+  const { life } = await queries
+    .insertInto('nodes')
+    .values({
+      tenant,
+      name,
+      life: 1,
+      address,
+      version,
+      policy_version: policyVersion,
+      joined_at: DATABASE_NOW,
+      expires_at: sql<number>`${DATABASE_NOW} + ${ttlMs}::bigint`,
+      is_buried: 0,
+      policy_since: DATABASE_NOW,
+      connections,
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['tenant', 'name']).doUpdateSet((column) => ({
+        life: sql<number>`nodes.life + 1`,
+        address: column.ref('excluded.address'),
+        version: column.ref('excluded.version'),
+        policy_version: column.ref('excluded.policy_version'),
+        joined_at: column.ref('excluded.joined_at'),
+        expires_at: column.ref('excluded.expires_at'),
+        is_buried: 0,
+        policy_since: column.ref('excluded.policy_since'),
+        connections: column.ref('excluded.connections'),
+      })),
+    )
+    .returning('life')
+    .executeTakeFirstOrThrow();
+  return life;
 }
