@@ -59,4 +59,9 @@ export interface SegmentedJournal extends Journal {
     position: number,
     announce: (removal: SegmentRemoval) => Promise<unknown>,
   ): Promise<SegmentRemoval | undefined>;
+  /**
+   * Lets go of signed tree heads over whole segments before a position that others over the same segment stand for; where that is few, of none.
+   * @returns how many
+   */
+  thinCheckpoints(before: number): Promise<number>;
 }

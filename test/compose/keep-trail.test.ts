@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -56,6 +56,7 @@ describe('keeping the trail', () => {
     journal = await openTestJournal(folder, {
       schedule: () => () => {},
       clock: () => wall,
+      thinFrom: 0,
       onSegment: () => keeper?.segmentBegun(),
     });
     const writer = createRecorder({ journal, clock: () => wall, tenant: TENANT });
@@ -99,6 +100,17 @@ describe('keeping the trail', () => {
       pass(DAY);
       await keeper.rotate();
     }
+  }
+
+  async function signOften(): Promise<void> {
+    for (let count = 0; count < 60; count += 1) {
+      await recorder.record(decision(TASK, `s${count}`));
+      await journal.checkpoint();
+    }
+  }
+  async function signedSizes(): Promise<number[]> {
+    const text = await readFile(join(folder, 'checkpoints'), 'utf8');
+    return [...text.matchAll(/^remit\.example\.org\/audit\n([0-9]+)\n/gm)].map(([, size]) => Number(size));
   }
 
   it('A4 removes nothing unless it is configured', async () => {
@@ -147,6 +159,11 @@ describe('keeping the trail', () => {
       await live(4);
       expect(await recordsOf('records_removed')).toEqual([]);
       expect((await logs())[0]).toBe('00000000.log');
+      await signOften();
+      await keeper.rotate();
+      const signed = await signedSizes();
+      await keeper.rotate();
+      expect(await signedSizes()).toEqual(expect.arrayContaining(signed));
       expect(warnings).toContain(
         'more of the trail is kept than is configured: a task or a credential that is alive needs it, or it is not shipped yet',
       );
@@ -168,6 +185,19 @@ describe('keeping the trail', () => {
       await keeper.stop();
       await s3.close();
     }
+  });
+
+  it('A4 keeps a few checkpoints of a day that is over, whatever is kept of the records', async () => {
+    await start();
+    await signOften();
+    const before = await signedSizes();
+    pass(DAY);
+    await keeper.rotate();
+    const after = await signedSizes();
+    expect(before.length).toBeGreaterThan(60);
+    expect(after.length).toBeLessThan(25);
+    expect((await journal.segments()).map(({ first }) => first).filter((first) => !after.includes(first))).toEqual([]);
+    expect(await verifyTrail(folder, { key: undefined, anchorFile: undefined })).toMatchObject({ ok: true });
   });
 
   it('A4 removes nothing where the removal cannot be recorded', async () => {

@@ -9,14 +9,20 @@ import { BLOCK, MAX_PAYLOAD } from './frame.ts';
 import { readPayloads } from './journal-reader.ts';
 import { MerkleTree } from './merkle-tree.ts';
 import { keptSegments, removeSegments } from './remove-segments.ts';
-import type { SegmentChain } from './segment-chain.ts';
+import { type SegmentChain, syncFolder } from './segment-chain.ts';
 import type { Verifier } from './signed-note.ts';
+import { putInPlace, type ThinnedCheckpoints, thinCheckpoints } from './thin-checkpoints.ts';
+import { writeFault } from './write-watch.ts';
 
 /** What `openFileJournal` has found and opened. */
 export interface JournalParts {
   readonly folder: string;
   readonly chain: SegmentChain;
   readonly checkpoints: AppendFile;
+  /** Opens what has taken the place of that file. */
+  readonly reopenCheckpoints: () => Promise<AppendFile>;
+  /** Checkpoints are not thinned before there are so many bytes of them, */
+  readonly thinFrom: number;
   readonly tree: MerkleTree;
   /** Size of the newest stored tree head. */
   readonly signedSize: number;
@@ -79,12 +85,19 @@ export class FileJournal implements SegmentedJournal {
   #wantedSize: number;
   #wantedHeads: WantedHead[] = [];
   #isSigning = false;
+  /** Is done when no head is being signed, and none is until it is. */
+  #betweenHeads: (() => Promise<void>) | undefined;
+  #checkpoints: AppendFile;
+  /** and half as many again as the last time. */
+  #thinFrom: number;
   #closing: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
     this.#tree = parts.tree;
+    this.#checkpoints = parts.checkpoints;
+    this.#thinFrom = parts.thinFrom;
     this.#durableSize = parts.tree.size;
     this.#signedSize = parts.signedSize;
     this.#wantedSize = parts.signedSize;
@@ -244,6 +257,17 @@ export class FileJournal implements SegmentedJournal {
   /** Signs the newest durable head: one at a time, beside the writing of batches, which does not wait for it. */
   #signHeads(): void {
     if (this.#isSigning) return;
+    const between = this.#betweenHeads;
+    if (between !== undefined) {
+      this.#betweenHeads = undefined;
+      this.#isSigning = true;
+      void between().finally(() => {
+        this.#isSigning = false;
+        this.#signHeads();
+        this.#settleIfIdle();
+      });
+      return;
+    }
     const kept = this.#wantedHeads.find((head) => head.isKept === true);
     const limit = kept?.size ?? this.#durableSize;
     const ready = this.#wantedHeads.filter((head) => head.size <= limit);
@@ -266,7 +290,7 @@ export class FileJournal implements SegmentedJournal {
       return;
     }
     const note = signCheckpoint(newest, this.#parts.verifier, this.#parts.signer);
-    this.#parts.checkpoints.append(Buffer.from(note, 'latin1'), (fault) => {
+    this.#checkpoints.append(Buffer.from(note, 'latin1'), (fault) => {
       if (fault === undefined) {
         this.#signedSize = newest.size;
         this.#parts.onCheckpoint?.(note, newest.size);
@@ -300,13 +324,45 @@ export class FileJournal implements SegmentedJournal {
     });
   }
 
+  async thinCheckpoints(before: number): Promise<number> {
+    const refusal = this.#refusal('');
+    if (refusal !== undefined) throw refusal;
+    const { length } = this.#checkpoints;
+    if (length < this.#thinFrom) return 0;
+    const { folder, verifier, thinFrom } = this.#parts;
+    const thinned = await thinCheckpoints(folder, verifier, { before: Math.min(before, this.#signedSize), length });
+    this.#thinFrom = thinFrom + 1.5 * (thinned?.length ?? length);
+    if (thinned === undefined) return 0;
+    await new Promise<void>((resolve, reject) => {
+      this.#betweenHeads = () => this.#replaceCheckpoints(thinned).then(resolve, reject);
+      this.#signHeads();
+    });
+    return thinned.dropped;
+  }
+
+  async #replaceCheckpoints(thinned: ThinnedCheckpoints): Promise<void> {
+    if (this.#fault !== undefined || this.#closing !== undefined) return;
+    const old = this.#checkpoints;
+    await putInPlace(this.#parts.folder, thinned, old.length);
+    try {
+      await syncFolder(this.#parts.folder);
+      this.#checkpoints = await this.#parts.reopenCheckpoints();
+      await old.close();
+    } catch (cause) {
+      // What would be appended now went to a file without a name.
+      const fault = writeFault(old.path, cause);
+      this.#fail(fault);
+      throw fault;
+    }
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const { chain, checkpoints, unlock } = this.#parts;
+    const { chain, unlock } = this.#parts;
     try {
       if (this.#fault === undefined) await this.#signTree();
     } finally {
@@ -316,9 +372,9 @@ export class FileJournal implements SegmentedJournal {
       });
       this.#cancelLater?.();
       this.#cancelSigning?.();
-      await Promise.all([chain.close(), checkpoints.close()]);
+      await Promise.all([chain.close(), this.#checkpoints.close()]);
       // A write that hangs may still reach its file: then the lock goes only with the process.
-      if (!chain.isStalled && !checkpoints.isStalled) unlock();
+      if (!chain.isStalled && !this.#checkpoints.isStalled) unlock();
     }
   }
 

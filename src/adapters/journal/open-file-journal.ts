@@ -29,6 +29,8 @@ export interface FileJournalOptions {
   readonly checkpointMs?: number;
   /** A segment is full when it would become longer; 32 MiB. */
   readonly segmentBytes?: number;
+  /** Fewer bytes of checkpoints are not thinned; 256 KiB. */
+  readonly thinFrom?: number;
   /** How long a log that was deleted, moved or replaced may go unnoticed while it is written to (A3); 250. */
   readonly checkMs?: number;
   /** A checkpoint (signed note) kept elsewhere, which the log must still contain. */
@@ -99,7 +101,8 @@ export async function openFileJournal(options: FileJournalOptions): Promise<File
     await truncateNotes(folder, found, log);
     const chain = await openChain(found, chainOptions, log);
     closers.push(() => chain.close());
-    const checkpoints = await AppendFile.open(join(folder, CHECKPOINT_FILE), fileOptions);
+    const openCheckpoints = () => AppendFile.open(join(folder, CHECKPOINT_FILE), fileOptions);
+    const checkpoints = await openCheckpoints();
     closers.push(() => checkpoints.close());
     if (found.head === undefined) {
       const head = { size: found.tree.size, root: found.tree.root() };
@@ -112,6 +115,8 @@ export async function openFileJournal(options: FileJournalOptions): Promise<File
       folder,
       chain,
       checkpoints,
+      reopenCheckpoints: openCheckpoints,
+      thinFrom: options.thinFrom ?? 256 * 1024,
       tree: found.tree,
       signedSize: found.head?.size ?? 0,
       verifier,

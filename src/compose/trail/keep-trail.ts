@@ -134,6 +134,9 @@ export function keepTrail(parts: {
       await mark();
     }
     await letGo();
+    // What is shipped of a segment has all that there were over it.
+    const dropped = await journal.thinCheckpoints(shipper?.shippedBefore() ?? Number.POSITIVE_INFINITY);
+    if (dropped > 0) log.info({ dropped }, 'checkpoints were let go of that later ones of the same segment stand for');
   }
 
   /** One after the other. What fails is logged: a journal that has failed stops the gateway by itself. */

@@ -90,6 +90,7 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
     segments: () => files.segments(),
     endSegment: () => files.endSegment(),
     removeBefore: (position, announce) => files.removeBefore(position, announce),
+    thinCheckpoints: (before) => files.thinCheckpoints(before),
     // The last checkpoint is made by the close.
     close: () => files.close().finally(() => published.close()),
   };
