@@ -146,6 +146,17 @@ const connector = z.strictObject({
     .describe('What the server may ask clients for. Nothing else reaches them.'),
   credential: credentialSchema.optional(),
   timeoutSeconds: z.number().positive().max(600).default(60).describe('Longest wait for one reply.'),
+  reviewed: z
+    .strictObject({
+      by: owner,
+      at: z.iso.datetime({ offset: true }).describe('RFC 3339.'),
+      reach: z
+        .string()
+        .regex(/^sha256:[0-9a-f]{64}$/)
+        .describe('What was reachable through it then.'),
+    })
+    .optional()
+    .describe('Who has seen all that is reachable through it; `remit connector review` writes it.'),
   tools: z
     .record(
       z

@@ -8,6 +8,14 @@ export type Trust = (typeof TRUSTS)[number];
 export const SINKS = ['none', 'internal', 'external', 'money', 'fetch', 'admin', 'destroy'] as const;
 export type SinkKind = (typeof SINKS)[number];
 
+const OUTWARD: ReadonlySet<SinkKind> = new Set(['external', 'money', 'fetch']);
+
+/** Whether something of a call reaches somebody outside. */
+export const isOutward = (sink: SinkKind): boolean => OUTWARD.has(sink);
+
+/** Class of data that anybody may have: it is no leg, and nothing that sticks. */
+export const PUBLIC = 'public';
+
 /**
  * Where a value comes from, best first. `pointed`: a member that a system issues, in a result that the user pointed at; `named`: any text of such
  * a result; `field` and `text`: the same of any other result.

@@ -2,7 +2,9 @@ import {
   type DecisionFlow,
   type FlowLabels,
   type FlowProfile,
+  isOutward,
   NO_LABELS,
+  PUBLIC,
   type RememberedFlow,
   type ValueProvenance,
 } from '../domain/flow.ts';
@@ -14,7 +16,7 @@ import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import type { Canaries } from './canaries.ts';
 import { addPrompt, addReading, Families, type Family, hasWrittenTo, joinInto } from './family.ts';
 import { findOrigin } from './find-origin.ts';
-import { type FlowCall, type FlowRule, type Hold, isOutward, PUBLIC } from './flow-call.ts';
+import type { FlowCall, FlowRule, Hold } from './flow-call.ts';
 import type { Handles } from './handles.ts';
 import type { MarkedValues } from './marked-values.ts';
 import { holdsValue, normaliseText, normaliseValue } from './match-value.ts';

@@ -42,11 +42,3 @@ export interface Hold {
 
 /** Undefined: this rule has nothing against the call. */
 export type FlowRule = (call: FlowCall) => Hold | undefined;
-
-/** Class of data that anybody may have: it is no leg, and nothing that sticks. */
-export const PUBLIC = 'public';
-
-const OUTWARD: ReadonlySet<SinkKind> = new Set(['external', 'money', 'fetch']);
-
-/** Whether something of the call reaches somebody outside. */
-export const isOutward = (sink: SinkKind): boolean => OUTWARD.has(sink);

@@ -1,6 +1,6 @@
+import { isOutward } from '../domain/flow.ts';
 import type { TaskId, ToolRef } from '../domain/ids.ts';
 import { MOST_ABOVE, type Task, type TemplateLimits } from '../domain/task.ts';
-import { isOutward } from '../flow/flow-call.ts';
 import { type Denial, denial } from '../policy/denial.ts';
 import { Pace } from '../policy/pace.ts';
 import type { Clock } from '../seams/clock.ts';

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
+import { traceId } from '../../src/domain/ids.ts';
 import { refuse } from '../../src/domain/refusal.ts';
+import { Secret } from '../../src/domain/secret.ts';
 import type { Task } from '../../src/domain/task.ts';
 import type { ClientRequest } from '../../src/gateway/client-request.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
+import { createHeldLease, type HeldLease } from '../../src/leases/held-lease.ts';
 import {
   decision,
   type FakeGateway,
@@ -151,6 +154,49 @@ describe('one governed call', () => {
       status: 'ok',
       resultDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
+  });
+
+  it('F16 R16 two runs that differ in nothing, with one secret at one server, are told apart in every record', async () => {
+    const runs = [makeTask('tsk_a'), makeTask('tsk_b')].map((task, at) => ({
+      ...task,
+      trace: traceId(`${at}`.repeat(32)),
+    }));
+    const secrets = new Set<string | undefined>();
+    const leases = new Map<string, HeldLease>();
+    const fake = makeGateway({
+      tasks: runs,
+      // One secret for both, as a long-lived one is: only the lease says for which run it was given out.
+      acquireLease(task, connector) {
+        const known = leases.get(task.id);
+        if (known !== undefined) return known;
+        const headers = { Authorization: new Secret('one for all') };
+        const { lease } = heldLease(task, connector);
+        const own = createHeldLease(lease, { environment: {}, headers });
+        leases.set(task.id, own);
+        return own;
+      },
+      reply: async (_params, open) => {
+        secrets.add(open.injection.headers.Authorization?.reveal());
+        return { result: {}, resultText: '{}' };
+      },
+    });
+    const [one, other] = runs as [Task, Task];
+    const done = await Promise.all(
+      [one, other, one, other].map((task) => handleMethod(fake.gateway, caller(fake, task), call())),
+    );
+    for (const { recordOutcome } of done) recordOutcome?.();
+    expect([...secrets]).toEqual(['one for all']);
+
+    const runsOf = new Map<unknown, Set<unknown>>();
+    for (const { span, task, trace, lease, type } of fake.records) {
+      runsOf.set(span, (runsOf.get(span) ?? new Set()).add(task));
+      expect(trace).toBe(runs.find(({ id }) => id === task)?.trace);
+      if (type === 'credential_used') expect(lease).toBe(`lse_${String(task).slice(4)}`);
+    }
+    expect([...runsOf.values()].map((of) => of.size)).toEqual([1, 1, 1, 1]);
+    const tasks = fake.records.map(({ task }) => task);
+    expect(tasks.filter((task) => task === 'tsk_a')).toHaveLength(6);
+    expect(tasks.filter((task) => task === 'tsk_b')).toHaveLength(6);
   });
 
   it('A2 an unknown tool is recorded as a denial: probing leaves a trace', async () => {

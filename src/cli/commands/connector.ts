@@ -1,17 +1,22 @@
 import type { Command } from 'commander';
+import { reachOf } from '../../compose/connectors/reach.ts';
 import type { AuthorizationView } from '../../compose/credentials/connector-authorizations.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { callAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
+import { reachText } from '../reach-text.ts';
+import { withWorkspace } from '../with-workspace.ts';
+import { addReachCommands } from './connector-reach.ts';
 import { addSuspensionCommands } from './suspension.ts';
 
 export function addConnectorCommands(program: Command): void {
   const group = program
     .command('connector')
-    .description('suspend and resume connectors; authorise Remit at their servers');
+    .description('what is reachable through connectors; suspend and resume them; authorise Remit at their servers');
   addSuspensionCommands(group, 'connector', 'nothing of it is listed or called, its credentials are revoked');
+  addReachCommands(group);
   const ask = async <T>(options: Common, operation: string, given: Readonly<Record<string, string>> = {}): Promise<T> =>
     callAdmin<T>(placesOf(await loadConfig(options.config)).socket, operation, given);
 
@@ -27,6 +32,9 @@ export function addConnectorCommands(program: Command): void {
         [],
       ),
     async (output, options, [connector = '']) => {
+      // What is given away is more than this one connection (R72).
+      const reach = await withWorkspace(options, ({ estate, store }) => reachOf(connector, estate, store));
+      output.note(`${reachText(reach)}\n`);
       const begun = await ask<{ url: string; issuer: string; scopes: string[] }>(options, 'authorize-connector', {
         connector,
         scopes: options.scope.join(' '),

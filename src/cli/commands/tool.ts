@@ -1,8 +1,7 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { parseDocument } from 'yaml';
+import { reachOf } from '../../compose/connectors/reach.ts';
+import { buildEstate } from '../../compose/estate.ts';
 import type { Workspace } from '../../compose/workspace.ts';
-import { parseConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import type { ConnectorId } from '../../domain/ids.ts';
 import { isMisleadingName } from '../../domain/tool.ts';
@@ -11,8 +10,10 @@ import type { InventoryTool } from '../../seams/store.ts';
 import { callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
 import { table } from '../output.ts';
+import { reachText } from '../reach-text.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
+import { type EditedConfig, editConfig, writeConfig } from '../write-config.ts';
 import { addToolReviewCommands } from './tool-review.ts';
 
 export function addToolCommands(program: Command): void {
@@ -59,8 +60,12 @@ export function addToolCommands(program: Command): void {
     async (output, options, [target = '']) => {
       await withWorkspace(options, async (workspace) => {
         const proposals = await propose(workspace, target, options.all);
+        const edited = await withProfiles(workspace, proposals, options.by ?? 'nobody');
+        // Who approves sees what would be reachable through the connector then, and not these items alone (R72).
+        const [{ connector = '' } = {}] = proposals;
+        const reach = await reachOf(connector, buildEstate(edited.config), workspace.store);
         if (!options.approve) {
-          output.result(proposals, () => proposalText(proposals));
+          output.result(proposals, () => `${proposalText(proposals)}\n${asComment(reachText(reach))}`);
           return;
         }
         if (options.by === undefined) {
@@ -70,15 +75,16 @@ export function addToolCommands(program: Command): void {
         }
         await recordChange(workspace, {
           action: 'profiles_approve',
-          connector: proposals[0]?.connector,
+          connector,
           tools: proposals.map((proposal) => proposal.tool),
           approvedBy: options.by,
+          reach: reach.digest,
         });
-        await approve(workspace, proposals, options.by);
+        await writeConfig(workspace.loaded.path, edited);
         output.result(
           { approved: proposals.map((proposal) => proposal.tool), by: options.by, config: workspace.loaded.path },
           () =>
-            `${proposals.length} profiles approved by ${options.by} in ${workspace.loaded.path}. The gateway takes them up at its next start.`,
+            `${proposals.length} profiles approved by ${options.by} in ${workspace.loaded.path}. The gateway takes them up at its next start.\n\n${reachText(reach)}`,
         );
       });
     },
@@ -157,6 +163,8 @@ function placeOf({ connector, tool }: Proposal): [connector: string, list: strin
   return prompt === undefined ? [connector, 'tools', tool] : [connector, 'prompts', prompt];
 }
 
+const asComment = (text: string): string => text.replace(/^/gm, '# ');
+
 function proposalText(proposals: readonly Proposal[]): string {
   const place = proposals[0] && placeOf(proposals[0]).slice(0, 2).join('.');
   const lines = [`# Proposed for connectors.${place}; read each line, then run this again with --approve --by WHO.`];
@@ -177,29 +185,23 @@ function proposalText(proposals: readonly Proposal[]): string {
   return lines.join('\n');
 }
 
-/** Adds the profiles to remit.yaml; comments and order of everything else stay. The result is validated before it is written. */
-async function approve(workspace: Workspace, proposals: readonly Proposal[], by: string): Promise<void> {
-  const { path } = workspace.loaded;
-  const document = parseDocument(await readFile(path, 'utf8'));
-  for (const proposal of proposals) {
-    document.setIn(
-      ['connectors', ...placeOf(proposal)],
-      document.createNode({
-        class: proposal.class,
-        ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),
-        ...(proposal.reversible && { reversible: true }),
-        ...proposal.flow,
-        approvedBy: by,
-        fingerprint: proposal.fingerprint,
-      }),
-    );
-  }
-  const text = document.toString({ lineWidth: 0 });
-  parseConfig(text, path);
-  // By rename: whoever reads it meanwhile, and whoever pulls the plug, finds the old one or the new one whole.
-  const draft = `${path}.new`;
-  await writeFile(draft, text);
-  await rename(draft, path);
+/** The configuration with these profiles in it. */
+function withProfiles(workspace: Workspace, proposals: readonly Proposal[], by: string): Promise<EditedConfig> {
+  return editConfig(workspace.loaded.path, (document) => {
+    for (const proposal of proposals) {
+      document.setIn(
+        ['connectors', ...placeOf(proposal)],
+        document.createNode({
+          class: proposal.class,
+          ...(Object.keys(proposal.arguments).length > 0 && { arguments: proposal.arguments }),
+          ...(proposal.reversible && { reversible: true }),
+          ...proposal.flow,
+          approvedBy: by,
+          fingerprint: proposal.fingerprint,
+        }),
+      );
+    }
+  });
 }
 
 async function seenTools(workspace: Workspace, connector: string | undefined): Promise<InventoryTool[]> {

@@ -17,6 +17,7 @@ import { nodeFindings, readNodes } from '../nodes/node-findings.ts';
 import { observeFindings } from '../policies/observations.ts';
 import { createJournalAccess } from '../trail/journal-access.ts';
 import type { Workspace } from '../workspace.ts';
+import { reachFindings } from './reach.ts';
 import { undescribedFindings } from './undescribed-findings.ts';
 
 /** Something wrong with credentials, or a risk that is known and answered for until a day. */
@@ -54,6 +55,7 @@ export async function estateFindings(workspace: Workspace): Promise<EstateFindin
     ...(await authorizationFindings(workspace)),
     ...(await keyFindings(workspace)),
     ...observeFindings(workspace),
+    ...reachFindings(workspace.estate),
     ...(await undescribedFindings(workspace)),
     ...nodeFindings(await readNodes(workspace)),
   ];

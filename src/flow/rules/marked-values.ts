@@ -1,4 +1,5 @@
-import { type FlowRule, isOutward } from '../flow-call.ts';
+import { isOutward } from '../../domain/flow.ts';
+import type { FlowRule } from '../flow-call.ts';
 
 /**
  * A value of a marked class goes neither to another zone nor outside, also where a template lets what was read in its zone go there: that is for a

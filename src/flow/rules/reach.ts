@@ -1,4 +1,5 @@
-import { type FlowRule, isOutward } from '../flow-call.ts';
+import { isOutward } from '../../domain/flow.ts';
+import type { FlowRule } from '../flow-call.ts';
 
 /** How far one task reaches (R70): beyond the template's limits a person decides. */
 export const reach: FlowRule = ({ item, sink, family, template }) => {

@@ -1,5 +1,6 @@
+import { isOutward, PUBLIC } from '../../domain/flow.ts';
 import { isVouchedFor } from '../family.ts';
-import { type FlowRule, isOutward, PUBLIC } from '../flow-call.ts';
+import type { FlowRule } from '../flow-call.ts';
 
 /**
  * Untrusted input, sensitive access, and a call that changes or communicates (the lethal trifecta; Meta's Rule of Two): any two are fine. The third

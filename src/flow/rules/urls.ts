@@ -1,6 +1,6 @@
-import { isAsGood } from '../../domain/flow.ts';
+import { isAsGood, isOutward } from '../../domain/flow.ts';
 import { findOrigin } from '../find-origin.ts';
-import { type FlowRule, isOutward } from '../flow-call.ts';
+import type { FlowRule } from '../flow-call.ts';
 import { scalarsOf } from '../scalars.ts';
 import { urlsIn } from '../urls.ts';
 

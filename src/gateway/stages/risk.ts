@@ -1,8 +1,8 @@
 import type { Decision } from '../../domain/decision.ts';
+import { isOutward } from '../../domain/flow.ts';
 import { type CallRisk, NO_RISK, RISK_SUBJECTS, type RiskSubject } from '../../domain/risk.ts';
 import { alsoHeld, DEFAULT_TERMS, stepUpOf } from '../../domain/step-up.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
-import { isOutward } from '../../flow/flow-call.ts';
 import { scalarsOf } from '../../flow/scalars.ts';
 import type { RiskyCall } from '../../risk/create-risk.ts';
 import type { WatchedCall } from '../../risk/watch-calls.ts';
