@@ -7,10 +7,12 @@ import { expectText, messageOf } from './expect-text.ts';
 /** As clients see it. */
 export const HELD_TOOL = 'everything__get_annotated_message';
 
+const HELD_REF = 'everything/get-annotated-message';
+
 export const HELD_POLICY = `@id("held")
 @step_up("approvers=anyone count=1 expires=10m")
 @reason("A person looks at this first.")
-forbid (principal, action == Remit::Action::"everything/get-annotated-message", resource);
+forbid (principal, action == Remit::Action::"${HELD_REF}", resource);
 `;
 
 /** What the tool says once it is called. */
@@ -68,9 +70,10 @@ function approveLater(config: string): Approver {
       const listed = JSON.parse(stdout) as readonly {
         readonly id: string;
         readonly state: string;
+        readonly tool: string;
       }[];
-      for (const { id, state } of listed) {
-        if (state !== 'pending') continue;
+      for (const { id, state, tool } of listed) {
+        if (state !== 'pending' || tool !== HELD_REF) continue;
         const since = seen.get(id) ?? performance.now();
         seen.set(id, since);
         if (performance.now() - since < THINKS_MS) continue;

@@ -48,7 +48,8 @@ async function main(): Promise<void> {
       gateway: gateway.ready.url,
       agent: 'e2e',
       key: JSON.parse(await readFile(join(folder, 'e2e.key.json'), 'utf8')) as JWK,
-      task: { declare: { template: 'e2e' } },
+      // What the calls change was asked for: else a person would have to say so.
+      task: { declare: { template: 'e2e', prompt: { text: cases.map(wordsOf).join('\n') } } },
       clock: Date.now,
     });
     const token = await session.token();
@@ -113,6 +114,8 @@ async function main(): Promise<void> {
     for (const closer of closers.reverse()) await closer().catch(() => {});
   }
 }
+
+const wordsOf = ({ id, call }: ServerCase): string => `Call ${call.tool} of ${id} with ${JSON.stringify(call.args)}.`;
 
 interface Result {
   readonly kind: 'server' | 'client' | 'held';
