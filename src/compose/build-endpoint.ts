@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TaskId } from '../domain/ids.ts';
+import type { HttpRequest, HttpResponse } from '../gateway/edge/client-http.ts';
 import { createLegacyEdge } from '../gateway/edge/legacy/legacy-edge.ts';
 import { createMcpEndpoint } from '../gateway/edge/mcp-endpoint.ts';
 import { createModernEdge } from '../gateway/edge/modern/modern-edge.ts';
@@ -14,7 +14,7 @@ const HEARTBEAT_MS = 15_000;
 
 /** The MCP endpoint with both its eras. */
 export interface Endpoint {
-  readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  readonly handle: (request: HttpRequest, response: HttpResponse) => Promise<void>;
   /** Sessions and streams of a task go with it (guarantee V2). */
   endTask(task: TaskId): void;
   /** What hears events without asking is closed, while the gateway denies everything (guarantee V1). */

@@ -22,7 +22,7 @@ export async function openPort(workspace: Workspace): Promise<OpenPort> {
   const { maxConnections, problem } = checkLimits(config, await readOpenFilesLimit());
   if (problem !== undefined) system.log.warn({ hint: problem.hint }, problem.what);
   const open = (at: { host: string; port: number }, options: HttpServerOptions = {}): Promise<HttpServer> =>
-    openHttpServer(at.host, at.port, system.schedule, { maxConnections, ...options });
+    openHttpServer(at.host, at.port, system, { maxConnections, ...options });
   if (worker === undefined) {
     const http = await open(config.listen);
     const url = ownUrl(config, http);

@@ -47,7 +47,7 @@ export async function startRevokeOnly(parts: {
   const { worker } = workspace;
   const at = worker === undefined ? config.listen : workerPlace(config, worker.number);
   const isExclusive = worker !== undefined;
-  const http = await openHttpServer(at.host, at.port, system.schedule, { isExclusive });
+  const http = await openHttpServer(at.host, at.port, system, { isExclusive });
   closers.push(() => http.close());
   http.refuse({ status: 'revoke_only', error: 'revoke_only', error_description: `nothing is served: ${reason}` });
   const url = ownUrl(config, isExclusive ? config.listen : http);

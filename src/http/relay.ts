@@ -34,6 +34,8 @@ export interface RelayParts {
 }
 
 export interface Relay {
+  /** Whether the task that a token names is this node's, as far as can be said without waiting. */
+  isHere(authorization: string | undefined): boolean;
   /** For requests that name their task by its token. @returns whether it was answered here: if not, this node serves it */
   byToken(request: IncomingMessage, response: ServerResponse): boolean | Promise<boolean>;
   /** The node stops: what others pass on from now on is sent back, and nothing of it done. */
@@ -156,6 +158,11 @@ export function createRelay(parts: RelayParts): Relay {
   return {
     retire() {
       isRetired = true;
+    },
+
+    isHere(authorization) {
+      const principal = authenticator.authenticate(authorization);
+      return !(principal instanceof Promise) && !isRefused(principal) && isHere(principal.task);
     },
 
     byToken(request, response) {

@@ -10,16 +10,19 @@ import type { AddressInfo } from 'node:net';
 import { RemitError } from '../domain/errors.ts';
 import { isRefused } from '../domain/refusal.ts';
 import { checkHeaders } from '../gateway/edge/check-headers.ts';
+import type { HttpRequest, HttpResponse, WholeRequest } from '../gateway/edge/client-http.ts';
+import { sendAnswer } from '../gateway/edge/send-answer.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { authenticate } from '../gateway/stages/authenticate.ts';
-import type { Schedule } from '../seams/clock.ts';
+import type { Clock, Schedule } from '../seams/clock.ts';
 import { refuseCaller, respond } from './answers.ts';
 import { PATHS } from './authorization-server/metadata.ts';
 import { AUTHZEN_PATHS, type AuthZen, serveAuthZen } from './authzen/serve-authzen.ts';
 import { CONNECTOR_OAUTH_PATHS, type ConnectorOauth, serveConnectorOauth } from './connector-oauth.ts';
 import { notePrompt } from './note-prompt.ts';
-import type { Relay } from './relay.ts';
+import { RELAYED, type Relay } from './relay.ts';
 import { SECURITY_EVENTS_PATH, type SecurityEvents, serveSecurityEvents } from './security-events.ts';
+import { readOnWire, type WireServer } from './wire/wire-server.ts';
 
 export interface HttpServerOptions {
   /** Connections at one time; more are closed as they come. */
@@ -38,10 +41,11 @@ const IDLE_CHECK_MS = 50;
 type HeadersToWrite = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+type McpHandler = (request: HttpRequest, response: HttpResponse) => Promise<void> | void;
 
 export interface Routes {
   /** `/mcp`, and `/mcp/<connector>` for one connector alone. */
-  readonly mcp: Handler;
+  readonly mcp: McpHandler;
   /** The gateway stops: ends streams that would never end of themselves, so that calls under way can. */
   readonly drain: () => void;
   /** Everything of the authorization server: `/oauth/…` and its metadata. */
@@ -86,7 +90,7 @@ export interface HttpServer {
 export async function openHttpServer(
   host: string,
   port: number,
-  schedule: Schedule,
+  { clock, schedule }: { readonly clock: Clock; readonly schedule: Schedule },
   options: HttpServerOptions = {},
 ): Promise<HttpServer> {
   let routes: Routes | undefined;
@@ -112,6 +116,16 @@ export async function openHttpServer(
       failed(response);
     }
   });
+  const wire = readOnWire(server, clock, schedule, (request, response) => {
+    if (routes === undefined || !servesHere(routes, request)) return false;
+    try {
+      const serving = routes.mcp(request, response);
+      if (serving !== undefined) serving.catch(() => failedWhole(response));
+    } catch {
+      failedWhole(response);
+    }
+    return true;
+  });
   // Slow or half-open requests are cut off (guarantee I3). None of these ends a reply under way: streams may be silent for long.
   server.headersTimeout = 15_000;
   server.requestTimeout = 60_000;
@@ -131,12 +145,13 @@ export async function openHttpServer(
     serve(served, names) {
       routes = served;
       hosts = names;
+      wire.setHosts(names);
     },
     refuse(reason) {
       refusal = reason;
     },
     close() {
-      closing ??= closeServer(server, schedule, options.drainMs ?? DRAIN_MS, () => {
+      closing ??= closeServer(server, wire, schedule, options.drainMs ?? DRAIN_MS, () => {
         routes?.drain();
       });
       return closing;
@@ -177,6 +192,11 @@ function failed(response: ServerResponse): void {
   else response.destroy();
 }
 
+function failedWhole(response: HttpResponse): void {
+  if (!response.headersSent) sendAnswer(response, { status: 500, body: '{"error":"internal_error"}' });
+  else response.destroy();
+}
+
 /** @param routes one handler alone: what it is for has been looked at */
 function dispatch(
   routes: Routes | Handler,
@@ -196,6 +216,11 @@ function dispatch(
     );
   }
   return route(routes, path, request, response);
+}
+
+/** Whether a whole request can be answered by this node alone: then no other has to be asked, and none has passed it on. */
+function servesHere({ relay }: Routes, { headers }: WholeRequest): boolean {
+  return relay === undefined || (headers[RELAYED] === undefined && relay.isHere(headers.authorization));
 }
 
 /** Whether it is about another node's task, and was answered by that one. */
@@ -260,13 +285,24 @@ async function endTask(gateway: Gateway, request: IncomingMessage, response: Ser
   respond(response, 200, { task: caller.task.id, state: 'ended' });
 }
 
-async function closeServer(server: Server, schedule: Schedule, drainMs: number, drain: () => void): Promise<void> {
+async function closeServer(
+  server: Server,
+  wire: WireServer,
+  schedule: Schedule,
+  drainMs: number,
+  drain: () => void,
+): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
+  wire.drain();
   drain();
-  const cancel = schedule(drainMs, () => server.closeAllConnections());
+  const cancel = schedule(drainMs, () => {
+    server.closeAllConnections();
+    wire.closeAll();
+  });
   let cancelCheck = (): void => {};
   const closeIdle = (): void => {
     server.closeIdleConnections();
+    wire.closeIdle();
     cancelCheck = schedule(IDLE_CHECK_MS, closeIdle);
   };
   closeIdle();

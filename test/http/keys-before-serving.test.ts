@@ -8,7 +8,7 @@ const schedule: Schedule = (ms, task) => {
 };
 
 it('before anything is served key set and metadata are shown, to whoever may ask, and everything else is refused', async () => {
-  const server = await openHttpServer('127.0.0.1', 0, schedule);
+  const server = await openHttpServer('127.0.0.1', 0, { clock: Date.now, schedule });
   const origin = `http://127.0.0.1:${server.port}`;
   const ask = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(origin + path, init);

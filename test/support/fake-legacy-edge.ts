@@ -233,7 +233,8 @@ export async function startLegacy(options: LegacyOptions = {}): Promise<FakeLega
     closeStreams() {},
     drain() {},
   };
-  const server = await openHttpServer('127.0.0.1', 0, options.schedule ?? time.schedule, options.server);
+  const timers = { clock: time.clock, schedule: options.schedule ?? time.schedule };
+  const server = await openHttpServer('127.0.0.1', 0, timers, options.server);
   const { port } = server;
   await server.serve(
     {

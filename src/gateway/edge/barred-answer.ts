@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { MODERN_VERSION, RPC } from '../../domain/era.ts';
 import type { Refusal } from '../../domain/refusal.ts';
+import type { HttpRequest } from './client-http.ts';
 import { readMessage } from './read-message.ts';
 import { type Challenge, errorAnswer, type HttpAnswer, refusalAnswer, unauthenticatedAnswer } from './render.ts';
 import { parseStrictJson } from './strict-json.ts';
@@ -16,7 +16,7 @@ export const reasonOf = (refusal: Refusal): string =>
  */
 export function barredAnswer(
   refusal: Refusal,
-  request: Pick<IncomingMessage, 'headers'>,
+  request: Pick<HttpRequest, 'headers'>,
   text: string | undefined,
   challenge: Challenge,
 ): HttpAnswer {

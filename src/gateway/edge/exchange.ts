@@ -1,11 +1,11 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ConnectorId } from '../../domain/ids.ts';
 import type { Caller } from '../stages/authenticate.ts';
+import type { HttpRequest, HttpResponse } from './client-http.ts';
 
 /** One authenticated HTTP exchange at the MCP endpoint, its body read and parsed strictly. */
 export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
   readonly caller: Caller;
   /** The connector whose own path was called; undefined: the endpoint of all. */
   readonly scope: ConnectorId | undefined;

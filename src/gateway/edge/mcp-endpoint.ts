@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { MODERN_VERSION, PROTOCOL_VERSIONS, RPC } from '../../domain/era.ts';
 import type { ConnectorId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
@@ -8,6 +7,7 @@ import { authenticate, type Caller, refuseTaskOf } from '../stages/authenticate.
 import { acceptsJson, isJson } from './accepts.ts';
 import { barredAnswer, reasonOf } from './barred-answer.ts';
 import { classify, type EraProblem, unsupported } from './classify.ts';
+import type { HttpRequest, HttpResponse } from './client-http.ts';
 import type { EraEdge, Exchange } from './exchange.ts';
 import { findNameMismatch } from './name-headers.ts';
 import { type Body, readBody } from './read-body.ts';
@@ -35,7 +35,7 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
   const scopes = new Map<string, ConnectorId | undefined>([['/mcp', undefined]]);
   for (const connector of gateway.connectors) scopes.set(`/mcp/${connector}`, connector);
 
-  return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  return async function handle(request: HttpRequest, response: HttpResponse): Promise<void> {
     let body: unknown;
     try {
       const url = request.url as string;
@@ -53,7 +53,8 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
         case 'POST': {
           const problem = findPostProblem(request);
           if (problem !== undefined) return sendAnswer(response, problem);
-          const read = await readBody(request, options.maxBodyBytes);
+          const reading = readBody(request, options.maxBodyBytes);
+          const read = reading instanceof Promise ? await reading : reading;
           const posted = admit(request, response, caller, scope, read);
           if (posted === undefined) return;
           body = posted.exchange.body;
@@ -73,8 +74,8 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
 
   /** The exchange of a POST and the era that it goes to; undefined when it has been answered. */
   function admit(
-    request: IncomingMessage,
-    response: ServerResponse,
+    request: HttpRequest,
+    response: HttpResponse,
     caller: Caller,
     scope: ConnectorId | undefined,
     read: Body,
@@ -105,8 +106,8 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
   }
 
   function withoutBody(
-    request: IncomingMessage,
-    response: ServerResponse,
+    request: HttpRequest,
+    response: HttpResponse,
     caller: Caller,
     scope: ConnectorId | undefined,
   ): Promise<void> | void {
@@ -119,7 +120,7 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
     return request.method === 'GET' ? edge.get(exchange) : edge.delete(exchange);
   }
 
-  async function refuseCaller(request: IncomingMessage, response: ServerResponse, { refusal }: Refused): Promise<void> {
+  async function refuseCaller(request: HttpRequest, response: HttpResponse, { refusal }: Refused): Promise<void> {
     if (refusal.kind !== 'unauthenticated' || refusal.error !== 'missing_token') {
       gateway.recordRefusal({ at: 'mcp', reason: reasonOf(refusal) });
     }
@@ -131,19 +132,19 @@ export function createMcpEndpoint(options: McpEndpointOptions) {
   }
 
   /** RFC 9700 §4.3.2: addresses end up in logs and histories. Refused even with a good header, so that nobody gets used to it. */
-  function refuseQuery(response: ServerResponse): void {
+  function refuseQuery(response: HttpResponse): void {
     const reason = 'a token in the address is not accepted: send it as Authorization: Bearer, and renew this one';
     gateway.recordRefusal({ at: 'mcp', reason: 'token in a query string' });
     sendAnswer(response, errorAnswer(400, null, RPC.invalidRequest, reason));
   }
 }
 
-function answered(response: ServerResponse, answer: HttpAnswer): undefined {
+function answered(response: HttpResponse, answer: HttpAnswer): undefined {
   sendAnswer(response, answer);
   return undefined;
 }
 
-function findPostProblem({ headers }: IncomingMessage): HttpAnswer | undefined {
+function findPostProblem({ headers }: HttpRequest): HttpAnswer | undefined {
   if (!isJson(headers['content-type'])) {
     return errorAnswer(415, null, RPC.invalidRequest, 'Content-Type must be application/json');
   }
@@ -153,7 +154,7 @@ function findPostProblem({ headers }: IncomingMessage): HttpAnswer | undefined {
 }
 
 /** Legacy clients need not send `Mcp-Method` and `Mcp-Name`; what they say of a batch cannot be true of each message in it. */
-function findLegacyMismatch({ headers }: IncomingMessage, body: unknown): string | undefined {
+function findLegacyMismatch({ headers }: HttpRequest, body: unknown): string | undefined {
   if (headers['mcp-method'] === undefined && headers['mcp-name'] === undefined) return undefined;
   if (Array.isArray(body)) return 'headers Mcp-Method and Mcp-Name cannot describe a batch';
   if (!isJsonObject(body) || typeof body.method !== 'string') return undefined;

@@ -1,10 +1,14 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import type { HttpRequest } from './client-http.ts';
 
 export type Body = { readonly text: string } | { readonly problem: string; readonly status: 400 | 413 };
 
 /** Reads a request body of at most `limit` bytes of valid UTF-8. Rejects only when the connection breaks. */
-export function readBody(request: IncomingMessage, limit: number): Promise<Body> {
+export function readBody(request: IncomingMessage, limit: number): Promise<Body>;
+export function readBody(request: HttpRequest, limit: number): Promise<Body> | Body;
+export function readBody(request: HttpRequest, limit: number): Promise<Body> | Body {
+  if ('whole' in request) return request.whole.length > limit ? tooLarge(limit) : decode(request.whole);
   return new Promise((resolve, reject) => {
     // What a client says itself need not be waited for; what it does not say is counted.
     if (Number(request.headers['content-length'] ?? 0) > limit) {

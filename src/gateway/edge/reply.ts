@@ -1,7 +1,7 @@
-import type { ServerResponse } from 'node:http';
 import { RPC } from '../../domain/era.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Schedule } from '../../seams/clock.ts';
+import type { HttpResponse } from './client-http.ts';
 import { type Beating, type Pulse, pulseOf } from './pulse.ts';
 import { errorAnswer, type HttpAnswer } from './render.ts';
 import { sendAnswer } from './send-answer.ts';
@@ -47,7 +47,7 @@ export interface ReplyOptions {
  */
 export class Reply implements Beating {
   slot = -1;
-  readonly #response: ServerResponse;
+  readonly #response: HttpResponse;
   readonly #options: ReplyOptions;
   readonly #pulse: Pulse;
   #stream: SseStream | undefined;
@@ -58,7 +58,7 @@ export class Reply implements Beating {
   #unreadAtBeat = Number.POSITIVE_INFINITY;
   #onGone: (() => void) | undefined;
 
-  constructor(response: ServerResponse, options: ReplyOptions) {
+  constructor(response: HttpResponse, options: ReplyOptions) {
     this.#response = response;
     this.#options = options;
     this.#pulse = pulseOf(options.schedule, options.heartbeatMs);
@@ -204,7 +204,7 @@ export class Reply implements Beating {
   }
 }
 
-export function createReply(response: ServerResponse, options: ReplyOptions): Reply {
+export function createReply(response: HttpResponse, options: ReplyOptions): Reply {
   return new Reply(response, options);
 }
 

@@ -1,11 +1,11 @@
-import type { ServerResponse } from 'node:http';
 import { RPC } from '../../domain/era.ts';
 import { isRemitError, messageOf } from '../../domain/errors.ts';
 import type { Gateway } from '../gateway.ts';
+import type { HttpResponse } from './client-http.ts';
 import { errorAnswer, type HttpAnswer } from './render.ts';
 
 /** Writes a whole answer: head and body in one go, none when the client has gone. */
-export function sendAnswer(response: ServerResponse, answer: HttpAnswer): void {
+export function sendAnswer(response: HttpResponse, answer: HttpAnswer): void {
   if (response.destroyed || response.headersSent) return;
   const { status, body, headers } = answer;
   const length = Buffer.byteLength(body);

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { HttpResponse } from './client-http.ts';
 import type { Beating } from './pulse.ts';
 
 /** What a reader that does not read may cost, in bytes; then its connection is closed (fault 29). */
@@ -19,7 +19,7 @@ export const COMMENT = ':\n\n';
  */
 export class SseStream implements Beating {
   slot = -1;
-  readonly response: ServerResponse;
+  readonly response: HttpResponse;
   /** Set while an event is written piece by piece: nothing may come in between. */
   isWithinEvent = false;
   readonly #isChunked: boolean;
@@ -30,7 +30,7 @@ export class SseStream implements Beating {
   #unreadAtBeat = 0;
 
   /** The head leaves with the first text. */
-  constructor(response: ServerResponse) {
+  constructor(response: HttpResponse) {
     this.response = response;
     response.writeHead(200, HEAD);
     // From HTTP/1.0 clients it is not: their responses end with the connection.

@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http';
 import type { Schedule } from '../../seams/clock.ts';
+import type { HttpResponse } from './client-http.ts';
 import { oneLineBytes, type SseStream } from './sse-stream.ts';
 
 /** A result too large to hold: `head` (all that stands before the result), the result's text in pieces, and a closing brace. */
@@ -21,7 +21,7 @@ const STALL_MS = 30_000;
  * @param before text to begin with: a head of `answer`, after what frames it
  */
 export async function writeLarge(
-  target: ServerResponse | SseStream,
+  target: HttpResponse | SseStream,
   before: () => string,
   answer: LargeAnswer,
   after: string,
@@ -57,7 +57,7 @@ export async function writeLarge(
 }
 
 /** Resolves true when the client has taken what was written, false when it has gone or does not read. */
-function drained(response: ServerResponse, schedule: Schedule): Promise<boolean> {
+function drained(response: HttpResponse, schedule: Schedule): Promise<boolean> {
   return new Promise((resolve) => {
     if (response.destroyed) return resolve(false);
     const settle = (isDrained: boolean): void => {

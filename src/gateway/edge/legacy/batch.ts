@@ -1,7 +1,7 @@
-import type { ServerResponse } from 'node:http';
 import { RPC } from '../../../domain/era.ts';
 import type { ConnectorId } from '../../../domain/ids.ts';
 import type { Caller } from '../../stages/authenticate.ts';
+import type { HttpResponse } from '../client-http.ts';
 import { type ClientMessage, readMessage } from '../read-message.ts';
 import { errorAnswer } from '../render.ts';
 import type { Reply } from '../reply.ts';
@@ -19,7 +19,7 @@ export interface BatchPost {
   readonly parts: LegacyParts;
   readonly caller: Caller;
   readonly scope: ConnectorId | undefined;
-  readonly response: ServerResponse;
+  readonly response: HttpResponse;
   readonly batch: readonly unknown[];
   readonly session: Session | undefined;
   readonly protocolVersion: string;

@@ -1,0 +1,99 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { WholeRequest } from '../../gateway/edge/client-http.ts';
+
+/** A head as it was read last on a connection: clients send the same one again and again, but for the length of the body. */
+export interface KnownHead {
+  /** Text of the head before the digits of its Content-Length, and behind them. */
+  readonly before: string;
+  readonly after: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** What came so far: a request and the head that it began with, the beginning of one, or what Node's own server should read. */
+export type Read = { readonly request: WholeRequest; readonly head: KnownHead } | 'incomplete' | 'other';
+
+/** Beyond these, bytes, Node's server reads it: it bounds what it holds, and measures time. */
+const MOST_HEAD = 8 * 1024;
+export const MOST_REQUEST = 64 * 1024;
+
+const END = Buffer.from('\r\n\r\n');
+/** RFC 9112 section 3, of which one form is read here: no query, and no other method. */
+const REQUEST_LINE = /^POST (\/mcp(?:\/[a-z0-9_-]{1,64})?) HTTP\/1\.1$/;
+/** RFC 9110 section 5.6.2 and 5.5, without obs-text; a folded line has no name and is none. */
+const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[\t ]*$/;
+const LENGTH = /^(?:0|[1-9]\d{0,5})$/;
+/** Framing, connection, content and who asks in any other way than a plain one. */
+const NOT_HERE: ReadonlySet<string> = new Set([
+  'transfer-encoding',
+  'expect',
+  'upgrade',
+  'te',
+  'trailer',
+  'http2-settings',
+  'proxy-connection',
+  'content-encoding',
+  'origin',
+]);
+
+/**
+ * Reads a request that is plain in every respect: a POST to the MCP endpoint, every header once and of visible ASCII, a Content-Length and just so many bytes.
+ * Nothing is mended or guessed: whatever is not so is `other`, and is Node's to read or to refuse, from its first byte.
+ * @param known the head before it on this connection
+ * @param hosts names, in lower case, under which this server may be addressed
+ */
+export function readWholeRequest(bytes: Buffer, known: KnownHead | undefined, hosts: ReadonlySet<string>): Read {
+  const end = bytes.indexOf(END);
+  if (end === -1 || end > MOST_HEAD) return 'other';
+  const text = bytes.toString('latin1', 0, end);
+  const head = known !== undefined && isSame(text, known) ? known : readHead(text, hosts);
+  if (head === undefined) return 'other';
+  const length = Number(text.slice(head.before.length, text.length - head.after.length));
+  const size = end + END.length + length;
+  if (size > MOST_REQUEST || bytes.length > size) return 'other';
+  if (bytes.length < size) return 'incomplete';
+  const request = { method: 'POST', url: head.url, headers: head.headers, whole: bytes.subarray(end + END.length) };
+  return { request, head };
+}
+
+function isSame(text: string, { before, after }: KnownHead): boolean {
+  return (
+    text.startsWith(before) &&
+    text.endsWith(after) &&
+    LENGTH.test(text.slice(before.length, text.length - after.length))
+  );
+}
+
+function readHead(text: string, hosts: ReadonlySet<string>): KnownHead | undefined {
+  const lineEnd = text.indexOf('\r\n');
+  const url = REQUEST_LINE.exec(lineEnd === -1 ? text : text.slice(0, lineEnd))?.[1];
+  if (url === undefined || lineEnd === -1) return undefined;
+  const headers: Record<string, string> = Object.create(null);
+  let digitsAt = -1;
+  let digits = '';
+  for (let at = lineEnd + 2; at <= text.length; ) {
+    const next = text.indexOf('\r\n', at);
+    const stop = next === -1 ? text.length : next;
+    const line = text.slice(at, stop);
+    const field = FIELD.exec(line);
+    if (field === null) return undefined;
+    const name = (field[1] as string).toLowerCase();
+    const value = field[2] ?? '';
+    if (NOT_HERE.has(name) || name in headers) return undefined;
+    headers[name] = value;
+    if (name === 'content-length') {
+      digits = value;
+      digitsAt = at + line.indexOf(value, name.length + 1);
+    }
+    at = stop + 2;
+  }
+  if (!LENGTH.test(digits) || !isKept(headers.connection) || !isOurs(headers.host, hosts)) return undefined;
+  delete headers['content-length'];
+  return { before: text.slice(0, digitsAt), after: text.slice(digitsAt + digits.length), url, headers };
+}
+
+const isKept = (connection: string | undefined): boolean =>
+  connection === undefined || connection.toLowerCase() === 'keep-alive';
+
+const isOurs = (host: string | undefined, hosts: ReadonlySet<string>): boolean =>
+  host !== undefined && (hosts.has(host) || hosts.has(host.toLowerCase()));
