@@ -20,8 +20,8 @@ export const MOST_REQUEST = 64 * 1024;
 const END = Buffer.from('\r\n\r\n');
 /** RFC 9112 section 3, of which one form is read here: no query, and no other method. */
 const REQUEST_LINE = /^POST (\/mcp(?:\/[a-z0-9_-]{1,64})?) HTTP\/1\.1$/;
-/** RFC 9110 section 5.6.2 and 5.5, without obs-text; a folded line has no name and is none. */
-const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[\t ]*$/;
+/** RFC 9110 section 5.5, without obs-text, and with names as clients have them; a folded line has no name and is none. */
+const FIELD = /^([A-Za-z0-9-]+):[\t ]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[\t ]*$/;
 const LENGTH = /^(?:0|[1-9]\d{0,5})$/;
 /** Framing, connection, content and who asks in any other way than a plain one. */
 const NOT_HERE: ReadonlySet<string> = new Set([

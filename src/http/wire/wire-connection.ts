@@ -117,7 +117,10 @@ export class WireConnection implements Carrier {
       this.#unread = bytes;
       return;
     }
-    if (read === 'other') return this.#handOver(bytes);
+    if (read === 'other') {
+      this.#handOver(bytes);
+      return;
+    }
     this.#head = read.head;
     const response = new WireResponse(this);
     this.#response = response;
