@@ -3,9 +3,9 @@ import type { WholeRequest } from '../../gateway/edge/client-http.ts';
 
 /** A head as it was read last on a connection: clients send the same one again and again, but for the length of the body. */
 export interface KnownHead {
-  /** Text of the head before the digits of its Content-Length, and behind them. */
-  readonly before: string;
-  readonly after: string;
+  /** The head before the digits of its Content-Length, and behind them up to the body. */
+  readonly before: Buffer;
+  readonly after: Buffer;
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
 }
@@ -43,28 +43,43 @@ const NOT_HERE: ReadonlySet<string> = new Set([
  * @param hosts names, in lower case, under which this server may be addressed
  */
 export function readWholeRequest(bytes: Buffer, known: KnownHead | undefined, hosts: ReadonlySet<string>): Read {
+  if (known !== undefined && startsWith(bytes, 0, known.before)) {
+    const end = endOfLength(bytes, known.before.length);
+    if (end !== -1 && startsWith(bytes, end, known.after)) return wholeOf(bytes, known, end);
+  }
   const end = bytes.indexOf(END);
   if (end === -1 || end > MOST_HEAD) return 'other';
-  const text = bytes.toString('latin1', 0, end);
-  const head = known !== undefined && isSame(text, known) ? known : readHead(text, hosts);
-  if (head === undefined) return 'other';
-  const length = Number(text.slice(head.before.length, text.length - head.after.length));
-  const size = end + END.length + length;
+  const head = readHead(bytes, end, hosts);
+  return head === undefined ? 'other' : wholeOf(bytes, head, endOfLength(bytes, head.before.length));
+}
+
+function wholeOf(bytes: Buffer, head: KnownHead, digitsEnd: number): Read {
+  const { before, after, url, headers } = head;
+  let length = 0;
+  for (let at = before.length; at < digitsEnd; at++) length = length * 10 + (bytes[at] as number) - ZERO;
+  const start = digitsEnd + after.length;
+  const size = start + length;
   if (size > MOST_REQUEST || bytes.length > size) return 'other';
   if (bytes.length < size) return 'incomplete';
-  const request = { method: 'POST', url: head.url, headers: head.headers, whole: bytes.subarray(end + END.length) };
-  return { request, head };
+  return { request: { method: 'POST', url, headers, whole: bytes.subarray(start) }, head };
 }
 
-function isSame(text: string, { before, after }: KnownHead): boolean {
-  return (
-    text.startsWith(before) &&
-    text.endsWith(after) &&
-    LENGTH.test(text.slice(before.length, text.length - after.length))
-  );
+const startsWith = (bytes: Buffer, at: number, part: Buffer): boolean =>
+  bytes.length >= at + part.length && bytes.compare(part, 0, part.length, at, at + part.length) === 0;
+
+const ZERO = 48;
+const MOST_DIGITS = 6;
+
+/** Where the digits that begin there end; −1 for more than there may be, none, or a zero in front of others. */
+function endOfLength(bytes: Buffer, from: number): number {
+  let at = from;
+  while (at < bytes.length && (bytes[at] as number) >= ZERO && (bytes[at] as number) <= ZERO + 9) at += 1;
+  const digits = at - from;
+  return digits === 0 || digits > MOST_DIGITS || (digits > 1 && bytes[from] === ZERO) ? -1 : at;
 }
 
-function readHead(text: string, hosts: ReadonlySet<string>): KnownHead | undefined {
+function readHead(bytes: Buffer, end: number, hosts: ReadonlySet<string>): KnownHead | undefined {
+  const text = bytes.toString('latin1', 0, end);
   const lineEnd = text.indexOf('\r\n');
   const url = REQUEST_LINE.exec(lineEnd === -1 ? text : text.slice(0, lineEnd))?.[1];
   if (url === undefined || lineEnd === -1) return undefined;
@@ -89,7 +104,10 @@ function readHead(text: string, hosts: ReadonlySet<string>): KnownHead | undefin
   }
   if (!LENGTH.test(digits) || !isKept(headers.connection) || !isOurs(headers.host, hosts)) return undefined;
   delete headers['content-length'];
-  return { before: text.slice(0, digitsAt), after: text.slice(digitsAt + digits.length), url, headers };
+  // Copies: what was read lies in a buffer that is shared with much else.
+  const before = Buffer.from(bytes.subarray(0, digitsAt));
+  const after = Buffer.from(bytes.subarray(digitsAt + digits.length, end + END.length));
+  return { before, after, url, headers };
 }
 
 const isKept = (connection: string | undefined): boolean =>
