@@ -12,8 +12,9 @@ export interface OcsfClass {
   readonly category: number;
 }
 
-/** A lease is an account that is made and removed; a task is a session that is given privileges; a call is an operation of an API. */
+/** A lease is an account that is made and removed; a task is a session that is given privileges; a call is an operation of an API; what moves a risk is a finding. */
 export const OCSF_CLASSES = {
+  detectionFinding: { uid: 2004, name: 'Detection Finding', category: 2 },
   accountChange: { uid: 3001, name: 'Account Change', category: 3 },
   authentication: { uid: 3002, name: 'Authentication', category: 3 },
   authorizeSession: { uid: 3003, name: 'Authorize Session', category: 3 },
@@ -57,6 +58,9 @@ export const OCSF_OF_TYPE: Readonly<Partial<Record<RecordType, Mapping>>> = {
   discovery: { class: 'apiActivity', activity: 2, activityName: 'Read' },
   prompt: { class: 'apiActivity', activity: 99, activityName: 'Prompt' },
   decision: { class: 'apiActivity', activity: 99, activityName: 'Decide' },
+  evaluation: { class: 'apiActivity', activity: 99, activityName: 'Evaluate' },
+  shadow: { class: 'apiActivity', activity: 99, activityName: 'Compare Policies' },
+  signal: { class: 'detectionFinding', activity: 1, activityName: 'Create' },
   credential_used: { class: 'apiActivity', activity: 99, activityName: 'Use Credential' },
   outcome: { class: 'apiActivity', activity: 99, activityName: 'Call' },
   recovery_mark: { class: 'applicationLifecycle', activity: 99, activityName: 'Mark' },

@@ -1,4 +1,5 @@
 import type { AuditRecord } from '../domain/record.ts';
+import { RISK_LEVELS } from '../domain/risk.ts';
 import { OCSF_CLASSES, OCSF_OF_TYPE, OCSF_VERSION, type OcsfClassName } from './ocsf-classes.ts';
 
 export type OcsfEvent = Readonly<Record<string, unknown>>;
@@ -35,7 +36,9 @@ export function toOcsf(record: AuditRecord, version: string): OcsfEvent {
       ...(trace !== undefined && { correlation_uid: trace }),
       ...(mapping.class === 'apiActivity' && {
         profiles:
-          record.type === 'decision' ? ['ai_operation', 'trace', 'security_control'] : ['ai_operation', 'trace'],
+          record.type === 'decision' || record.type === 'evaluation'
+            ? ['ai_operation', 'trace', 'security_control']
+            : ['ai_operation', 'trace'],
       }),
     },
     ...PARTS[mapping.class](record, version),
@@ -65,6 +68,16 @@ const PARTS: Readonly<Record<OcsfClassName, Parts>> = {
       service: { name: record.connector ?? 'remit' },
       ...(record.agent !== undefined && { application: { name: record.agent } }),
     },
+  }),
+  detectionFinding: (record) => ({
+    actor: actorOf(record),
+    finding_info: {
+      uid: `${record.tenant}/${record.seq}`,
+      title: String(record.detail.what ?? record.detail.signal ?? record.type),
+      types: textsOf([record.detail.signal]),
+    },
+    ...(record.tool !== undefined && { resources: [{ uid: record.tool, name: record.tool, type: 'mcp item' }] }),
+    is_alert: worstLevel(record.detail) >= RISK_LEVELS.indexOf('high'),
   }),
   authentication: (record) => ({
     actor: actorOf(record),
@@ -169,11 +182,18 @@ function traceOf({ trace, span, type, time, detail }: AuditRecord): Readonly<Rec
   return { uid: trace, span: { uid: span, start_time: end - Math.round(durationMs), end_time: end } };
 }
 
+/** Of all whom a signal concerns: a place in the list of levels. */
+function worstLevel({ levels }: AuditRecord['detail']): number {
+  const said = typeof levels === 'object' && levels !== null ? Object.values(levels) : [];
+  return Math.max(0, ...said.map((level) => RISK_LEVELS.indexOf(level)));
+}
+
 /** Status, severity and, of a decision, what was done about it. */
 function verdictOf({ type, detail }: AuditRecord): Readonly<Record<string, unknown>> {
   const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
   switch (type) {
-    case 'decision': {
+    case 'decision':
+    case 'evaluation': {
       const isPermit = detail.verdict === 'permit';
       return {
         severity_id: isPermit ? 1 : 2,
@@ -203,6 +223,10 @@ function verdictOf({ type, detail }: AuditRecord): Readonly<Record<string, unkno
         status_code: text(detail.outcome) ?? 'unknown',
         status_detail: text(detail.reason) ?? '',
       };
+    case 'signal': {
+      const rank = worstLevel(detail);
+      return { severity_id: rank + 2, status_id: 1, risk_level_id: rank + 1, risk_level: RISK_LEVELS[rank] ?? 'low' };
+    }
     case 'content_read':
       return { severity_id: 3, status_id: 1, status_detail: text(detail.reason) ?? '' };
     default:

@@ -39,13 +39,17 @@ export function simulationText(simulation: Simulation): string {
     for (const [why, count] of left) lines.push(`  ${String(count).padStart(6)}  ${LEFT_OUT_TEXT[why]}`);
   }
   lines.push('', `under ${shortVersion(simulation.version)}: ${changed} of ${changed + unchanged} calls change`);
-  if (changes.length > 0) {
-    const headings = ['COUNT', 'WHAT', 'AGENT', 'ITEM', 'CHANGE', 'BY', 'FOR EXAMPLE'];
-    lines.push('', table(headings, changes.map(changeRow), ''), '', ...whys(changes));
-  }
+  return [...lines, ...changesText(changes)].join('\n');
+}
+
+/** Lines that say what other policies decide otherwise; none where that is nothing. */
+export function changesText(changes: readonly Change[]): string[] {
+  if (changes.length === 0) return [];
+  const headings = ['COUNT', 'WHAT', 'AGENT', 'ITEM', 'CHANGE', 'BY', 'FOR EXAMPLE'];
+  const lines = ['', table(headings, changes.map(changeRow), ''), '', ...whys(changes)];
   if (changes.some(({ isUnjudged }) => isUnjudged))
     lines.push('', '* Policy denied it then, so that neither data flow nor risk was asked: one may hold it.');
-  return lines.join('\n');
+  return lines;
 }
 
 function changeRow({ count, kind, agent, tool, from, to, by, examples, isUnjudged }: Change): string[] {

@@ -1,7 +1,7 @@
 import type { Auditor } from '../audit/auditor-keys.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import { type Standing, subjectText } from '../domain/revocation.ts';
-import type { ReadyPolicies } from './policies/policy-in-force.ts';
+import type { ReadyPolicies } from './policies/ready-policies.ts';
 import { namesOf } from './trail/auditor-files.ts';
 import type { Workspace } from './workspace.ts';
 

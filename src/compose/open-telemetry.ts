@@ -28,6 +28,10 @@ export interface OpenTelemetry {
   readonly approval: Metrics['approval'] | undefined;
   /** Undefined: nobody counts. */
   readonly signal: Metrics['signal'] | undefined;
+  /** Undefined: nobody counts. */
+  readonly letThrough: Metrics['letThrough'] | undefined;
+  /** Undefined: nobody counts. */
+  readonly shadow: Metrics['shadow'] | undefined;
   /** From when on metrics can be read. */
   serve(live: () => LiveReadings): Promise<{ readonly metricsPort: number | undefined }>;
   close(): Promise<void>;
@@ -104,6 +108,8 @@ export async function openTelemetry(workspace: Workspace, version: string): Prom
       metrics === undefined ? journal : timeAppends(journal, () => performance.now() / 1_000, metrics.appended),
     approval: metrics?.approval,
     signal: metrics?.signal,
+    letThrough: metrics?.letThrough,
+    shadow: metrics?.shadow,
     async serve(readings) {
       live = readings;
       if (metrics === undefined || wanted === undefined) return { metricsPort: undefined };

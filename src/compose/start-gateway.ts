@@ -78,7 +78,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
   try {
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
-    const policies = await openPolicies(workspace, { recorder: () => recorder, wire: () => wire });
+    const policies = await openPolicies(workspace, () => ({ recorder, recordLater, wire, observed }));
     const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
@@ -290,7 +290,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       approvals,
       risk,
       deviated: (...said) => revocation.deviations.deviated(...said),
-      decider: makeDecider({ engine: policies.engine, labelsOf: flow.labelsOf }),
+      decider: makeDecider({ ...policies, labelsOf: flow.labelsOf }),
       recorder,
       recordLater,
       recordRefusal,
@@ -348,7 +348,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
     const started = { version, url, containment: containment.mode, policies: policies.current() };
     await recordStart(recorder, workspace, auditors, standing, started);
-    closers.push(followPolicies(workspace, policies));
+    closers.push(followPolicies(workspace, policies), () => policies.close());
     const { metricsPort } = await observed.serve(() => ({
       journalRecords: journal.size,
       journalBehind: keeper?.behind() ?? {},

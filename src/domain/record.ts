@@ -16,6 +16,7 @@ export const RECORD_TYPES = [
   'connector_started',
   'decision',
   'evaluation',
+  'shadow',
   'credential_intended',
   'credential_issued',
   'credential_used',

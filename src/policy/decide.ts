@@ -9,7 +9,7 @@ import type { GovernedTool, ToolProfile } from '../domain/tool.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { PolicyAnswer, PolicyEngine } from '../seams/policy-engine.ts';
 import { type Denial, denial } from './denial.ts';
-import { isOnlyObserved, letThrough, type Observes } from './observe.ts';
+import { letThrough, type Observation, type Observer } from './observe.ts';
 import { readCriticalArguments } from './read-arguments.ts';
 import {
   checkBudget,
@@ -39,6 +39,8 @@ export interface CallRequest extends DiscoveryRequest {
   readonly provenance?: Readonly<Record<string, Origin>> | undefined;
   /** Left out: nothing has happened. */
   readonly risk?: CallRisk;
+  /** Of the records of the call, where it has any. */
+  readonly span?: string | undefined;
 }
 
 /**
@@ -64,7 +66,7 @@ export interface DeciderOptions {
   readonly schedule?: Schedule;
   readonly log?: Log;
   /** Which denials of policies are recorded and let through; undefined: none. */
-  readonly observes?: Observes | undefined;
+  readonly observer?: Observer | undefined;
 }
 
 /** One party whose right is asked for, and the gate that its answer stands for. */
@@ -196,7 +198,7 @@ function makeLinks({ user, agent, actors }: Principal): readonly Link[] {
 /** Asks the engine for every link, in turn, until one is denied. Stays synchronous while the engine is. */
 function askAll(
   engine: PolicyEngine,
-  { environment, labelsOf, observes }: DeciderOptions,
+  { environment, labelsOf, observer }: DeciderOptions,
   request: DiscoveryRequest & Partial<CallRequest>,
   action: AccessRequest['action'],
   { profile, values }: { profile: ToolProfile; values: PolicyArguments },
@@ -208,8 +210,15 @@ function askAll(
   const links = linksOf(principal);
   const permits: PolicyAnswer[] = [];
   /** The first denial that is only observed. */
-  let observed: Decision | undefined;
+  let observed: { readonly denied: Decision; readonly by: Observation } | undefined;
 
+  /** Whether it binds: one that is only observed is kept, and the next link is asked. */
+  const binds = (denied: Decision, answer: PolicyAnswer): boolean => {
+    const by = observer?.covering(request, answer);
+    if (by === undefined) return true;
+    observed ??= { denied, by };
+    return false;
+  };
   const askFrom = (index: number): Decision | Promise<Decision> => {
     for (let at = index; at < links.length; at += 1) {
       const { gate, subject } = links[at] as Link;
@@ -217,17 +226,17 @@ function askAll(
       if (isPromise(answer)) {
         return answer.then((late) => {
           const denied = takeIn(gate, late, permits, version);
-          if (denied !== undefined && !isOnlyObserved(observes, request, late)) return denied;
-          observed ??= denied;
+          if (denied !== undefined && binds(denied, late)) return denied;
           return askFrom(at + 1);
         });
       }
       const denied = takeIn(gate, answer, permits, version);
-      if (denied !== undefined && !isOnlyObserved(observes, request, answer)) return denied;
-      observed ??= denied;
+      if (denied !== undefined && binds(denied, answer)) return denied;
     }
     const decision = concluded(links, permits, version);
-    return observed === undefined ? decision : letThrough(decision, observed);
+    if (observed === undefined) return decision;
+    if (action === 'call') observer?.noteCall(observed.by);
+    return letThrough(decision, observed.denied);
   };
   return askFrom(0);
 }

@@ -13,34 +13,37 @@ export interface Observation {
   readonly until: number;
 }
 
-/** Whether a denial is only observed. Asked of denials alone: a permit costs nothing more. */
-export type Observes = (request: DiscoveryRequest, answer: PolicyAnswer) => boolean;
+/** Which denials are only observed. Asked of denials alone: a permit costs nothing more. */
+export interface Observer {
+  /** The observation that covers a denial now; undefined: it binds. */
+  covering(request: DiscoveryRequest, answer: PolicyAnswer): Observation | undefined;
+  /** A call was let through because of it. */
+  noteCall(by: Observation): void;
+}
 
 /** Money, rights, secrets, and what cannot be brought back: denied as ever. */
 const NEVER_CLASSES: ReadonlySet<ActionClass> = new Set(['financial', 'privilege', 'secret']);
 const NEVER_SINKS: ReadonlySet<SinkKind> = new Set(['money', 'admin', 'destroy']);
 
 /** @returns undefined where nothing is observed */
-export function createObserver(observations: readonly Observation[], clock: Clock): Observes | undefined {
+export function createObserver(
+  observations: readonly Observation[],
+  clock: Clock,
+  noteCall: Observer['noteCall'] = () => {},
+): Observer | undefined {
   if (observations.length === 0) return undefined;
-  return ({ principal, task, tool: { connector, profile } }, answer) => {
-    // Only what policies say: a fault of an engine, and what a person would have to lift, is no judgement to look past.
-    if (answer.verdict !== 'deny' || answer.isJudged !== true || profile === undefined) return false;
-    if (NEVER_CLASSES.has(profile.actionClass)) return false;
-    if (profile.flow !== undefined && NEVER_SINKS.has(profile.flow.sink)) return false;
-    const ids = { agent: principal.agent, template: task.template, connector };
-    const now = clock();
-    return observations.some(({ of, id, until }) => ids[of] === id && now < until);
+  return {
+    covering({ principal, task, tool: { connector, profile } }, answer) {
+      // Only what policies say: a fault of an engine, and what a person would have to lift, is no judgement to look past.
+      if (answer.verdict !== 'deny' || answer.isJudged !== true || profile === undefined) return undefined;
+      if (NEVER_CLASSES.has(profile.actionClass)) return undefined;
+      if (profile.flow !== undefined && NEVER_SINKS.has(profile.flow.sink)) return undefined;
+      const ids = { agent: principal.agent, template: task.template, connector };
+      const now = clock();
+      return observations.find(({ of, id, until }) => ids[of] === id && now < until);
+    },
+    noteCall,
   };
-}
-
-/** Asked of a denial. */
-export function isOnlyObserved(
-  observes: Observes | undefined,
-  request: DiscoveryRequest,
-  answer: PolicyAnswer,
-): boolean {
-  return observes?.(request, answer) === true;
 }
 
 /** What is let through although a policy denies it: a permit that says so. */

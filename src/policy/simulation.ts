@@ -34,14 +34,15 @@ export interface Change {
 
 const EXAMPLES = 3;
 
-/** Collects what changes. Memory grows with the number of different changes, not with that of calls. */
-export function createChanges(): { add(compared: Compared): boolean; list(): Change[] } {
+/** Collects what changes. Memory grows with the number of different changes, up to `most`, not with that of calls. */
+export function createChanges(most = Number.POSITIVE_INFINITY): { add(compared: Compared): boolean; list(): Change[] } {
   const groups = new Map<string, Change>();
   return {
     add({ kind, agent, tool, span, from, to, isUnjudged }) {
       if (from.verdict === to.verdict) return false;
       const key = JSON.stringify([kind, agent, tool, from.verdict, to.verdict, from.policies, to.policies]);
       const known = groups.get(key);
+      if (known === undefined && groups.size >= most) return true;
       groups.set(key, {
         kind,
         agent,

@@ -92,6 +92,10 @@ export interface Metrics {
   approval(event: 'requested' | 'approved' | 'denied' | 'used' | 'expired' | 'ended', seconds?: number): void;
   /** A signal moved somebody's risk. */
   signal(kind: SignalKind): void;
+  /** Policies denied a call, and it was let through as they are only observed: of an agent, template or connector. */
+  letThrough(of: string, id: string): void;
+  /** Shadow policies were asked of a call, with what result. */
+  shadow(result: string): void;
   /** One append to the journal took so long, in seconds. */
   appended(seconds: number): void;
   /** The text that the asking system reads, and its media type. */

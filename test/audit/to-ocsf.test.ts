@@ -22,6 +22,7 @@ const OF_ANY_EVENT = [
 ];
 const OF_CLASS: Readonly<Record<number, readonly (string | readonly string[])[]>> = {
   0: [],
+  2004: ['finding_info', 'finding_info.uid'],
   3001: ['user', ['user.uid', 'user.name', 'user.account']],
   3002: ['user', ['user.uid', 'user.name', 'user.account'], ['service', 'dst_endpoint']],
   3003: ['user', ['user.uid', 'user.name', 'user.account'], 'privileges'],
@@ -31,6 +32,7 @@ const OF_CLASS: Readonly<Record<number, readonly (string | readonly string[])[]>
 };
 const ACTIVITIES: Readonly<Record<number, readonly number[]>> = {
   0: [0, 99],
+  2004: [0, 1, 2, 3, 99],
   3001: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 99],
   3002: [0, 1, 2, 3, 4, 5, 6, 7, 99],
   3003: [0, 1, 2, 99],
@@ -88,6 +90,13 @@ const DETAILS: Readonly<Partial<Record<RecordType, Record<string, unknown>>>> = 
   administration: { action: 'task_end', by: 'dana', task: 'tsk_a' },
   authentication_refused: { at: 'token endpoint', named: 'somebody', reason: 'bad key' },
   content_read: { by: 'dana', reason: 'incident 7' },
+  evaluation: { by: 'crm', effect: 'call', verdict: 'deny', gate: 'agent_policy', policies: ['closed'], reason: 'no' },
+  signal: {
+    signal: 'canary',
+    what: 'a canary was carried',
+    points: 50,
+    levels: { 'task tsk_a': 'critical', 'agent triage-bot': 'elevated' },
+  },
 };
 
 function record(type: RecordType, more: object = {}): AuditRecord {
@@ -152,6 +161,29 @@ describe('OCSF', () => {
     });
     const { user: _, ...alone } = record('decision');
     expect(toOcsf(alone as AuditRecord, '0.1.0').actor as object).not.toHaveProperty('user');
+  });
+
+  it('an evaluation is told as what was decided, a signal as a finding as grave as the worst level', () => {
+    expect(toOcsf(record('evaluation'), '0.1.0')).toMatchObject({
+      class_uid: 6003,
+      status_id: 2,
+      action_id: 2,
+      policy: { name: 'closed' },
+      metadata: { profiles: ['ai_operation', 'trace', 'security_control'] },
+    });
+    expect(toOcsf(record('signal'), '0.1.0')).toMatchObject({
+      class_uid: 2004,
+      type_uid: 200401,
+      severity_id: 5,
+      risk_level_id: 4,
+      is_alert: true,
+      finding_info: { uid: `${TENANT}/7`, title: 'a canary was carried', types: ['canary'] },
+    });
+    expect(toOcsf(record('signal', { detail: { levels: { 'task tsk_a': 'low' } } }), '0.1.0')).toMatchObject({
+      severity_id: 2,
+      risk_level_id: 1,
+      is_alert: false,
+    });
   });
 
   it('names the person at the keyboard of an administrative change', () => {

@@ -17,8 +17,8 @@ const observed = (yaml: string) => ({
 
 describe('what may be only observed', () => {
   it('an agent, a template or a connector that there is, until a time within 14 days', () => {
-    expect(openObserver(observed(entry(`agent: helper, ${UNTIL}`)))).toBeDefined();
-    expect(openObserver(observed(''))).toBeUndefined();
+    expect(openObserver(observed(entry(`agent: helper, ${UNTIL}`))).observer).toBeDefined();
+    expect(openObserver(observed('')).observer).toBeUndefined();
     expect(() => openObserver(observed(entry('agent: helper, until: "2027-01-15T00:00:01Z"')))).toThrow(
       expect.objectContaining({ code: 'ERR_CONFIG_INVALID', where: 'observe.0.until' }),
     );

@@ -56,11 +56,13 @@ async function open(files: Readonly<Record<string, string>> = { 'all.cedar': OPE
     return records.push(entry);
   };
   const policies = await openPolicies(
-    { estate, system, places: { policies: place.folder } },
-    {
-      recorder: () => ({ record }),
-      wire: () => ({ hub: { listChanged: (id, kind) => listed.push(`${id} ${kind}`) } }),
-    },
+    { estate, system, places: { policies: place.folder }, config: { observe: [] } },
+    () => ({
+      recorder: { record },
+      recordLater: (entry) => records.push(entry),
+      wire: { hub: { listChanged: (id, kind) => listed.push(`${id} ${kind}`) } },
+      observed: { letThrough: undefined, shadow: undefined },
+    }),
   );
   const profile = estate.connectors.get(connectorId('shop'))?.profiles.get('find');
   if (profile === undefined) throw new Error('no profile');
@@ -257,8 +259,10 @@ it.each([
     await closed;
     const system = createSystem({ log: 'silent' });
     const next = await openPolicies(
-      { estate: testEstate(), system, places: { policies: place.folder } },
-      { recorder: () => ({ record: async () => 0 }), wire: () => ({ hub: { listChanged: () => {} } }) },
+      { estate: testEstate(), system, places: { policies: place.folder }, config: { observe: [] } },
+      () => {
+        throw new Error('nothing is told at the start');
+      },
     );
     const decided = line.toString().trim();
     expect(next.engine().version).not.toBe(decided);

@@ -12,19 +12,26 @@ import { testEstate } from './policy-folder.ts';
 const [folder = '', journalFolder = '', stop] = process.argv.slice(2);
 const journal = await openTestJournal(journalFolder, {});
 const policies = await openPolicies(
-  { estate: testEstate(), system: createSystem({ log: 'silent' }), places: { policies: folder } },
   {
-    recorder: () => ({
+    estate: testEstate(),
+    system: createSystem({ log: 'silent' }),
+    places: { policies: folder },
+    config: { observe: [] },
+  },
+  () => ({
+    recorder: {
       async record({ detail }) {
         if (stop === 'behind') await journal.append(Buffer.from(JSON.stringify(detail)));
         process.stdout.write(`${policies.engine().version}\n`);
         return new Promise<number>(() => setInterval(() => {}, 60_000));
       },
-    }),
-    wire: () => {
+    },
+    recordLater: () => {},
+    get wire(): never {
       throw new Error('it was put in force');
     },
-  },
+    observed: { letThrough: undefined, shadow: undefined },
+  }),
 );
 await writeFile(join(folder, 'all.cedar'), '@id("closed")\nforbid (principal, action, resource);\n');
 await policies.reload('dana');

@@ -1,4 +1,4 @@
-import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { endAll, run, runToFail, startUp, type Up, until } from '../cli/remit.ts';
@@ -14,6 +14,7 @@ let page: string;
 
 const blocksOf = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'gm'))].map((match) => match[1] as string);
+const commandsOf = (text: string): string[] => blocksOf(text, 'sh').flatMap((block) => block.trim().split('\n'));
 const policies = (): string => join(estate.folder, 'policies', 'all.cedar');
 
 beforeAll(async () => {
@@ -44,7 +45,7 @@ async function readBalance(): Promise<{ isDenied: boolean; policies?: string[]; 
 it('every command of the page does what the page says', async () => {
   const [cases = ''] = blocksOf(page, 'yaml');
   await writeFile(join(estate.folder, 'policies', 'money.cases.yaml'), cases);
-  const commands = blocksOf(page, 'sh').flatMap((block) => block.trim().split('\n'));
+  const commands = commandsOf(page).filter((line) => !line.includes('policy shadow'));
   expect(commands).toEqual([
     'remit policy check',
     'remit policy test',
@@ -149,6 +150,35 @@ it('what a connector’s policies deny is let through while it is only observed:
   await writeFile(estate.config, before);
   await writeFile(policies(), HOLD);
   gateway = await startUp(estate.config);
+});
+
+it('other policies are tried beside those in force: calls go on as ever, and what would differ is on the trail', async () => {
+  const tried = join(estate.folder, 'policies-next');
+  await mkdir(tried);
+  await writeFile(
+    join(tried, 'all.cedar'),
+    `${HOLD}@id("not-next")\nforbid (principal, action == Remit::Action::"bank/balance", resource);\n`,
+  );
+  const [begin = '', look = '', stop = ''] = commandsOf(page).filter((line) => line.includes('policy shadow'));
+  const told = async (line: string): Promise<string> => {
+    const args = line.replace('policies-next', tried).split(' ').slice(1);
+    const done = await run([...args, '--config', estate.config]);
+    expect(done).toMatchObject({ code: 0, stderr: '' });
+    return done.stdout;
+  };
+  own = await takeTask(estate, 'pay');
+  expect(await told(begin)).toContain('0 of 0 calls');
+  expect(await readBalance()).toEqual({ isDenied: false });
+  await until(async () => (await told(look)).includes('1 of 1 calls would be decided otherwise'), 'it has been asked');
+  expect(await told(stop)).toMatch(/permit → deny +not-next/);
+  expect(await told(look)).toContain('No policies are tried.');
+  const [shadow] = await recordsOf(estate, 'shadow');
+  const decision = (await recordsOf(estate, 'decision')).at(-1);
+  expect(shadow).toMatchObject({ span: decision?.span, task: own.task, detail: { to: 'deny', by: ['not-next'] } });
+  expect((await recordsOf(estate, 'administration')).slice(-2).map(({ detail }) => detail)).toMatchObject([
+    { action: 'policy_shadow', cases: 0 },
+    { action: 'policy_shadow_ended', counts: { same: 0, differing: 1, failed: 0, dropped: 0 } },
+  ]);
 });
 
 it('with policyReload: watch a changed folder is in force by itself, and a broken one changes nothing', async () => {

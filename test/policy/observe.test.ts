@@ -38,7 +38,7 @@ function ask(
     environment: 'dev',
     labelsOf: () => NO_LABELS,
     clock: () => now,
-    observes: createObserver(observations, () => now),
+    observer: createObserver(observations, () => now),
   });
   const task = rest.task ?? sampleTask();
   return decider.decideCall({

@@ -85,7 +85,16 @@ describe('telemetry', () => {
     };
     const telemetry = createTelemetry({
       spans: { send: fault, lost: 0, close: async () => {} },
-      metrics: { call: fault, signal: () => {}, task: () => {}, approval: () => {}, appended: fault, render: fault },
+      metrics: {
+        call: fault,
+        signal: () => {},
+        letThrough: () => {},
+        shadow: () => {},
+        task: () => {},
+        approval: () => {},
+        appended: fault,
+        render: fault,
+      },
       log,
     });
     telemetry?.call(CALL);

@@ -65,6 +65,18 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     labelNames: ['kind'],
     registers,
   });
+  const observedCalls = new Counter({
+    name: 'remit_observed_calls_total',
+    help: 'Calls that policies denied and that were let through, as these are only observed; by what is observed.',
+    labelNames: ['of', 'id'],
+    registers,
+  });
+  const shadowed = new Counter({
+    name: 'remit_shadow_decisions_total',
+    help: 'Calls of which shadow policies were asked, by whether they decide the same.',
+    labelNames: ['result'],
+    registers,
+  });
   const gauge = (name: string, help: string, label?: string) =>
     new Gauge({ name, help, registers, ...(label !== undefined && { labelNames: [label] }) });
   const single = {
@@ -132,6 +144,8 @@ export function createPrometheusMetrics(options: { version: string; read: () => 
     },
     task: (reason) => tasksEnded.labels(reason).inc(),
     signal: (kind) => signals.labels(kind).inc(),
+    letThrough: (of, id) => observedCalls.labels(of, id).inc(),
+    shadow: (result) => shadowed.labels(result).inc(),
     appended: (seconds) => append.observe(seconds),
     async render() {
       const now = await options.read();

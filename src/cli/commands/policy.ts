@@ -3,6 +3,7 @@ import { addCheckCommand } from './policy-check.ts';
 import { addLintCommand } from './policy-lint.ts';
 import { addReloadCommand } from './policy-reload.ts';
 import { addSchemaCommand } from './policy-schema.ts';
+import { addShadowCommand } from './policy-shadow.ts';
 import { addSimulateCommand } from './policy-simulate.ts';
 import { addSuggestCommand } from './policy-suggest.ts';
 import { addTestCommand } from './policy-test.ts';
@@ -15,6 +16,7 @@ export function addPolicyCommands(program: Command): void {
   addTestCommand(group);
   addLintCommand(group);
   addReloadCommand(group);
+  addShadowCommand(group);
   addVersionsCommand(group);
   addSimulateCommand(group);
   addSuggestCommand(group);

@@ -10,13 +10,17 @@ import { itemName } from '../../domain/tool.ts';
 import { createDecider, type Decider, type DeciderOptions } from '../../policy/decide.ts';
 import type { ExternalPoint } from '../../policy/external/scope.ts';
 import { withExternal } from '../../policy/external/with-external.ts';
+import { withShadow } from '../../policy/shadow.ts';
 import type { ExternalPolicy } from '../../seams/external-policy.ts';
 import type { EstateConnector } from '../estate.ts';
 import type { Workspace } from '../workspace.ts';
-import { openObserver } from './observations.ts';
 
 /** The decider of a gateway, but for what comes of its store: its own policies, and then whatever is asked outside. */
-export type MakeDecider = (options: Pick<DeciderOptions, 'engine' | 'labelsOf'>) => Decider;
+export type MakeDecider = (
+  options: Pick<DeciderOptions, 'engine' | 'labelsOf' | 'observer'> & {
+    readonly shadow: Parameters<typeof withShadow>[1];
+  },
+) => Decider;
 
 /**
  * Opens what is asked outside; `closers` get what ends its connections.
@@ -36,18 +40,12 @@ export async function openDecider(
   }
   const { clock, schedule, log } = system;
   const { environment } = estate;
-  const observes = openObserver(workspace);
   const approverGroups = new Set(estate.approverGroups.keys());
-  return ({ engine, labelsOf }) =>
-    withExternal(createDecider({ engine, environment, labelsOf, clock, schedule, log, observes }), {
-      points,
-      environment,
-      labelsOf,
-      clock,
-      schedule,
-      log,
-      approverGroups,
-    });
+  return ({ engine, labelsOf, observer, shadow }) => {
+    const own = createDecider({ engine, environment, labelsOf, clock, schedule, log, observer });
+    const outside = { points, environment, labelsOf, clock, schedule, log, approverGroups };
+    return withExternal(withShadow(own, shadow, labelsOf), outside);
+  };
 }
 
 /** A misspelt name would be a decision point that is never asked: that permits. */

@@ -1,16 +1,32 @@
+import type { Config } from '../../config/schema.ts';
 import { RemitError } from '../../domain/errors.ts';
-import { createObserver, type Observation, type Observes } from '../../policy/observe.ts';
+import { createObserver, type Observation, type Observer } from '../../policy/observe.ts';
 import type { EstateFinding } from '../connectors/estate-findings.ts';
 import type { Workspace } from '../workspace.ts';
 
 const DAY_MS = 86_400_000;
-/** Longest that policies may be only observed at a time: nobody looks at what lasts longer. */
-const MOST_DAYS = 14;
+/** Longest that policies may be only observed, or tried, at a time: nobody looks at what lasts longer. */
+export const MOST_DAYS = 14;
 
-type Observed = Pick<Workspace, 'config' | 'system'>;
+type Observed = Pick<Workspace, 'system'> & { readonly config: Pick<Config, 'observe'> };
 
-/** @throws `ERR_CONFIG_INVALID` for an observation without an end in sight */
-export function openObserver({ config, system }: Observed): Observes | undefined {
+export interface OpenObserver {
+  /** Undefined where nothing is observed. */
+  readonly observer: Observer | undefined;
+  /** Nobody is told of ends any more. */
+  close(): void;
+}
+
+/**
+ * @param onCall a call was let through
+ * @param onEnd from now on denials bind again; so many calls were let through since the start
+ * @throws `ERR_CONFIG_INVALID` for an observation without an end in sight
+ */
+export function openObserver(
+  { config, system }: Observed,
+  onCall: (by: Observation) => void = () => {},
+  onEnd: (by: Observation, calls: number) => void = () => {},
+): OpenObserver {
   const now = system.clock();
   const observations = config.observe.map((one, index): Observation => {
     const until = Date.parse(one.until);
@@ -26,7 +42,20 @@ export function openObserver({ config, system }: Observed): Observes | undefined
     }
     return { ...nameOf(one), until };
   });
-  return createObserver(observations, system.clock);
+  const calls = new Map<Observation, number>();
+  const cancels = observations
+    .filter(({ until }) => until > now)
+    .map((one) => system.schedule(one.until - now, () => onEnd(one, calls.get(one) ?? 0)));
+  const observer = createObserver(observations, system.clock, (by) => {
+    calls.set(by, (calls.get(by) ?? 0) + 1);
+    onCall(by);
+  });
+  return {
+    observer,
+    close() {
+      for (const cancel of cancels.splice(0)) cancel();
+    },
+  };
 }
 
 function nameOf({ agent, template, connector }: Observed['config']['observe'][number]): Pick<Observation, 'of' | 'id'> {

@@ -1,24 +1,9 @@
-import { type CedarEngine, createCedarEngine } from '../../adapters/policy/cedar-engine.ts';
-import type { Recorder } from '../../audit/recorder.ts';
+import type { CedarEngine } from '../../adapters/policy/cedar-engine.ts';
 import { messageOf, RemitError } from '../../domain/errors.ts';
-import type { Hub } from '../../gateway/events/hub.ts';
-import type { Workspace } from '../workspace.ts';
-import { assertCasesHold } from './case-report.ts';
-import { type PolicyFileDigest, readPolicySet } from './policies.ts';
-import { runPolicyCases } from './run-policy-cases.ts';
-
-/** Where policies lie, and what they are read against. */
-export type PolicyPlace = Pick<Workspace, 'estate' | 'system'> & {
-  readonly places: Pick<Workspace['places'], 'policies'>;
-};
-
-/** One version of the policies, ready to decide. */
-export interface ReadyPolicies {
-  readonly engine: CedarEngine;
-  readonly policies: number;
-  readonly cases: number;
-  readonly files: readonly PolicyFileDigest[];
-}
+import type { Observer } from '../../policy/observe.ts';
+import { openObserver } from './observations.ts';
+import { type PolicyParts, type PolicyPlace, type ReadyPolicies, readyPolicies } from './ready-policies.ts';
+import { openShadow, type ShadowPolicies } from './shadow-policies.ts';
 
 /** What became of a reload that was not refused. */
 export interface Reloaded {
@@ -41,36 +26,37 @@ export interface PolicyInForce {
    * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`, what `Recorder.record` throws: the version before stays in force
    */
   reload(by: string): Promise<Reloaded>;
+  /** Whose denials are only observed for a while. */
+  readonly observer: Observer | undefined;
+  /** Others that are asked beside them. */
+  readonly shadow: ShadowPolicies;
+  /** Ends what is only for a while. */
+  close(): Promise<void>;
 }
 
 /** An engine that was replaced is kept for who may still ask it: a decision whose links are judged by somebody far away takes seconds. */
 const KEPT_MS = 30_000;
 
-/** Reads, validates and tries what lies in the policies folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
-export async function readyPolicies({ places, estate, system }: PolicyPlace): Promise<ReadyPolicies> {
-  const { loaded, cases, files } = await readPolicySet(places.policies, estate);
-  const engine = createCedarEngine({ ...loaded, log: system.log });
-  try {
-    assertCasesHold(await runPolicyCases(cases, engine, estate));
-    return { engine, policies: loaded.policies.length, cases: cases.length, files };
-  } catch (error) {
-    engine.release();
-    throw error;
-  }
-}
-
-/**
- * Reads what is in force from the start on. @throws as `readyPolicies`
- * @param recorder asked for when a reload is; a change is on the trail before it is made
- * @param wire clients that listen are told to list anew
- */
-export async function openPolicies(
-  workspace: PolicyPlace,
-  parts: { readonly recorder: () => Recorder; readonly wire: () => { readonly hub: Pick<Hub, 'listChanged'> } },
-): Promise<PolicyInForce> {
+/** Reads what is in force from the start on. @throws as `readyPolicies`, `openObserver` */
+export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): Promise<PolicyInForce> {
   const { schedule, log } = workspace.system;
   let inForce = await readyPolicies(workspace);
   let last: Promise<unknown> = Promise.resolve();
+  const observations = openObserver(
+    workspace,
+    ({ of, id }) => parts().observed.letThrough?.(of, id),
+    ({ of, id, until }, calls) => {
+      log.info({ of, id, calls }, 'policies that were only observed bind again');
+      const detail = { action: 'observation_ended', of, id, until: new Date(until).toISOString(), calls };
+      // By a timer: what is not there yet, while a gateway starts, must not end it.
+      try {
+        parts().recordLater({ type: 'administration', detail });
+      } catch (error) {
+        log.error({ error: messageOf(error) }, 'the end of an observation is not on the trail');
+      }
+    },
+  );
+  const shadow = openShadow(workspace, parts);
 
   async function reload(by: string): Promise<Reloaded> {
     const from = inForce.engine.version;
@@ -83,7 +69,7 @@ export async function openPolicies(
     }
     try {
       const detail = { action: 'policy_reload', from, to, policies, cases, files, by };
-      await parts.recorder().record({ type: 'administration', detail });
+      await parts().recorder.record({ type: 'administration', detail });
     } catch (error) {
       next.engine.release();
       throw error;
@@ -93,7 +79,7 @@ export async function openPolicies(
     schedule(KEPT_MS, () => replaced.release());
     log.info({ from, to, policies, cases, by }, 'other policies are in force');
     for (const connector of workspace.estate.connectors.keys())
-      for (const kind of ['tools', 'prompts', 'resources'] as const) parts.wire().hub.listChanged(connector, kind);
+      for (const kind of ['tools', 'prompts', 'resources'] as const) parts().wire.hub.listChanged(connector, kind);
     return { from, to, policies, cases };
   }
 
@@ -104,15 +90,20 @@ export async function openPolicies(
     } catch (error) {
       const { code = 'ERR_INTERNAL', where } = error instanceof RemitError ? error : {};
       const detail = { action: 'policy_reload_refused', inForce: inForce.engine.version, code, where, by };
-      await parts
-        .recorder()
-        .record({ type: 'administration', detail })
+      await parts()
+        .recorder.record({ type: 'administration', detail })
         .catch((failure: unknown) => log.error({ error: messageOf(failure) }, 'a refused reload is not on the trail'));
       throw error;
     }
   }
 
   return {
+    observer: observations.observer,
+    shadow,
+    async close() {
+      observations.close();
+      await shadow.end('the gateway stops');
+    },
     engine: () => inForce.engine,
     current: () => inForce,
     reload(by) {

@@ -4,7 +4,8 @@ import type { Config } from '../../config/schema.ts';
 import { messageOf, RemitError } from '../../domain/errors.ts';
 import { repeat } from '../repeat.ts';
 import { listPolicyFiles } from './policies.ts';
-import type { PolicyInForce, PolicyPlace } from './policy-in-force.ts';
+import type { PolicyInForce } from './policy-in-force.ts';
+import type { PolicyPlace } from './ready-policies.ts';
 
 /** Between two looks at the folder. What has changed is read when it looks the same twice: whoever writes has finished then. */
 const LOOK_MS = 1_000;

@@ -12,7 +12,7 @@ import { judgeHandles } from './handles.ts';
 import { judgeRisk, learnUse, riskOf } from './risk.ts';
 
 /** What a decision is about. */
-export type Weighed = Pick<Operation, 'item' | 'effect' | 'args' | 'handles'>;
+export type Weighed = Pick<Operation, 'item' | 'effect' | 'args' | 'handles'> & Partial<Pick<Operation, 'span'>>;
 
 /** Asks for the decision on one operation. Whatever goes wrong on the way is a denial (guarantee D1). Synchronous where the engine is. */
 export function decide(gateway: Gateway, caller: Caller, operation: Operation): Decision | Promise<Decision> {
@@ -41,6 +41,7 @@ export function weigh(
     callsLeft: isCounted ? gateway.tasks.callsLeft(task.id) : 'not counted',
     provenance: flow && originsOf(flow.provenance),
     risk,
+    span: operation.span,
   });
   return decision instanceof Promise
     ? decision.then((late) => judge(gateway, caller, operation, late, flow, risk))

@@ -1,0 +1,50 @@
+import type { CedarRuntime } from '../../adapters/policy/cedar.ts';
+import { type CedarEngine, createCedarEngine } from '../../adapters/policy/cedar-engine.ts';
+import type { RecordEntry, Recorder } from '../../audit/recorder.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Hub } from '../../gateway/events/hub.ts';
+import type { OpenTelemetry } from '../open-telemetry.ts';
+import type { Workspace } from '../workspace.ts';
+import { assertCasesHold } from './case-report.ts';
+import { type PolicyFileDigest, readPolicySet } from './policies.ts';
+import { runPolicyCases } from './run-policy-cases.ts';
+
+/** Where policies lie, and what they are read against. */
+export type PolicyPlace = Pick<Workspace, 'estate' | 'system'> & {
+  readonly places: Pick<Workspace['places'], 'policies'>;
+  readonly config: Pick<Config, 'observe'>;
+};
+
+/** Where what becomes of policies is told. Asked for when it is needed: at the start there is nothing of it. */
+export type PolicyParts = () => {
+  /** A change is on the trail before it is made. */
+  readonly recorder: Recorder;
+  readonly recordLater: (entry: RecordEntry) => void;
+  /** Clients that listen are told to list anew. */
+  readonly wire: { readonly hub: Pick<Hub, 'listChanged'> };
+  readonly observed: Pick<OpenTelemetry, 'letThrough' | 'shadow'>;
+};
+
+/** One version of the policies, ready to decide. */
+export interface ReadyPolicies {
+  readonly engine: CedarEngine;
+  readonly policies: number;
+  readonly cases: number;
+  readonly files: readonly PolicyFileDigest[];
+}
+
+/** Reads, validates and tries what lies in the policies folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+export async function readyPolicies(
+  { places, estate, system }: Pick<PolicyPlace, 'places' | 'estate' | 'system'>,
+  cedar?: CedarRuntime,
+): Promise<ReadyPolicies> {
+  const { loaded, cases, files } = await readPolicySet(places.policies, estate);
+  const engine = createCedarEngine({ ...loaded, log: system.log }, cedar);
+  try {
+    assertCasesHold(await runPolicyCases(cases, engine, estate));
+    return { engine, policies: loaded.policies.length, cases: cases.length, files };
+  } catch (error) {
+    engine.release();
+    throw error;
+  }
+}
