@@ -100,8 +100,8 @@ describe('a server over Streamable HTTP', () => {
     const upstreams: Upstream[] = [];
     for (const key of keys) upstreams.push(await open(withKey(key)));
     for (let turn = 0; turn < 4; turn += 1) for (const upstream of upstreams) await call(upstream, 'echo');
-    // A call made while the last one is still being wound up takes a second socket.
-    expect(server.sockets()).toBeLessThanOrEqual(2);
+    // One for calls and one for the rest; a call made while the last one is still being wound up takes another.
+    expect(server.sockets()).toBeLessThanOrEqual(3);
     const calls = server.seen.filter((seen) => seen.message?.method === 'echo');
     const pairs = calls.map((seen) => `${seen.headers['x-fake-key']} ${seen.headers['mcp-session-id']}`);
     expect(new Set(pairs).size).toBe(keys.length);
@@ -113,7 +113,8 @@ describe('a server over Streamable HTTP', () => {
     const narrow = openerOf({ maxSockets: 2 });
     const upstream = await narrow.open({ ...one, injection: withKey(CANARY) });
     await Promise.all(Array.from({ length: 20 }, (_, n) => call(upstream, 'echo', { n, delay: 5 })));
-    expect(server.sockets()).toBeLessThanOrEqual(2);
+    // Two whose replies are plain, two of any other kind.
+    expect(server.sockets()).toBeLessThanOrEqual(4);
     await narrow.close();
   });
 

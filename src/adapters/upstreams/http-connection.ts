@@ -12,6 +12,8 @@ import { answerText, type Incoming, ownAnswer } from './json-rpc.ts';
 import { PendingCall } from './pending-call.ts';
 import { SideExchange } from './side-exchange.ts';
 import { calledOff, unreachable, unsent } from './upstream-faults.ts';
+import { RequestHeads } from './wire-head.ts';
+import type { WirePool } from './wire-pool.ts';
 
 /** Deadline of what no caller waits for. Milliseconds. */
 const SIDE_TIMEOUT = 5_000;
@@ -23,6 +25,8 @@ const MOST_OPEN_QUESTIONS = 32;
 export interface HttpConnectionOptions {
   /** For requests. */
   readonly pool: Pool;
+  /** For calls, as long as their replies are plain. */
+  readonly wire: WirePool;
   /** For streams that stay open, so that they take no place of a request's. */
   readonly streamPool: Pool;
   /** Path with query. */
@@ -62,6 +66,7 @@ export abstract class HttpConnection implements Upstream, HttpCallHost {
   /** Under way; each knows its place. */
   readonly #exchanges: HttpExchange[] = [];
   readonly #timers = new Set<() => void>();
+  readonly #heads: RequestHeads;
   #openQuestions = 0;
   #closing: Promise<void> | undefined;
   #resolveClosed!: () => void;
@@ -69,6 +74,7 @@ export abstract class HttpConnection implements Upstream, HttpCallHost {
   constructor(options: HttpConnectionOptions) {
     this.options = options;
     this.path = options.path;
+    this.#heads = new RequestHeads(options.wire.host);
     this.where = options.where;
     this.hasCredential = options.hasCredential;
     this.deadlines = options.deadlines;
@@ -143,9 +149,20 @@ export abstract class HttpConnection implements Upstream, HttpCallHost {
     return cancellation?.isCancelled ? unsent(calledOff(cancellation.reason, { where: this.where })) : undefined;
   }
 
-  protected sendCall(call: HttpCall, headers: readonly string[], body: string): void {
-    this.#remember(call.exchange);
-    this.options.pool.dispatch({ method: 'POST', path: this.path, headers: headers as string[], body }, call.exchange);
+  /** @param common headers of the connection; the list only ever grows. @param extra those of this call */
+  protected sendCall({ call, exchange }: HttpCall, common: readonly string[], extra: readonly string[], body: string) {
+    this.#remember(exchange);
+    const { pool, wire } = this.options;
+    if (call.method !== 'initialize' && wire.takesNext()) {
+      const head = this.#heads.headOf(this.path, common, extra);
+      // What cannot stand in a request is refused by undici.
+      if (head !== undefined) {
+        wire.dispatch(exchange, head, body);
+        return;
+      }
+    }
+    const headers = extra.length === 0 ? (common as string[]) : [...common, ...extra];
+    pool.dispatch({ method: 'POST', path: this.path, headers, body }, exchange);
   }
 
   /** An exchange of which only the status matters. */
@@ -238,6 +255,7 @@ export abstract class HttpConnection implements Upstream, HttpCallHost {
     this.#timers.clear();
     for (const exchange of [...this.#exchanges]) exchange.abort(this.fault);
     if (isLive) await this.farewell();
+    this.#heads.forget();
     this.#resolveClosed();
   }
 }

@@ -33,6 +33,12 @@ export interface ExchangeSink {
   onFault(error: Error): void;
 }
 
+/** What an exchange is carried by that undici has not dispatched. */
+export interface ExchangeCarrier {
+  /** Gives up the connection, if the exchange is still under way there. */
+  abort(exchange: HttpExchange, error: Error): void;
+}
+
 /** Bytes. */
 export interface BodyLimits {
   /** Largest reply that is held. */
@@ -56,6 +62,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   readonly #limits: BodyLimits;
   readonly #where: string;
   #abort: ((error?: Error) => void) | undefined;
+  #carrier: ExchangeCarrier | undefined;
   #resume: (() => void) | undefined;
   #isPaused = false;
   #aborted: Error | undefined;
@@ -77,7 +84,12 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
 
   /** Whether the request may have reached the server. */
   get isDispatched(): boolean {
-    return this.#abort !== undefined;
+    return this.#abort !== undefined || this.#carrier !== undefined;
+  }
+
+  /** Whether it has come to its end, or was given up before it began. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get isAborted(): boolean {
@@ -93,8 +105,9 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   abort(error: Error): void {
     if (this.#isOver) return;
     this.#aborted ??= error;
-    if (this.#abort === undefined) this.#end(this.#aborted);
-    else this.#abort(this.#aborted);
+    if (this.#abort !== undefined) this.#abort(this.#aborted);
+    else if (this.#carrier !== undefined) this.#carrier.abort(this, this.#aborted);
+    else this.#end(this.#aborted);
   }
 
   pause(): void {
@@ -105,6 +118,23 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#resume?.();
+  }
+
+  /** Its request is about to be written, by something else than undici; or what carries it is now another. */
+  onWire(carrier: ExchangeCarrier): void {
+    this.#carrier = carrier;
+  }
+
+  /** The head of a plain reply, with status 200, has come. Followed by `onPlainBody`, unless it is over then. */
+  onPlainHead(headers: () => IncomingHttpHeaders): void {
+    this.#status = 200;
+    this.sink.onHeaders?.(200, headers);
+  }
+
+  onPlainBody(text: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.sink.onBody(200, text);
   }
 
   onConnect(abort: (error?: Error) => void): void {

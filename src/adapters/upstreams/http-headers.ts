@@ -63,11 +63,11 @@ export function headerValue(text: string): string {
 }
 
 /**
- * Headers of a modern request, written anew from what was decided on, so that they and the body cannot disagree (attack A13).
- * @param common of the connection
+ * What the headers of a modern request hold beyond those of its connection, written anew from what was decided on, so that they and the body
+ * cannot disagree (attack A13).
  */
-export function requestHeaders(common: readonly string[], { method, name, paramHeaders }: NamedRequest): string[] {
-  const headers = [...common, 'mcp-method', method];
+export function requestHeaders({ method, name, paramHeaders }: NamedRequest): string[] {
+  const headers = ['mcp-method', method];
   if (name !== undefined) headers.push('mcp-name', headerValue(name));
   if (paramHeaders === undefined) return headers;
   for (let at = 0; at + 1 < paramHeaders.length; at += 2)

@@ -8,6 +8,7 @@ import type { ClientInfo } from './handshake.ts';
 import type { HttpConnectionOptions } from './http-connection.ts';
 import { connectionHeaders } from './http-headers.ts';
 import { calledOff, unreachable } from './upstream-faults.ts';
+import { WirePool } from './wire-pool.ts';
 
 const DEFAULT_MAX_REPLY_BYTES = 16 * 1024 * 1024;
 const DEFAULT_LARGE_BYTES = 256 * 1024;
@@ -27,7 +28,7 @@ export interface HttpOpenerOptions {
   readonly largeBytes?: number;
   /** Largest reply that is passed on as a stream, in bytes. */
   readonly maxStreamedBytes?: number;
-  /** Sockets for requests to this connector, over all tasks; more calls wait. */
+  /** Sockets for calls to this connector, over all tasks; more calls wait. As many again for other requests, and for calls that an event stream is expected of. */
   readonly maxSockets?: number;
   /** Sockets for streams that stay open, over all tasks. */
   readonly maxStreams?: number;
@@ -70,6 +71,17 @@ export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
   const common = { connect, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 };
   const pool = new Pool(url.origin, { ...common, connections: options.maxSockets ?? DEFAULT_SOCKETS });
   const streamPool = new Pool(url.origin, { ...common, connections: options.maxStreams ?? DEFAULT_STREAMS });
+  const limits = {
+    maxReplyBytes: options.maxReplyBytes ?? DEFAULT_MAX_REPLY_BYTES,
+    largeBytes: options.largeBytes ?? DEFAULT_LARGE_BYTES,
+  };
+  const wire = new WirePool({
+    url,
+    connect,
+    schedule: options.schedule,
+    maxSockets: options.maxSockets ?? DEFAULT_SOCKETS,
+    largest: Math.min(limits.largeBytes, limits.maxReplyBytes),
+  });
   const deadlines = new Deadlines(options.schedule);
   const connections = new Set<Upstream>();
   let closing: Promise<void> | undefined;
@@ -77,6 +89,7 @@ export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
   async function end(): Promise<void> {
     await Promise.all([...connections].map((connection) => connection.close()));
     deadlines.close();
+    wire.close();
     await Promise.all([pool.destroy(), streamPool.destroy()]);
   }
 
@@ -88,6 +101,7 @@ export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
       if (closing !== undefined) throw unreachable('The gateway is stopping', { where });
       return {
         pool,
+        wire,
         streamPool,
         path: `${url.pathname}${url.search}`,
         headers: connectionHeaders(injection, where),
@@ -95,10 +109,7 @@ export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
         schedule: options.schedule,
         deadlines,
         chance: options.chance ?? Math.random,
-        limits: {
-          maxReplyBytes: options.maxReplyBytes ?? DEFAULT_MAX_REPLY_BYTES,
-          largeBytes: options.largeBytes ?? DEFAULT_LARGE_BYTES,
-        },
+        limits,
         maxStreamedBytes: options.maxStreamedBytes ?? DEFAULT_MAX_STREAMED_BYTES,
         events,
         onChallenge: options.onChallenge,

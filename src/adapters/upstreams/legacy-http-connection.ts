@@ -17,6 +17,7 @@ import { protocolFault } from './upstream-faults.ts';
 /** Milliseconds. */
 const REOPEN_TIMEOUT = 10_000;
 const DELETE_TIMEOUT = 2_000;
+const NO_HEADERS: readonly string[] = [];
 
 export interface Introduction {
   readonly clientInfo: ClientInfo;
@@ -146,7 +147,7 @@ export class LegacyHttpConnection extends HttpConnection {
     if (pending.isSettled) return; // given up meanwhile
     pending.session = this.#session;
     const { call } = pending;
-    this.sendCall(pending, this.#headers, requestText(pending.id, call.method, paramsText(call, '')));
+    this.sendCall(pending, this.#headers, NO_HEADERS, requestText(pending.id, call.method, paramsText(call, '')));
   }
 
   #startLater(pending: HttpCall): void {

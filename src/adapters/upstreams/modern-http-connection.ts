@@ -56,7 +56,7 @@ export class ModernHttpConnection extends HttpConnection {
   notify(method: string, params: string): void {
     if (this.fault !== undefined) return;
     const members = paramsText({ params, meta: '' }, this.#meta).slice(1, -1);
-    this.send('POST', requestHeaders(this.#headers, { method }), notificationText(method, members));
+    this.send('POST', [...this.#headers, ...requestHeaders({ method })], notificationText(method, members));
   }
 
   watch(wanted: Watch): Promise<void> {
@@ -83,7 +83,7 @@ export class ModernHttpConnection extends HttpConnection {
   #start(pending: HttpCall): void {
     const { call } = pending;
     const body = requestText(pending.id, call.method, paramsText(call, this.#meta));
-    this.sendCall(pending, requestHeaders(this.#headers, call), body);
+    this.sendCall(pending, this.#headers, requestHeaders(call), body);
   }
 
   async #watch(wanted: Watch): Promise<void> {
@@ -110,6 +110,6 @@ export class ModernHttpConnection extends HttpConnection {
   #listen(sink: ExchangeSink, id: number, params: string): HttpExchange {
     const method = 'subscriptions/listen';
     const body = requestText(id, method, paramsText({ params, meta: '' }, this.#meta));
-    return this.openStream(sink, 'POST', requestHeaders(this.#headers, { method }), body);
+    return this.openStream(sink, 'POST', [...this.#headers, ...requestHeaders({ method })], body);
   }
 }

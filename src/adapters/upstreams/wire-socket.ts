@@ -1,0 +1,140 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
+import { errors, util } from 'undici';
+import type { ExchangeCarrier, HttpExchange } from './http-exchange.ts';
+import { replayReply } from './wire-replay.ts';
+import type { PlainHead } from './wire-reply.ts';
+
+/** What a socket asks of, and tells, the pool that it is of. */
+export interface WireHost {
+  /** Reads one head after another. */
+  readonly head: PlainHead;
+  readonly origin: string;
+  /** Its plain reply has come, and it may be used again. @param seconds that the server means to keep it; −1 where it does not say */
+  rest(socket: WireSocket, seconds: number): void;
+  /** It is of no more use, or has come to its end. Idempotent. */
+  drop(socket: WireSocket): void;
+  /** A reply was another than a plain one. */
+  noteOther(): void;
+}
+
+/** One connection to a server, with at most one request under way. Reads plain replies; gives any other to the library, and itself with it. */
+export class WireSocket implements ExchangeCarrier {
+  /** Kept by the pool: how long it may still rest. */
+  ticks = 0;
+  readonly #socket: Socket;
+  readonly #host: WireHost;
+  readonly #largest: number;
+  #exchange: HttpExchange | undefined;
+  /** A body that comes in pieces. */
+  #body: Buffer | undefined;
+  #filled = 0;
+  #keepAlive = -1;
+
+  /** @param largest body that is read here, in bytes */
+  constructor(socket: Socket, host: WireHost, largest: number) {
+    this.#socket = socket;
+    this.#host = host;
+    this.#largest = largest;
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose);
+  }
+
+  get isUsable(): boolean {
+    return this.#exchange === undefined && this.#socket.writable && !this.#socket.destroyed;
+  }
+
+  /** @param head up to `content-length`, in Latin-1 */
+  send(exchange: HttpExchange, head: string, body: string): void {
+    this.#exchange = exchange;
+    exchange.onWire(this);
+    const size = Buffer.byteLength(body);
+    const start = `${head}content-length: ${size}\r\n\r\n`;
+    const socket = this.#socket;
+    // Of as many bytes as characters: ASCII.
+    if (size === body.length) socket.write(start + body, 'latin1');
+    else {
+      socket.cork();
+      socket.write(start, 'latin1');
+      socket.write(body, 'utf8');
+      socket.uncork();
+    }
+  }
+
+  abort(exchange: HttpExchange, error: Error): void {
+    if (this.#exchange === exchange) this.end(error);
+  }
+
+  /** Gives the connection up. @param error for the request that is under way */
+  end(error: Error): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#body = undefined;
+    this.#host.drop(this);
+    this.#socket.destroy();
+    exchange?.onError(error);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const exchange = this.#exchange;
+    // Bytes that nothing was asked for: they must not become the reply to the next request.
+    if (exchange === undefined) this.end(new errors.SocketError('bad response'));
+    else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
+    else this.#begin(exchange, chunk);
+  };
+
+  #begin(exchange: HttpExchange, chunk: Buffer): void {
+    const { head } = this.#host;
+    if (!head.read(chunk) || head.bodyLength > this.#largest) {
+      this.#handOver(exchange, chunk);
+      return;
+    }
+    const { bodyAt, bodyLength } = head;
+    const end = bodyAt + bodyLength;
+    this.#keepAlive = head.keepAlive;
+    exchange.onPlainHead(() => headersIn(chunk, bodyAt));
+    if (this.#exchange !== exchange) return; // given up
+    if (chunk.length >= end) this.#finish(exchange, chunk.toString('utf8', bodyAt, end), chunk.length > end);
+    else {
+      this.#body = Buffer.allocUnsafe(bodyLength);
+      this.#filled = chunk.copy(this.#body, 0, bodyAt);
+    }
+  }
+
+  #fill(exchange: HttpExchange, body: Buffer, chunk: Buffer): void {
+    const copied = chunk.copy(body, this.#filled);
+    this.#filled += copied;
+    if (this.#filled < body.length) return;
+    this.#body = undefined;
+    this.#finish(exchange, body.toString('utf8'), copied < chunk.length);
+  }
+
+  #finish(exchange: HttpExchange, text: string, isFollowed: boolean): void {
+    this.#exchange = undefined;
+    // A server that says more than was asked, or answers before it has read the question, is not asked again here.
+    if (isFollowed || this.#socket.writableLength > 0) this.end(new errors.SocketError('bad response'));
+    else this.#host.rest(this, this.#keepAlive);
+    exchange.onPlainBody(text);
+  }
+
+  #handOver(exchange: HttpExchange, chunk: Buffer): void {
+    this.#exchange = undefined;
+    const socket = this.#socket;
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError);
+    this.#host.noteOther();
+    replayReply(this.#host.origin, exchange, socket, chunk);
+  }
+
+  readonly #onEnd = (): void => this.end(new errors.SocketError('other side closed'));
+  readonly #onError = (error: Error): void => this.end(error);
+  readonly #onClose = (): void => this.end(new errors.SocketError('closed'));
+}
+
+function headersIn(bytes: Buffer, end: number): IncomingHttpHeaders {
+  const lines = bytes.toString('latin1', 0, end).split('\r\n').slice(1, -2);
+  return util.parseHeaders(
+    lines.flatMap((line) => {
+      const colon = line.indexOf(':');
+      return [Buffer.from(line.slice(0, colon)), Buffer.from(line.slice(colon + 1).trim())];
+    }),
+  ) as IncomingHttpHeaders;
+}
