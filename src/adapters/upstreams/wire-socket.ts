@@ -76,10 +76,15 @@ export class WireSocket implements ExchangeCarrier {
 
   readonly #onData = (chunk: Buffer): void => {
     const exchange = this.#exchange;
-    // Bytes that nothing was asked for: they must not become the reply to the next request.
-    if (exchange === undefined) this.end(new errors.SocketError('bad response'));
-    else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
-    else this.#begin(exchange, chunk);
+    try {
+      // Bytes that nothing was asked for: they must not become the reply to the next request.
+      if (exchange === undefined) this.end(new errors.SocketError('bad response'));
+      else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
+      else this.#begin(exchange, chunk);
+    } catch (error) {
+      // Whoever hears of the reply has failed: as with the library, that costs a connection, not the process.
+      this.end(error as Error);
+    }
   };
 
   #begin(exchange: HttpExchange, chunk: Buffer): void {

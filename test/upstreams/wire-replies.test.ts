@@ -1,0 +1,216 @@
+import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type FakeWireServer, plainReply, startFakeWireServer } from '../support/fake-wire-server.ts';
+import { createWirePool, type Outcome, send, sendByLibrary } from '../support/wire-calls.ts';
+
+/** Whatever a server says, what comes of it is what the library makes of it. */
+let server: FakeWireServer;
+beforeAll(async () => {
+  server = await startFakeWireServer();
+});
+afterAll(() => server.close());
+
+/** Says the pieces one after another, each in a turn of its own, and ends the connection. */
+function saying(pieces: readonly string[]) {
+  return async (socket: Socket): Promise<void> => {
+    for (const piece of pieces) {
+      socket.write(piece, 'latin1');
+      await nextTurn();
+    }
+    socket.end();
+  };
+}
+
+async function byWire(body: string): Promise<Outcome> {
+  const pool = createWirePool(server.url);
+  const found = await send(pool, body).outcome;
+  pool.close();
+  return found;
+}
+
+async function expectSame(pieces: readonly string[]): Promise<Outcome> {
+  server.answer = (socket) => void saying(pieces)(socket);
+  const [ours, theirs] = [await byWire('{}'), await sendByLibrary(server.url, '{}')];
+  expect(ours).toEqual(theirs);
+  return ours;
+}
+
+const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
+const json = fc.oneof(
+  fc.json({ maxDepth: 2 }),
+  fc.string({ unit: 'binary', maxLength: 40 }).map((text) => JSON.stringify(text)),
+  fc.constantFrom('', `"${'x'.repeat(1_990)}"`, `"${'x'.repeat(2_500)}"`, `"${'x'.repeat(4_100)}"`),
+);
+const casing = fc.constantFrom(
+  (name: string) => name,
+  (name: string) => name.toLowerCase(),
+  (name: string) => name.toUpperCase(),
+);
+const harmless = fc.constantFrom(
+  'Date: Sat, 28 Nov 2026 15:00:00 GMT',
+  'Connection: keep-alive',
+  'Connection: Keep-Alive',
+  'Keep-Alive: timeout=5',
+  'Keep-Alive: timeout=60, max=100',
+  'Mcp-Session-Id: abc',
+  'X-Empty:',
+  'X-Tight:value',
+  'Vary: a, b',
+);
+/** Lines that are seldom or never seen, and what tricks are made of. */
+const odd = fc.constantFrom(
+  'Connection: close',
+  'Connection: upgrade',
+  'Proxy-Connection: close',
+  'Upgrade: websocket',
+  'Trailer: X-Late',
+  'Transfer-Encoding: chunked',
+  'Transfer-Encoding: identity',
+  'Transfer-Encoding : chunked',
+  'Transfer-Encoding: x\r\nTransfer-Encoding: chunked',
+  'Content-Encoding: gzip',
+  'Content-Length: 2',
+  'Content-Length: +5',
+  'Content-Length: 05',
+  'Content-Length: 5, 5',
+  'Content-Length: 0x5',
+  'Content-Length: -1',
+  'Content-Length:',
+  'Content-Length : 5',
+  'Content-Length:\t5',
+  'Content-Length: 99999999999999999999',
+  'Content-Type: text/event-stream',
+  'Content-Type: application/json',
+  'Content-Type: Application/JSON',
+  'Keep-Alive: max=5',
+  'Keep-Alive: timeout=x',
+  'Keep-Alive: timeout=1',
+  'X-Folded: a\r\n b',
+  ' Folded: a',
+  'X-Nul: a\0b',
+  'X-Bell: a\x07b',
+  'X-Old: caf\xe9',
+  'X-Bare: a\nContent-Length: 3',
+  'X-Cr: a\rContent-Length: 3',
+  'No colon',
+  ': no name',
+  'Na me: a',
+  'N\xe4me: a',
+  `X-Long: ${'x'.repeat(9_000)}`,
+  `X-Too-Long: ${'x'.repeat(20_000)}`,
+);
+const statusLine = fc.oneof(
+  { weight: 8, arbitrary: fc.constant('HTTP/1.1 200 OK') },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(
+      'HTTP/1.1 200 ',
+      'HTTP/1.1 200',
+      'HTTP/1.0 200 OK',
+      'HTTP/2.0 200 OK',
+      'HTTP/1.1  200 OK',
+      'http/1.1 200 OK',
+      'HTTP/1.1 201 Created',
+      'HTTP/1.1 202 Accepted',
+      'HTTP/1.1 204 No Content',
+      'HTTP/1.1 304 Not Modified',
+      'HTTP/1.1 404 Not Found',
+      'HTTP/1.1 500 Oh',
+      'HTTP/1.1 200 caf\xe9',
+      'HTTP/1.1 2000 OK',
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK',
+      'HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK',
+      'HTTP/1.1 101 Switching Protocols',
+      '\r\nHTTP/1.1 200 OK',
+      'garbage',
+    ),
+  },
+);
+
+/** Bytes as one character each, and where they are cut. */
+const reply = fc
+  .record({
+    statusLine,
+    body: json.map(latin1),
+    type: fc.constantFrom('application/json', 'application/json; charset=utf-8', 'text/plain', 'text/event-stream'),
+    framing: fc.constantFrom('length', 'length', 'length', 'chunked', 'none', 'short', 'long'),
+    lines: fc.array(harmless, { maxLength: 4 }),
+    odd: fc.option(odd, { freq: 2 }),
+    oddAt: fc.nat(6),
+    casing,
+    lineEnd: fc.oneof({ weight: 12, arbitrary: fc.constant('\r\n') }, fc.constantFrom('\n', '\r', '\r\r\n')),
+    surplus: fc.option(fc.constantFrom('x', '\r\n', plainReply('{"evil":1}')), { freq: 4, nil: '' }),
+  })
+  .map((made) => {
+    const isStream = made.type === 'text/event-stream';
+    const body = isStream ? `: hello\n\ndata: ${made.body}\n\nevent: message\ndata: {}\n\n` : made.body;
+    const lengths = { length: 0, short: -1, long: 3 } as Record<string, number>;
+    const lines = [made.casing('Content-Type').concat(`: ${made.type}`), ...made.lines];
+    if (made.framing in lengths)
+      lines.push(`${made.casing('Content-Length')}: ${Math.max(0, body.length + (lengths[made.framing] as number))}`);
+    if (made.framing === 'chunked') lines.push('Transfer-Encoding: chunked');
+    if (made.odd !== null) lines.splice(made.oddAt % (lines.length + 1), 0, made.odd);
+    const framed = made.framing !== 'chunked' ? body : `${chunkOf(body.slice(0, 7))}${chunkOf(body.slice(7))}0\r\n\r\n`;
+    return `${[made.statusLine, ...lines].join(made.lineEnd)}${made.lineEnd}${made.lineEnd}${framed}${made.surplus}`;
+  });
+
+const chunkOf = (text: string): string => (text === '' ? '' : `${text.length.toString(16)}\r\n${text}\r\n`);
+
+const cut = (text: string, places: readonly number[]): string[] => {
+  const at = [...new Set(places.map((place) => place % (text.length + 1)))].sort((a, b) => a - b);
+  return [0, ...at].map((from, index) => text.slice(from, at[index])).filter((piece) => piece !== '');
+};
+
+describe('a reply over a socket of our own', () => {
+  it('comes to what the library makes of it, whatever it is and however it is cut', {
+    timeout: 60_000,
+  }, async () => {
+    let plain = 0;
+    await fc.assert(
+      fc.asyncProperty(reply, fc.array(fc.nat(700), { maxLength: 4 }), async (text, places) => {
+        const { end } = await expectSame(cut(text, places));
+        if (end === 'body') plain += 1;
+      }),
+      { numRuns: 400 },
+    );
+    expect(plain).toBeGreaterThan(50);
+  });
+
+  it.each([
+    [
+      'a character in two pieces',
+      ['HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n"\xc3', '\xa4"'],
+    ],
+    ['a body piece by piece', [plainReply('').replace('Length: 0', 'Length: 9'), '"a', 'bc', 'def', '"x']],
+    ['a head in two pieces', ['HTTP/1.1 200 OK\r\nContent-Type: applica', 'tion/json\r\nContent-Length: 2\r\n\r\n{}']],
+    ['an end within the body', [plainReply('{}').replace('Length: 2', 'Length: 20')]],
+    ['no reply at all', ['']],
+    [
+      'a body up to the end of the connection',
+      ['HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n', '{"a"', ':1}'],
+    ],
+    ['an event stream', ['HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n', 'data: {}\n', '\ndata: []\n\n']],
+  ])('reads %s as the library does', async (_what, pieces) => {
+    await expectSame(pieces);
+  });
+
+  it.each([
+    ['two lengths', 'Content-Length: 2\r\nContent-Length: 3'],
+    ['a length and chunks', 'Transfer-Encoding: chunked\r\nContent-Length: 2'],
+    ['a length with a sign', 'Content-Length: +2'],
+    ['a length behind a line that is folded', 'X: a\r\n Content-Length: 2'],
+    ['a line end without its CR', 'X: a\nContent-Length: 2'],
+    ['NUL', 'X: a\0\r\nContent-Length: 2'],
+    ['a space before the colon', 'Content-Length : 2'],
+  ])('I1 leaves a head with %s to the library', async (_what, lines) => {
+    const pool = createWirePool(server.url);
+    server.answer = (socket) =>
+      void saying([`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n${lines}\r\n\r\n{}`])(socket);
+    await send(pool, '{}').outcome;
+    expect(pool.takesNext()).toBe(false);
+    pool.close();
+    await expectSame([`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n${lines}\r\n\r\n{}`]);
+  });
+});
