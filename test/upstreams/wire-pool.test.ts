@@ -255,17 +255,17 @@ describe('sockets of our own', () => {
     await Promise.all([send(pool, '1').outcome, send(pool, '2').outcome]);
     expect(timers.tasks.size).toBe(1);
     const all = Promise.all(server.sockets.map(closed));
-    for (let tick = 0; tick < 7; tick += 1) timers.run();
+    for (let tick = 0; tick < 3; tick += 1) timers.run();
     expect(await bodyOf(send(pool, '3'))).toBe('3');
     expect(server.sockets.length).toBe(2);
-    for (let tick = 0; tick < 8; tick += 1) timers.run();
+    for (let tick = 0; tick < 4; tick += 1) timers.run();
     await all;
     expect(timers.tasks.size).toBe(0);
   });
 
   it.each([
-    ['timeout=3', 2],
-    ['timeout=60, max=9', 8],
+    ['timeout=3', 1],
+    ['timeout=60, max=9', 4],
     ['timeout=2', 0],
   ])('closes in good time before a server that says Keep-Alive: %s', async (hint, ticks) => {
     const timers = createTimers();

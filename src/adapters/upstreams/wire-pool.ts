@@ -5,7 +5,7 @@ import { PlainHead } from './wire-reply.ts';
 import { type WireHost, WireSocket } from './wire-socket.ts';
 
 /** One look at the sockets that rest. Milliseconds. */
-const TICK = 500;
+const TICK = 1_000;
 /** How long a socket rests at most. Milliseconds. */
 const LONGEST_REST = 4_000;
 /** A server closes on its own clock, and its word that it did is under way for a while. Milliseconds. */
