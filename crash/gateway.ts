@@ -26,12 +26,17 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const SERVES_WITHIN_MS = 120_000;
+export const THIS_PROGRAM = 'bin/remit.js';
 
-export function startGateway(home: Pick<Home, 'config' | 'environment'>): GatewayProcess {
+/** @param program of another version; left out: this one's */
+export function startGateway(
+  home: Pick<Home, 'config' | 'environment'>,
+  program: string = THIS_PROGRAM,
+): GatewayProcess {
   const startedAt = performance.now();
   const child: ChildProcess = spawn(
     process.execPath,
-    ['bin/remit.js', 'up', '--config', home.config, '--json', '--log-level', 'warn'],
+    [program, 'up', '--config', home.config, '--json', '--log-level', 'warn'],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...home.environment } },
   );
   running.add(child);

@@ -4,6 +4,7 @@ import { type Downstream, startPostgresDownstream, startRedisDownstream } from '
 import { type Home, makeHome } from './estate.ts';
 import { type Lane, openLane, proxyPort, runRound } from './lane.ts';
 import { runNodes } from './nodes/run-nodes.ts';
+import { runUpgrade } from './nodes/run-upgrade.ts';
 import { allSteps, dealPlans, nameOf, type Plan, planFor } from './steps.ts';
 import { count, neverHit, newTally, report, type Tally } from './tally.ts';
 
@@ -17,6 +18,7 @@ import { count, neverHit, newTally, report, type Tally } from './tally.ts';
  *   --lanes N      gateways side by side, each with downstreams of its own; as many as there are processors to use, and one
  *   --store NAME   sqlite or postgres alone
  *   --nodes N      kills, stops and cuts over N gateways on one PostgreSQL instead; --kills is how many
+ *   --upgrade      an older version's gateways are replaced by this one's under load instead; needs this checkout's history
  *   --verbose      a line for each kill
  */
 const { values: options } = parseArgs({
@@ -27,6 +29,7 @@ const { values: options } = parseArgs({
     lanes: { type: 'string' },
     store: { type: 'string' },
     nodes: { type: 'string' },
+    upgrade: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -44,6 +47,7 @@ const RETRIES = 2;
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function main(): Promise<boolean> {
+  if (options.upgrade) return await runUpgrade(say);
   const seed = number('seed', Date.now() % 1_000_000);
   const withRedis = !options.quick;
   const kills = number('kills', options.quick ? 40 : 1_000);

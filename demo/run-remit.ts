@@ -5,8 +5,9 @@ export async function runRemit(
   args: readonly string[],
   input?: string,
   expectedCode = 0,
+  program = 'bin/remit.js',
 ): Promise<{ stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, ['bin/remit.js', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

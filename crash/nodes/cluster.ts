@@ -7,7 +7,7 @@ import { runRemit } from '../../demo/run-remit.ts';
 import { freePort } from '../../harness/service.ts';
 import { writeAgentKey } from '../../src/agent/agent-key.ts';
 import { DATABASE } from '../downstream.ts';
-import { type GatewayProcess, startGateway } from '../gateway.ts';
+import { type GatewayProcess, startGateway, THIS_PROGRAM } from '../gateway.ts';
 import { type CutProxy, startCutProxy } from './cut-proxy.ts';
 
 const OWNER = 'crash@example.com';
@@ -28,7 +28,8 @@ export interface ClusterNode {
   /** From the other nodes. */
   readonly peerWay: CutProxy;
   process: GatewayProcess;
-  start(): GatewayProcess;
+  /** @param program of which version; left out: the one that the cluster was made with */
+  start(program?: string): GatewayProcess;
 }
 
 export interface Cluster {
@@ -45,8 +46,10 @@ export async function makeCluster(parts: {
   /** URL of the store, without a way that could be cut. */
   readonly storeUrl: string;
   readonly toolsUrl: string;
+  /** Of which version; left out: this one's. */
+  readonly program?: string;
 }): Promise<Cluster> {
-  const { count, postgres, storeUrl, toolsUrl } = parts;
+  const { count, postgres, storeUrl, toolsUrl, program = THIS_PROGRAM } = parts;
   const folder = await mkdtemp(join(tmpdir(), 'remit-crash-nodes-'));
   const files = { privateKey: join(folder, 'agent.key.json'), publicKeys: join(folder, 'agent.jwks.json') };
   await writeAgentKey(AGENT, files);
@@ -66,11 +69,11 @@ export async function makeCluster(parts: {
     const data = join(folder, `node-${index}`);
     await writeFile(config, stringify(estateOf({ port, issuer, peerWay, variable, data, folder, postgres, toolsUrl })));
     if (index === 0) {
-      await runRemit(['secret', 'init', '--config', config]);
-      await runRemit(['secret', 'put', 'postgres_admin', '--config', config], postgres.password);
+      await runRemit(['secret', 'init', '--config', config], undefined, 0, program);
+      await runRemit(['secret', 'put', 'postgres_admin', '--config', config], postgres.password, 0, program);
     }
-    const start = (): GatewayProcess => {
-      node.process = startGateway({ config, environment: {} });
+    const start = (version = program): GatewayProcess => {
+      node.process = startGateway({ config, environment: {} }, version);
       return node.process;
     };
     const node = {

@@ -1,19 +1,13 @@
-import { join } from 'node:path';
 import pg from 'pg';
 import { type Random, seededRandom } from '../../harness/random.ts';
-import { callAdmin } from '../../src/cli/admin-client.ts';
-import { createJournalAccess } from '../../src/compose/trail/journal-access.ts';
-import { DATABASE, type Downstream, startPostgresDownstream } from '../downstream.ts';
-import { readTrail, withoutOutcome } from '../ledger.ts';
-import { type Cluster, makeCluster } from './cluster.ts';
+import { DATABASE, startPostgresDownstream } from '../downstream.ts';
+import { makeCluster } from './cluster.ts';
 import { startFakeEffects } from './fake-effects.ts';
 import { type Fault, runFaults } from './faults.ts';
 import { judge } from './judge.ts';
 import { newStories, runLoad } from './load.ts';
-
-/** So long after its lease is over, whatever befell its node, a credential may be there: until the node is buried, and its lease's issue cannot be under way. */
-const BEYOND_MS = 30_000;
-const LOOK_MS = 1_000;
+import { readOwnTrail } from './own-trail.ts';
+import { awaitNobody, endEverything, watchCredentials } from './watch-credentials.ts';
 
 /**
  * `npm run crash -- --nodes N`: kills, stops and cuts N gateways on one PostgreSQL under load, and looks from outside at what must never happen.
@@ -83,85 +77,6 @@ export async function runNodes(options: {
 }
 
 const fork = (random: Random): Random => seededRandom(random.below(2 ** 31));
-
-/** Ends all tasks, by whichever node takes the order. */
-async function endEverything({ nodes }: Cluster): Promise<void> {
-  for (const { socket } of nodes) {
-    await callAdmin(socket, 'revoke', { action: 'revoke', kind: 'all', id: '', reason: 'the load is over' });
-  }
-}
-
-interface Watch {
-  /** Tags of credentials that were there too long after their lease, and why that is said. */
-  readonly alive: Map<string, string>;
-  readonly over: Promise<void>;
-}
-
-/** Looks again and again for credentials whose lease is over, by the database itself and the rows of the store. */
-function watchCredentials(downstream: Downstream, storeUrl: string, isOver: () => boolean): Watch {
-  const alive = new Map<string, string>();
-  const suspectSince = new Map<string, number>();
-  const look = async (store: pg.Client): Promise<void> => {
-    const there = await downstream.alive();
-    const { rows } = await store.query<{ tag: string; state: string; expires: string }>(
-      'SELECT tag, state, expires_at AS expires FROM leases WHERE tag = ANY($1)',
-      [there.map(({ tag }) => tag)],
-    );
-    const byTag = new Map(rows.map((row) => [row.tag, row]));
-    const now = Date.now();
-    for (const { tag, sessions, mayLogIn } of there) {
-      const row = byTag.get(tag);
-      const isHeld = row !== undefined && row.state === 'active' && Number(row.expires) > now;
-      if (isHeld) suspectSince.delete(tag);
-      else if (!suspectSince.has(tag)) suspectSince.set(tag, now);
-      const since = suspectSince.get(tag);
-      if (since !== undefined && now - since > BEYOND_MS) {
-        alive.set(tag, `${mayLogIn ? 'may log in' : 'barred'}, ${sessions} sessions; its row: ${row?.state ?? 'none'}`);
-      }
-    }
-  };
-  const over = (async () => {
-    const store = new pg.Client({ connectionString: storeUrl });
-    store.on('error', () => {});
-    await store.connect();
-    try {
-      while (!isOver()) {
-        await look(store);
-        await pause(LOOK_MS);
-      }
-    } finally {
-      await store.end();
-    }
-  })();
-  over.catch(() => {});
-  return { alive, over };
-}
-
-/** All tasks have ended: no credential of any may be left. */
-async function awaitNobody(downstream: Downstream, alive: Map<string, string>): Promise<void> {
-  const until = performance.now() + BEYOND_MS;
-  for (;;) {
-    const there = await downstream.alive();
-    if (there.length === 0) return;
-    if (performance.now() > until) {
-      for (const { tag, sessions } of there) alive.set(tag, `${sessions} sessions; all tasks have ended`);
-      return;
-    }
-    await pause(200);
-  }
-}
-
-/** Of one node's own trail: it is whole, and each decision has an outcome (A1, A4). */
-async function readOwnTrail(data: string, name: string): Promise<{ findings: string[]; adopted: number }> {
-  const verified = await createJournalAccess(join(data, 'journal')).verify({ key: undefined, anchorFile: undefined });
-  const records = await readTrail({ data });
-  const open = withoutOutcome(records);
-  const findings = [
-    ...(verified.ok ? [] : [`the trail of ${name} does not verify: ${verified.problem.what}`]),
-    ...open.map(({ seq }) => `a decision without outcome: record ${seq} of ${name}`),
-  ];
-  return { findings, adopted: records.filter(({ type }) => type === 'task_adopted').length };
-}
 
 async function countLeases(storeUrl: string): Promise<number> {
   const store = new pg.Client({ connectionString: storeUrl });

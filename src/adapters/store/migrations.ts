@@ -34,7 +34,7 @@ export const MIGRATIONS: readonly Migration[] = [
  * Those after which a program that does not know them may go on, started anew or not: they add what it need not fill in, and change no meaning. Beside
  * one that is not named here no older gateway serves: it is refused, and while one runs the migration is.
  */
-export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([addSchemaNeeds]);
+export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([createTrailHeads, addNodeFacts, addSchemaNeeds]);
 
 /**
  * No foreign key from leases to tasks: a lease must stay revocable whatever became of its task (guarantee L2).
