@@ -20,6 +20,8 @@ const CASES = `cases:
   - { name: the helper reads, agent: helper, tool: shop/find, arguments: { text: x }, expect: permit }
 `;
 
+const STOPPING = { code: 'ERR_GATEWAY_UNREACHABLE', message: expect.stringContaining('the gateway stops') };
+
 let place: PolicyFolder | undefined;
 afterEach(() => place?.remove());
 
@@ -239,6 +241,19 @@ it('D1 nothing starts with policies whose cases do not hold', async () => {
     code: 'ERR_POLICY_INVALID',
     where: expect.stringContaining('all.cases.yaml:2'),
   });
+});
+
+it('a reload that is under way when the gateway stops changes nothing, is on no trail, and is told; no other begins', async () => {
+  const { policies, records } = await open();
+  const before = policies.engine().version;
+  await place?.write('all.cedar', CLOSED);
+  const [one, other] = [policies.reload('dana'), policies.reload('eve')];
+  const told = Promise.all([one, other].map((reload) => expect(reload).rejects.toMatchObject(STOPPING)));
+  await policies.close();
+  await told;
+  await expect(policies.reload('dana')).rejects.toMatchObject(STOPPING);
+  expect(policies.engine().version).toBe(before);
+  expect(records).toEqual([]);
 });
 
 it.each([

@@ -17,6 +17,7 @@ import { createSlicer, type Slice } from './cedar-slices.ts';
 import { emptySlot, fillSlot } from './cedar-slots.ts';
 import { versionOf } from './cedar-version.ts';
 import { compileSlice, type Program } from './compile-slice.ts';
+import { atOnce, inTurns } from './in-turns.ts';
 import type { LoadedPolicies, LoadedPolicy } from './load-policies.ts';
 import { answerOf, denyByDefault, holdOf, refuse } from './policy-answer.ts';
 import { type Estate, indexInventory, type PolicyTool } from './policy-inventory.ts';
@@ -102,14 +103,29 @@ const isTrap = (error: unknown): boolean =>
  * @throws `ERR_POLICY_INVALID` at construction only; `evaluate` denies instead of throwing (guarantee D1)
  */
 export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRuntime = realCedar): CedarEngine {
+  return atOnce(makeEngine(options, cedar));
+}
+
+/** The same, letting others in while it is made: with thousands of tools that takes seconds. @throws also the reason of the signal */
+export function createCedarEngineInTurns(
+  options: CedarEngineOptions,
+  cedar: CedarRuntime = realCedar,
+  signal?: AbortSignal,
+): Promise<CedarEngine> {
+  return inTurns(makeEngine(options, cedar), signal);
+}
+
+function* makeEngine(options: CedarEngineOptions, cedar: CedarRuntime): Generator<void, CedarEngine> {
   const estate = indexInventory(options.inventory);
+  yield;
+  const version = versionOf(options);
+  yield;
   const slicer = createSlicer(options.policies, (set) => fillSlot(cedar, set));
-  let tools: ReadonlyMap<string, ToolEntries>;
+  let tools: ReadonlyMap<string, ToolEntries> | undefined;
   try {
-    tools = sliceTools(estate, slicer);
-  } catch (error) {
-    for (const slot of slicer.slots) emptySlot(cedar, slot);
-    throw error;
+    tools = yield* sliceTools(estate, slicer);
+  } finally {
+    if (tools === undefined) for (const slot of slicer.slots.splice(0)) emptySlot(cedar, slot);
   }
   const cache = options.reuse === false ? undefined : createAnswerCache(options.reuseLimit ?? 10_000);
   const policies = new Map(options.policies.map((policy, order) => [policy.id, { policy, order }]));
@@ -119,7 +135,7 @@ export function createCedarEngine(options: CedarEngineOptions, cedar: CedarRunti
   let isReleased = false;
 
   return {
-    version: versionOf(options),
+    version,
     counts,
     evaluate(request) {
       if (isReleased) return refuse('These policies have been replaced.', 'Try again: the new ones decide.');
@@ -148,7 +164,11 @@ function report(log: Log | undefined, error: string): void {
   }
 }
 
-function sliceTools(estate: Estate, slicer: ReturnType<typeof createSlicer>): Map<string, ToolEntries> {
+/** A step a tool. */
+function* sliceTools(
+  estate: Estate,
+  slicer: ReturnType<typeof createSlicer>,
+): Generator<void, Map<string, ToolEntries>> {
   let number = 0;
   const entries = new Map<string, ToolEntries>();
   for (const tool of estate.tools.values()) {
@@ -172,6 +192,7 @@ function sliceTools(estate: Estate, slicer: ReturnType<typeof createSlicer>): Ma
       }
     }
     entries.set(tool.ref, { tool, choices, agreed: new WeakSet() });
+    yield;
   }
   return entries;
 }

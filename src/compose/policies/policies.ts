@@ -5,6 +5,7 @@ import { buildSchema } from '../../adapters/policy/cedar-schema.ts';
 import { versionOf } from '../../adapters/policy/cedar-version.ts';
 import type { LintFinding } from '../../adapters/policy/lint/lint-model.ts';
 import { lintPolicies } from '../../adapters/policy/lint/lint-policies.ts';
+import { loadAside } from '../../adapters/policy/load-aside.ts';
 import { type LoadedPolicies, loadPolicies } from '../../adapters/policy/load-policies.ts';
 import type { PolicyInventory } from '../../adapters/policy/policy-inventory.ts';
 import { RemitError } from '../../domain/errors.ts';
@@ -44,14 +45,15 @@ export async function listPolicyFiles(folder: string): Promise<string[]> {
 
 /**
  * Reads every `*.cedar` and `*.cases.yaml` below a folder, once, and validates them strictly.
- * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`
+ * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`, as `loadAside`
  */
-export async function readPolicySet(folder: string, estate: Estate): Promise<PolicySet> {
+export async function readPolicySet(folder: string, estate: Estate, signal?: AbortSignal): Promise<PolicySet> {
   const names = await listPolicyFiles(folder);
   const files = await readTexts(folder, names);
-  const loaded = loadPolicies(
+  const loaded = await loadAside(
     files.filter((_, index) => names[index]?.endsWith('.cedar')),
     policyInventory(estate),
+    signal,
   );
   assertApprovers(loaded, estate);
   const cases = readCases(

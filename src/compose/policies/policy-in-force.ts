@@ -21,7 +21,7 @@ export interface PolicyInForce {
   readonly engine: () => CedarEngine;
   readonly current: () => ReadyPolicies;
   /**
-   * Validates, runs the cases, records, swaps. One after the other.
+   * Validates, runs the cases, records, swaps. One after the other; calls are decided by the version before meanwhile, and wait for nothing of it.
    * @param by who asks for it
    * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`, what `Recorder.record` throws: the version before stays in force
    */
@@ -56,11 +56,17 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
       }
     },
   );
-  const shadow = openShadow(workspace, parts);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const shadow = openShadow(workspace, parts, signal);
 
   async function reload(by: string): Promise<Reloaded> {
     const from = inForce.engine.version;
     const next = await readyOrRecorded(by);
+    if (signal.aborted) {
+      next.engine.release();
+      throw signal.reason;
+    }
     const to = next.engine.version;
     const { policies, cases, files } = next;
     if (to === from) {
@@ -86,8 +92,9 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
   /** What is refused is on the trail too, as far as that can be: who tried, and why it was not put in force. */
   async function readyOrRecorded(by: string): Promise<ReadyPolicies> {
     try {
-      return await readyPolicies(workspace);
+      return await readyPolicies(workspace, { signal });
     } catch (error) {
+      if (signal.aborted) throw error;
       const { code = 'ERR_INTERNAL', where } = error instanceof RemitError ? error : {};
       const detail = { action: 'policy_reload_refused', inForce: inForce.engine.version, code, where, by };
       await parts()
@@ -102,6 +109,12 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
     shadow,
     async close() {
       observations.close();
+      stopping.abort(
+        new RemitError('ERR_GATEWAY_UNREACHABLE', 'the gateway stops: the policies were not reloaded', {
+          hint: 'Its next start reads the folder.',
+        }),
+      );
+      await last;
       await shadow.end('the gateway stops');
     },
     engine: () => inForce.engine,

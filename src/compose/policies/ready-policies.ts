@@ -1,5 +1,5 @@
 import type { CedarRuntime } from '../../adapters/policy/cedar.ts';
-import { type CedarEngine, createCedarEngine } from '../../adapters/policy/cedar-engine.ts';
+import { type CedarEngine, createCedarEngineInTurns } from '../../adapters/policy/cedar-engine.ts';
 import type { RecordEntry, Recorder } from '../../audit/recorder.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Hub } from '../../gateway/events/hub.ts';
@@ -33,13 +33,13 @@ export interface ReadyPolicies {
   readonly files: readonly PolicyFileDigest[];
 }
 
-/** Reads, validates and tries what lies in the policies folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+/** Reads, validates and tries what lies in the policies folder, beside all else. @throws as `readPolicySet`; the reason of the signal */
 export async function readyPolicies(
   { places, estate, system }: Pick<PolicyPlace, 'places' | 'estate' | 'system'>,
-  cedar?: CedarRuntime,
+  { cedar, signal }: { readonly cedar?: CedarRuntime; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ReadyPolicies> {
-  const { loaded, cases, files } = await readPolicySet(places.policies, estate);
-  const engine = createCedarEngine({ ...loaded, log: system.log }, cedar);
+  const { loaded, cases, files } = await readPolicySet(places.policies, estate, signal);
+  const engine = await createCedarEngineInTurns({ ...loaded, log: system.log }, cedar, signal);
   try {
     assertCasesHold(await runPolicyCases(cases, engine, estate));
     return { engine, policies: loaded.policies.length, cases: cases.length, files };

@@ -43,7 +43,7 @@ const DAY_MS = 86_400_000;
 /** Differences that are recorded one by one; all are counted. */
 const MOST_RECORDED = 1_000;
 
-export function openShadow({ estate, system }: PolicyPlace, parts: PolicyParts): ShadowPolicies {
+export function openShadow({ estate, system }: PolicyPlace, parts: PolicyParts, signal?: AbortSignal): ShadowPolicies {
   const { clock, schedule, log } = system;
   let trial: Trial | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -66,7 +66,8 @@ export function openShadow({ estate, system }: PolicyPlace, parts: PolicyParts):
       );
     }
     // An instance of its own: what traps in it is not what decides.
-    const ready = await readyPolicies({ places: { policies: folder }, estate, system }, freshCedar());
+    const from = { places: { policies: folder }, estate, system };
+    const ready = await readyPolicies(from, { cedar: freshCedar(), signal });
     const about = { folder, by, since: new Date(now).toISOString(), until: new Date(end).toISOString() };
     const { version } = ready.engine;
     try {
