@@ -47,13 +47,17 @@ export function changesText(changes: readonly Change[]): string[] {
   if (changes.length === 0) return [];
   const headings = ['COUNT', 'WHAT', 'AGENT', 'ITEM', 'CHANGE', 'BY', 'FOR EXAMPLE'];
   const lines = ['', table(headings, changes.map(changeRow), ''), '', ...whys(changes)];
-  if (changes.some(({ isUnjudged }) => isUnjudged))
-    lines.push('', '* Policy denied it then, so that neither data flow nor risk was asked: one may hold it.');
+  if (changes.some(({ unjudged }) => unjudged.length > 0)) {
+    const why = 'Policy denied it then, so that these were not asked, and what they go by is not on the trail:';
+    lines.push('', `* ${why} one of them may hold or deny it.`);
+    const open = changes.filter(({ unjudged }) => unjudged.length > 0);
+    lines.push(...open.map(({ agent, tool, unjudged }) => lineText(`  ${agent}  ${tool}: ${unjudged.join(', ')}`)));
+  }
   return lines;
 }
 
-function changeRow({ count, kind, agent, tool, from, to, by, examples, isUnjudged }: Change): string[] {
-  const change = `${from} → ${to}${isUnjudged ? '*' : ''}`;
+function changeRow({ count, kind, agent, tool, from, to, by, examples, unjudged }: Change): string[] {
+  const change = `${from} → ${to}${unjudged.length > 0 ? '*' : ''}`;
   return [String(count), kind, agent, tool, change, by.join(', ') || 'nothing permits it', examples.at(-1) ?? ''];
 }
 

@@ -122,8 +122,8 @@ export function createShadow(options: ShadowOptions): ShadowRun {
       span: request.span ?? '',
       from,
       to,
-      // Data flow and risk are asked of what policies let pass only.
-      isUnjudged: from.verdict === 'deny',
+      // They are asked of what policies let pass only.
+      unjudged: from.verdict === 'deny' ? ['data flow', 'risk'] : [],
     });
     options.onDiffering({ request, from, to });
   }

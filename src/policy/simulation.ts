@@ -11,11 +11,11 @@ export interface Compared {
   readonly span: string;
   readonly from: Said;
   readonly to: Said;
-  /** Whether a rule of flow or a threshold of risk, which was not asked then, may hold it now. */
-  readonly isUnjudged: boolean;
+  /** What was not asked then, cannot be asked now, and may hold or deny it: rules of flow, risk, decision points outside. */
+  readonly unjudged: readonly string[];
 }
 
-/** Decisions that change alike: the same agent, item and change, by the same policies. */
+/** Decisions that change alike: the same agent, item and change, by the same policies, with the same left open. */
 export interface Change {
   readonly kind: Compared['kind'];
   readonly agent: string;
@@ -29,7 +29,8 @@ export interface Change {
   readonly count: number;
   /** Spans of a few of them, the newest last. */
   readonly examples: readonly string[];
-  readonly isUnjudged: boolean;
+  /** The same of each of these calls; none: nothing else has a say. */
+  readonly unjudged: readonly string[];
 }
 
 const EXAMPLES = 3;
@@ -38,9 +39,9 @@ const EXAMPLES = 3;
 export function createChanges(most = Number.POSITIVE_INFINITY): { add(compared: Compared): boolean; list(): Change[] } {
   const groups = new Map<string, Change>();
   return {
-    add({ kind, agent, tool, span, from, to, isUnjudged }) {
+    add({ kind, agent, tool, span, from, to, unjudged }) {
       if (from.verdict === to.verdict) return false;
-      const key = JSON.stringify([kind, agent, tool, from.verdict, to.verdict, from.policies, to.policies]);
+      const key = JSON.stringify([kind, agent, tool, from.verdict, to.verdict, from.policies, to.policies, unjudged]);
       const known = groups.get(key);
       if (known === undefined && groups.size >= most) return true;
       groups.set(key, {
@@ -54,7 +55,7 @@ export function createChanges(most = Number.POSITIVE_INFINITY): { add(compared: 
         why: to.reason,
         count: (known?.count ?? 0) + 1,
         examples: [...new Set([...(known?.examples ?? []), span])].slice(-EXAMPLES),
-        isUnjudged: isUnjudged || known?.isUnjudged === true,
+        unjudged,
       });
       return true;
     },

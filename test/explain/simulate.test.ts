@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { buildEstate } from '../../src/compose/estate.ts';
 import { createReplayer, recordedVerdict } from '../../src/compose/explain/replay-decision.ts';
 import { simulate } from '../../src/compose/explain/simulate.ts';
 import { readSide } from '../../src/compose/explain/simulation-side.ts';
+import { parseConfig } from '../../src/config/load-config.ts';
 import type { Decision } from '../../src/domain/decision.ts';
+import type { PointScope } from '../../src/policy/external/scope.ts';
 import { collect } from '../audit/fixtures.ts';
-import { OFFICE_CEDAR } from './office-estate.ts';
+import { OFFICE_CEDAR, OFFICE_YAML } from './office-estate.ts';
 import { makeOffice, makeTraffic, type Office, writePolicies } from './recorded-office.ts';
 
 /** Stricter here, laxer there: less mail, payments held earlier, more of them for who has read what anybody wrote. */
@@ -21,6 +24,14 @@ forbid (principal, action == Remit::Action::"mail/search", resource) when { cont
 @id("never")`,
   )
   .replace('context.args.amount > 100', 'context.args.amount > 400');
+
+const POINT: PointScope = {
+  id: 'crm',
+  asks: new Set(['call']),
+  agents: undefined,
+  tools: undefined,
+  actionClasses: undefined,
+};
 
 async function simulated(office: Office, folder: string) {
   const before = await readSide(office.estate, office.policies);
@@ -59,25 +70,60 @@ describe('a simulation', () => {
     const office = await makeOffice({ seed: 4, other });
     await makeTraffic(office, 4, 120);
     const expected: Record<string, number> = {};
-    // What policy had denied was not judged by rules of flow: there the simulation only knows that policy would permit.
+    // What policy had denied was not asked for its risk: there the simulation only knows what comes before that.
     const isKnown = ({ was, other: now }: { was: Decision; other: Decision }) =>
-      !(was.verdict === 'deny' && (now.gate === 'flow' || now.gate === 'risk'));
+      !(was.verdict === 'deny' && now.gate === 'risk');
     for (const one of office.others.filter(isKnown)) {
       const change = `${one.was.verdict} → ${one.other.verdict}`;
       if (one.was.verdict !== one.other.verdict) expected[change] = (expected[change] ?? 0) + 1;
     }
     const result = await simulated(office, other);
-    const marked = result.changes.filter(({ isUnjudged }) => isUnjudged);
+    const marked = result.changes.filter(({ unjudged }) => unjudged.length > 0);
     expect(marked.every(({ from }) => from === 'deny')).toBe(true);
     for (const change of ['permit → step_up', 'permit → deny', 'deny → step_up', 'step_up → deny'])
       expect(expected[change]).toBeGreaterThan(1);
-    const found = counted(result.changes.filter(({ isUnjudged }) => !isUnjudged));
+    const found = counted(result.changes.filter(({ unjudged }) => unjudged.length === 0));
     // A call that people let through is on record twice, held and permitted, and counts once.
     expect(office.payloads.filter((payload) => payload.includes('"approval":"apr_1"')).length).toBeGreaterThan(5);
     expect(found).toEqual(expected);
     const held = result.changes.find(({ tool, to }) => tool === 'bank/pay' && to === 'step_up');
     expect(held?.by).toEqual(['payments-are-approved']);
     expect(office.others.some(({ span }) => span === held?.examples[0])).toBe(true);
+  });
+
+  it('asks the rules of flow about what policy had denied: a hold is told as one, with what could not be asked', async () => {
+    const closed = OFFICE_CEDAR.replace(
+      '@id("never")',
+      '@id("no-mail")\nforbid (principal, action == Remit::Action::"mail/send", resource);\n\n@id("never")',
+    );
+    const office = await makeOffice({ seed: 7, cedar: closed });
+    await makeTraffic(office, 7, 120);
+    const before = await readSide(office.estate, office.policies);
+    const folder = await writePolicies(OFFICE_CEDAR);
+    const beside = { points: [POINT], isMarked: true };
+    const sent = async (options?: Parameters<typeof readSide>[2]) =>
+      (
+        await simulate(office.span, before, await readSide(office.estate, folder, options), office.openArguments)
+      ).changes.filter(({ tool, kind }) => kind === 'call' && tool === 'mail/send');
+    const held = (await sent()).filter(({ to, unjudged }) => to === 'step_up' && unjudged.length === 0);
+    expect(new Set(held.flatMap(({ by }) => by))).toEqual(new Set(['remit:provenance']));
+    for (const { unjudged } of await sent(beside))
+      expect(unjudged).toEqual(expect.arrayContaining(['marked values', 'remit:external/crm']));
+  });
+
+  it('asks them anew under another configuration, where the record says enough', async () => {
+    const office = await makeOffice({ seed: 8 });
+    await makeTraffic(office, 8, 120);
+    const before = await readSide(office.estate, office.policies);
+    const inward = buildEstate(
+      parseConfig(OFFICE_YAML.replace('sink: external, critical: { to: address }', 'sink: none'), 'remit.yaml'),
+    );
+    const changes = async (isOtherEstate: boolean) => {
+      const after = await readSide(inward, office.policies, { isOtherEstate });
+      return counted((await simulate(office.span, before, after, office.openArguments)).changes);
+    };
+    expect((await changes(true))['step_up → permit']).toBeGreaterThan(3);
+    expect(await changes(false)).toEqual({});
   });
 
   it('says what it could not replay, and lets it change nothing', async () => {

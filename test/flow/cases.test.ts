@@ -7,7 +7,8 @@ import { loadPolicies } from '../../src/adapters/policy/load-policies.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Task, TaskTemplate } from '../../src/domain/task.ts';
 import type { GovernedTool } from '../../src/domain/tool.ts';
-import { createFlow, type Flow } from '../../src/flow/create-flow.ts';
+import { createFlow, type Flow, type FlowQuestion } from '../../src/flow/create-flow.ts';
+import { judgeRecorded, RECORDED_RULES } from '../../src/flow/judge-recorded.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
 import { createDecider } from '../../src/policy/decide.ts';
 import { makeClientRequest, makeGateway, makePrincipal, nothingKept } from '../support/fake-gateway-parts.ts';
@@ -74,6 +75,23 @@ function engineOf(text: string, agent: Task['agent']): CedarEngine {
   return engine;
 }
 
+/** What the rules say, and held against it what a replay would say from the record of the call alone. */
+const compared = new Map<string, number>();
+function asByRecord(flow: Flow, asked: FlowQuestion): ReturnType<Flow['judge']> {
+  const judged = flow.judge(asked);
+  const { hold, facts } = judged;
+  const zone = ZONES[asked.item.connector] as string;
+  const again = judgeRecorded({ ...facts, ...asked, zone, isMarked: false });
+  const rule = hold?.rule;
+  compared.set(rule ?? 'none', (compared.get(rule ?? 'none') ?? 0) + 1);
+  if (rule === undefined || (RECORDED_RULES.has(rule) && again?.unknown.includes('remit:reach') !== true)) {
+    expect(again?.hold?.rule, asked.item.ref).toBe(rule);
+  } else {
+    expect(again?.hold?.rule === rule ? [rule] : again?.unknown, asked.item.ref).toContain(rule);
+  }
+  return judged;
+}
+
 async function run({ steps }: Traced, one: Case): Promise<{ before: string[]; last: string }> {
   const bounds = {
     actionClasses: one.classes ?? CLASSES,
@@ -119,7 +137,7 @@ async function run({ steps }: Traced, one: Case): Promise<{ before: string[]; la
     }),
     reply: async () => ({ result: asResult(brings), resultText: JSON.stringify(asResult(brings)) }),
   });
-  const gateway = { ...fake.gateway, flow };
+  const gateway = { ...fake.gateway, flow: { ...flow, judge: (asked: FlowQuestion) => asByRecord(flow, asked) } };
   if (one.prompt !== undefined) flow.notePrompt(top, one.prompt);
   const readers = { 'reads-below': child, 'acts-below': top, strangers: other } as const;
   const reader = one.chain === undefined ? top : readers[one.chain];
@@ -164,4 +182,9 @@ it('there are at least 150 of them, each trace is decided on in at least three w
     expect(new Set(cases.map((one) => one.expect)).size).toBeGreaterThanOrEqual(3);
     expect(new Set(cases.map((one) => JSON.stringify(one))).size).toBe(cases.length);
   }
+});
+
+it('what a simulation says from the record alone is what the rules said, and it says which of them it cannot ask', () => {
+  for (const rule of [...RECORDED_RULES, 'remit:not-asked', 'remit:url', 'none'])
+    expect(compared.get(rule), rule).toBeGreaterThan(0);
 });

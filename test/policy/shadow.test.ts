@@ -91,7 +91,7 @@ describe('shadow policies', () => {
       { request, from: { verdict: 'permit', policies: ['open'] }, to: { verdict: 'deny', policies: ['closed'] } },
     ]);
     expect(run.changes()).toMatchObject([
-      { agent: 'orders-bot', tool: QUERY, from: 'permit', to: 'deny', by: ['closed'], count: 1, isUnjudged: false },
+      { agent: 'orders-bot', tool: QUERY, from: 'permit', to: 'deny', by: ['closed'], count: 1, unjudged: [] },
     ]);
   });
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { buildEstate } from '../../compose/estate.ts';
 import { needsEither, simulate } from '../../compose/explain/simulate.ts';
-import { readSide } from '../../compose/explain/simulation-side.ts';
+import { besidePolicies, readSide } from '../../compose/explain/simulation-side.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { command } from '../command.ts';
 import { openForReplay, type ReplayOptions, readSpan, replayOptions } from '../replay-options.ts';
@@ -24,11 +24,12 @@ export function addSimulateCommand(group: Command): void {
         .option('--new-config <file>', 'with the templates and profiles of this configuration, too'),
     async (output, options, [folder = '']) => {
       await withWorkspace(options, async (workspace) => {
-        const { estate, places } = workspace;
-        const newEstate =
-          options.newConfig === undefined ? estate : buildEstate((await loadConfig(options.newConfig)).config);
-        const before = await readSide(estate, options.baseline ?? places.policies);
-        const after = await readSide(newEstate, folder);
+        const { config, estate, places } = workspace;
+        const other = options.newConfig === undefined ? undefined : (await loadConfig(options.newConfig)).config;
+        const newEstate = other === undefined ? estate : buildEstate(other);
+        const before = await readSide(estate, options.baseline ?? places.policies, besidePolicies(config));
+        const beside = besidePolicies(other ?? config);
+        const after = await readSide(newEstate, folder, { ...beside, isOtherEstate: other !== undefined });
         const span = readSpan(workspace, options);
         let needed = 0;
         for await (const decided of span.read()) if (needsEither(before, after, decided)) needed += 1;

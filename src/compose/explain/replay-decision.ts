@@ -1,6 +1,6 @@
 import type { RecordedDecision } from '../../audit/recorded-decisions.ts';
 import type { Decision, Gate } from '../../domain/decision.ts';
-import { type DecisionFlow, type FlowLabels, NO_LABELS, type ValueProvenance } from '../../domain/flow.ts';
+import { type DecisionFlow, type FlowLabels, isOutward, NO_LABELS, type ValueProvenance } from '../../domain/flow.ts';
 import type { ToolRef } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Principal } from '../../domain/principal.ts';
@@ -8,10 +8,12 @@ import { type CallRisk, NO_RISK, RISK_LEVELS, RISK_SUBJECTS } from '../../domain
 import type { Task } from '../../domain/task.ts';
 import type { GovernedTool } from '../../domain/tool.ts';
 import type { Hold } from '../../flow/flow-call.ts';
+import { judgeRecorded, RECORDED_RULES, type RecordedJudgement } from '../../flow/judge-recorded.ts';
 import { originsOf } from '../../flow/origins-of.ts';
 import { judgeFlow } from '../../gateway/stages/flow.ts';
 import { judgeRisk } from '../../gateway/stages/risk.ts';
 import { createDecider, type Decider } from '../../policy/decide.ts';
+import { isAsked, type PointScope } from '../../policy/external/scope.ts';
 import type { PolicyEngine } from '../../seams/policy-engine.ts';
 import { describedItem, withStatus } from '../connectors/described-items.ts';
 import type { Estate } from '../estate.ts';
@@ -42,8 +44,11 @@ export type KnownArguments = JsonObject | 'not needed' | 'arguments_sealed' | 'a
 
 export interface Replayed {
   readonly decision: Verdict;
-  /** Policy had denied it then, so that neither rules of flow nor thresholds of risk were asked: one might hold it now. */
-  readonly isUnjudged: boolean;
+  /**
+   * Policy had denied it then, so that nothing after policy was asked. What can be asked now has been; of this the trail does not say enough, and it
+   * may hold or deny the call.
+   */
+  readonly unjudged: readonly string[];
 }
 
 export interface Replayer {
@@ -71,8 +76,18 @@ const DECIDERS: ReadonlySet<string> = new Set([
 /** Gates that are asked once policy has not denied. */
 const AFTER_POLICY: ReadonlySet<unknown> = new Set<Gate>(['flow', 'risk']);
 
+export interface ReplayOptions {
+  /** Profiles or templates are not those of then: what the rules of flow said is asked again, as far as that can be. */
+  readonly isOtherEstate?: boolean;
+  /** Decision points outside, which are not asked again. */
+  readonly points?: readonly PointScope[];
+  /** Whether values of some classes are marked. */
+  readonly isMarked?: boolean;
+}
+
 /** Makes recorded decisions anew, by the decider and engine that serve, at the time and with the inputs of then. */
-export function createReplayer(estate: Estate, engine: PolicyEngine): Replayer {
+export function createReplayer(estate: Estate, engine: PolicyEngine, options: ReplayOptions = {}): Replayer {
+  const { isOtherEstate = false, points = [], isMarked = false } = options;
   let labels: FlowLabels = NO_LABELS;
   let now = 0;
   const decider: Decider = createDecider({
@@ -103,23 +118,32 @@ export function createReplayer(estate: Estate, engine: PolicyEngine): Replayer {
       const effect = record.detail.effect === 'follow' ? 'follow' : 'call';
       const principal = principalOf(decided, task);
       const risk = readRisk(record.detail.risk);
-      const asked = await decider.decideCall({
-        principal,
-        task,
-        template: estate.templates.get(task.template),
-        tool: item,
-        args: values,
-        callsLeft: effect === 'call' ? decided.callsLeft : 'not counted',
+      const template = estate.templates.get(task.template);
+      const request = {
+        ...{ principal, task, template, tool: item, args: values, risk },
+        callsLeft: effect === 'call' ? decided.callsLeft : ('not counted' as const),
         provenance: flow && originsOf(flow.provenance),
-        risk,
-      });
+      };
+      const asked = await decider.decideCall(request);
       const operation = { item, args: values, effect } as const;
-      const hasFlow = item.profile?.flow !== undefined;
-      const flowing = hasFlow ? judgeFlow(recordedFlow(decided, flow), { task }, operation, asked) : asked;
-      const judged = judgeRisk(recordedThreshold(decided), { principal, task }, operation, risk, flowing);
       const wasJudged = record.detail.verdict !== 'deny' || AFTER_POLICY.has(record.detail.gate);
-      const couldHold = effect === 'call' && judged.verdict !== 'deny' && (hasFlow || risk !== NO_RISK);
-      return { decision: judged, isUnjudged: !wasJudged && couldHold };
+      const again = judgeRecorded({
+        ...{ item, template: template?.flow, isMarked },
+        args: args === 'not needed' ? 'unknown' : args,
+        zone: estate.connectors.get(item.connector)?.zone ?? 'unknown',
+        labels: decided.before,
+        provenance: flow?.provenance ?? [],
+        outward: outwardBefore(decided, item, flow),
+      });
+      const hold = wasJudged ? recordedHold(decided, isOtherEstate ? again : undefined) : again?.hold;
+      const facts = { labels: decided.before, provenance: flow?.provenance ?? [], outward: flow?.outward ?? 0 };
+      const then = { flow: { judge: () => ({ hold, facts }) }, template: () => undefined };
+      const flowing = again === undefined ? asked : judgeFlow(then, { task }, operation, asked);
+      const judged = judgeRisk(recordedThreshold(decided), { principal, task }, operation, risk, flowing);
+      const isOpen = !wasJudged && effect === 'call' && judged.verdict !== 'deny';
+      const outside = points.filter((point) => isAsked(point, request, 'call')).map(({ id }) => `remit:external/${id}`);
+      const unjudged = [...(again?.unknown ?? []), ...(risk === NO_RISK ? [] : ['remit:risk']), ...outside];
+      return { decision: judged, unjudged: isOpen ? unjudged : [] };
     },
     async listing(decided, item) {
       const { task, isWhole, record } = decided;
@@ -204,13 +228,32 @@ function principalOf({ record }: RecordedDecision, task: Task): Principal {
   };
 }
 
-/** What the rules of flow said then: they judged results, which nobody has kept. */
-function recordedFlow({ record, before }: RecordedDecision, flow: DecisionFlow | undefined) {
+/**
+ * What the rules of flow said then; some judged results, which nobody has kept.
+ * @param again under another configuration: what can be asked again is, and the rest stays as it was
+ */
+function recordedHold({ record }: RecordedDecision, again: RecordedJudgement | undefined): Hold | undefined {
   const { gate, policies = [], reason = '' } = record.detail as Partial<Decision>;
   const rule = AFTER_POLICY.has(gate) ? policies.findLast((id) => id.startsWith('remit:') && id !== RISK) : undefined;
-  const facts = { labels: before, provenance: flow?.provenance ?? [], outward: flow?.outward ?? 0 };
-  const hold = rule === undefined ? undefined : { rule: rule as Hold['rule'], reason };
-  return { flow: { judge: () => ({ hold, facts }) }, template: () => undefined };
+  const isKept = rule !== undefined && (again === undefined || !isAskedAgain(rule, again));
+  return isKept ? { rule: rule as Hold['rule'], reason } : again?.hold;
+}
+
+/** Two rules have a part that goes by what is not on the trail, and then it may have been that part. */
+const isAskedAgain = (rule: string, { unknown }: RecordedJudgement): boolean =>
+  RECORDED_RULES.has(rule) &&
+  !(rule === 'remit:zone' && unknown.includes('marked values')) &&
+  !(rule === 'remit:reach' && unknown.includes('remit:reach'));
+
+/** A permitted call that reaches outside has counted itself already. */
+function outwardBefore(
+  { record }: RecordedDecision,
+  { profile }: GovernedTool,
+  flow: DecisionFlow | undefined,
+): number {
+  const { outward = 0 } = flow ?? {};
+  const isCounted = record.detail.verdict === 'permit' && profile?.flow !== undefined && isOutward(profile.flow.sink);
+  return isCounted ? Math.max(0, outward - 1) : outward;
 }
 
 const RISK = 'remit:risk';

@@ -97,8 +97,8 @@ export async function simulate(
     if (record.detail.verdict === 'permit' && record.detail.approval !== undefined) continue;
     const now = await after.replayer.call(decided, args);
     const to = typeof now === 'string' ? unknownNow(now) : now;
-    const isUnjudged = to.isUnjudged && was.decision.verdict === 'deny';
-    if (changes.add({ kind: 'call', ...about(record), from: was.decision, to: to.decision, isUnjudged })) changed += 1;
+    const unjudged = was.decision.verdict === 'deny' ? to.unjudged : [];
+    if (changes.add({ kind: 'call', ...about(record), from: was.decision, to: to.decision, unjudged })) changed += 1;
     else unchanged += 1;
   }
   return {
@@ -131,7 +131,7 @@ function unknownNow(why: LeftOut): Replayed {
   const reason = why === 'agent_gone' ? 'The agent is not registered any more.' : 'It is not described any more.';
   return {
     decision: { verdict: 'deny', gate: 'profile', policies: ['remit:undescribed'], reason },
-    isUnjudged: false,
+    unjudged: [],
   };
 }
 
@@ -165,7 +165,7 @@ async function simulateListing(
     if (isShown && was.verdict !== 'permit') continue;
     counts.reproduced += 1;
     const now = await listedNow(after, decided, item);
-    add({ kind: 'listing', ...about(record), tool: item.ref, from: was, to: now, isUnjudged: false });
+    add({ kind: 'listing', ...about(record), tool: item.ref, from: was, to: now, unjudged: [] });
   }
 }
 

@@ -1,11 +1,18 @@
 import { createCedarEngine } from '../../adapters/policy/cedar-engine.ts';
+import type { Config } from '../../config/schema.ts';
 import type { Estate } from '../estate.ts';
+import { scopeOf } from '../policies/build-decider.ts';
 import { readPolicies } from '../policies/policies.ts';
-import { createReplayer } from './replay-decision.ts';
+import { createReplayer, type ReplayOptions } from './replay-decision.ts';
 import type { Side } from './simulate.ts';
 
 /** A folder of policies over an estate, ready to decide. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
-export async function readSide(estate: Estate, folder: string): Promise<Side> {
+export async function readSide(estate: Estate, folder: string, options: ReplayOptions = {}): Promise<Side> {
   const engine = createCedarEngine(await readPolicies(folder, estate));
-  return { estate, replayer: createReplayer(estate, engine) };
+  return { estate, replayer: createReplayer(estate, engine, options) };
+}
+
+/** What beside policies has a say under a configuration, and is not on the trail. */
+export function besidePolicies({ policy, flow }: Pick<Config, 'policy' | 'flow'>): ReplayOptions {
+  return { points: policy.external.map(scopeOf), isMarked: flow.marked.dataClasses.length > 0 };
 }

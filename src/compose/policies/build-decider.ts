@@ -76,7 +76,7 @@ const itemNames = ({ profiles, resources, prompts }: EstateConnector): ReadonlyS
     ...[...prompts.keys()].map((name) => itemName('prompt', name)),
   ]);
 
-function scopeOf(config: ExternalPolicyConfig): Omit<ExternalPoint, 'policy'> {
+export function scopeOf(config: ExternalPolicyConfig): Omit<ExternalPoint, 'policy'> {
   const { id, ask, agents, tools, actionClasses, arguments: sent, reuseSeconds } = config;
   return {
     id,

@@ -3,15 +3,19 @@ import type { GovernedTool } from '../../domain/tool.ts';
 import type { ExternalPolicy } from '../../seams/external-policy.ts';
 import type { DiscoveryRequest } from '../decide.ts';
 
-/** One decision point outside, and what it is asked about. */
-export interface ExternalPoint {
+/** What a decision point outside is asked about. */
+export interface PointScope {
   readonly id: string;
-  readonly policy: ExternalPolicy;
   readonly asks: ReadonlySet<'call' | 'discover'>;
   /** Undefined: of every agent, item and class. */
   readonly agents: readonly string[] | undefined;
   readonly tools: readonly string[] | undefined;
   readonly actionClasses: readonly string[] | undefined;
+}
+
+/** One decision point outside, and how it is asked. */
+export interface ExternalPoint extends PointScope {
+  readonly policy: ExternalPolicy;
   /** By item: the arguments whose values are sent. Of no other any is. */
   readonly arguments: ReadonlyMap<string, readonly string[]>;
   readonly timeoutMs: number;
@@ -21,7 +25,7 @@ export interface ExternalPoint {
 
 /** Whether a point is asked. Any agent of the chain in its scope is enough: asking more can only deny more. */
 export function isAsked(
-  point: ExternalPoint,
+  point: PointScope,
   { principal, tool }: DiscoveryRequest,
   action: 'call' | 'discover',
 ): boolean {
