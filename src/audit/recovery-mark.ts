@@ -2,6 +2,7 @@ import { RemitError } from '../domain/errors.ts';
 import { readRemembered } from '../domain/flow.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { isJsonObject } from '../domain/json.ts';
+import { readLogPosition } from '../domain/log-position.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { readRiskKey, readScore } from '../domain/risk.ts';
 import { readSeenHead } from '../domain/trail-head.ts';
@@ -24,6 +25,7 @@ export function markDetail(state: TrailState): AuditRecord['detail'] {
       risks: Object.fromEntries([...state.risks].map(([subject, { score, at }]) => [subject, [score, at]])),
     }),
     ...(state.shipped !== undefined && { shipped: [state.shipped.to, state.shipped.before] }),
+    ...(state.log !== undefined && { log: { position: state.log.position, ...state.log.row } }),
     ...(state.heads.size > 0 && { seen: [...state.heads.values()].map(({ origin: _, ...head }) => head) }),
   };
 }
@@ -37,7 +39,7 @@ function taskFacts({ from, calls, prompt, flow, parent, hasEnded }: KnownTask): 
 
 /** @throws `ERR_JOURNAL_DAMAGED` for a mark that cannot be true */
 export function readMark({ seq, detail }: AuditRecord): TrailState {
-  const { upTo, tasks, open, removedBefore, risks = {}, seen = [], shipped } = detail;
+  const { upTo, tasks, open, removedBefore, risks = {}, seen = [], shipped, log } = detail;
   const state = emptyTrailState();
   if (
     !isPosition(upTo, seq) ||
@@ -74,6 +76,10 @@ export function readMark({ seq, detail }: AuditRecord): TrailState {
     if (typeof to !== 'string' || !isPosition(before, upTo))
       throw falseMark(seq, 'of what was shipped it says what cannot be');
     state.shipped = { to, before };
+  }
+  if (log !== undefined) {
+    state.log = readLogPosition(log);
+    if (state.log === undefined) throw falseMark(seq, 'of the revocation log it says what cannot be');
   }
   return Object.assign(state, { upTo, removedBefore });
 }

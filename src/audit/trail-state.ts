@@ -1,5 +1,6 @@
 import { type DecisionFlow, joinRemembered, type RememberedFlow } from '../domain/flow.ts';
 import type { TaskId } from '../domain/ids.ts';
+import { type LogPosition, readLogPosition } from '../domain/log-position.ts';
 import type { AuditRecord } from '../domain/record.ts';
 import { readScore, type Score } from '../domain/risk.ts';
 import { MOST_ABOVE } from '../domain/task.ts';
@@ -47,6 +48,8 @@ export interface TrailState {
   readonly heads: Map<string, SeenHead>;
   /** The archive that closed segments go to, and the position before which all are there; the last that a record says. */
   shipped: { readonly to: string; readonly before: number } | undefined;
+  /** How far the revocation log was read; the last that a record says. */
+  log: LogPosition | undefined;
   /** All records before it were announced as removed. */
   removedBefore: number;
 }
@@ -59,12 +62,16 @@ export function emptyTrailState(): TrailState {
     risks: new Map(),
     heads: new Map(),
     shipped: undefined,
+    log: undefined,
     removedBefore: 0,
   };
 }
 
 /** What has an outcome once it is permitted: a call, what follows from one, a question to a client. Only a call takes of the budget. */
 const SETTLED: ReadonlySet<unknown> = new Set(['call', 'follow', 'ask']);
+
+/** Administrative action by which a person goes on with a store that is older than the trail. */
+export const SET_BACK_ACCEPTED = 'store_set_back_accept';
 
 /** Types that change the state. */
 const FOLDED: ReadonlySet<string> = new Set([
@@ -78,6 +85,8 @@ const FOLDED: ReadonlySet<string> = new Set([
   'administration',
   'checkpoint_seen',
   'segment_shipped',
+  'revocation_applied',
+  'gateway_started',
 ]);
 
 /**
@@ -163,6 +172,14 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
       return;
     case 'administration':
       if (detail.action === 'risk_clear') state.risks.delete(String(detail.subject));
+      if (detail.action === SET_BACK_ACCEPTED) state.log = readLogPosition(detail.log);
+      return;
+    case 'revocation_applied':
+      state.log = readLogPosition(detail);
+      return;
+    case 'gateway_started':
+      if (Number(detail.revocations) > (state.log?.position ?? 0))
+        state.log = readLogPosition({ position: detail.revocations });
       return;
     case 'segment_shipped':
       state.shipped = { to: String(detail.to), before: Number(detail.end) };

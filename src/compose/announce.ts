@@ -32,6 +32,7 @@ export async function recordStart(
       agents: estate.agents.size,
       connectors: estate.connectors.size,
       ...namesOf(auditors),
+      revocations: standing.position,
       ...heldBack(standing),
     },
   });

@@ -48,8 +48,8 @@ import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
 import { spanSource } from './system.ts';
 import { readAuditors } from './trail/auditor-files.ts';
 import { keepTrail, type TrailKeeper } from './trail/keep-trail.ts';
-import { openTrail } from './trail/open-journal.ts';
 import { recover } from './trail/recover.ts';
+import { openServedTrail } from './trail/store-set-back.ts';
 import { createTaskKeys } from './trail/task-keys.ts';
 import { detailOfTask, identityOfTask } from './trail/task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -96,7 +96,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     let keeper: TrailKeeper | undefined;
     const { measured } = observed;
     const onSegment = (): void => keeper?.segmentBegun();
-    const opened = await orDamage(openTrail(workspace, taskKeys.seal, { measured, onSegment }));
+    const opened = await orDamage(openServedTrail(workspace, taskKeys.seal, { measured, onSegment }));
     if (opened instanceof RemitError) {
       return await startRevokeOnly({ workspace, issuers, damage: opened, closers, close: closeAll });
     }

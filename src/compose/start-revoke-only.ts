@@ -24,7 +24,7 @@ const REFUSED = [
 type Issuers = Awaited<ReturnType<typeof buildIssuers>>;
 
 /**
- * What a gateway does whose journal is damaged, or shorter than a checkpoint that was kept elsewhere (A4): every credential of
+ * What a gateway does whose journal is damaged, or shorter than a checkpoint that was kept elsewhere (A4), or whose store is older than its journal (V1): every credential of
  * an earlier gateway is revoked, from its row alone, and nothing is served. Nothing can be put on the record meanwhile, so
  * what is done is logged, and the rows show it.
  */
@@ -39,9 +39,12 @@ export async function startRevokeOnly(parts: {
   const leases = sweepingLeases(workspace, parts.issuers);
   const { config, places, system } = workspace;
   const reason = `${damage.message}${damage.where === undefined ? '' : ` (${damage.where})`}`;
-  const hint =
-    'Run `remit audit verify`, keep the folder as evidence; restore a copy that verifies, or go on with a new journal: `remit audit accept-damage`.';
-  system.log.error({ reason, hint }, 'revoke-only: the journal is damaged; credentials are revoked, nothing is served');
+  const isJournal = damage.code === 'ERR_JOURNAL_DAMAGED';
+  const hint = isJournal
+    ? 'Run `remit audit verify`, keep the folder as evidence; restore a copy that verifies, or go on with a new journal: `remit audit accept-damage`.'
+    : (damage.hint ?? '');
+  const what = isJournal ? 'the journal is damaged' : 'the store was set back';
+  system.log.error({ reason, hint }, `revoke-only: ${what}; credentials are revoked, nothing is served`);
   closers.push(() => leases.close());
   // A worker leaves the shared port to those that serve.
   const { worker } = workspace;
@@ -53,12 +56,12 @@ export async function startRevokeOnly(parts: {
   const url = ownUrl(config, isExclusive ? config.listen : http);
   const swept = leases
     .recover()
-    .then(() => leases.revokeAll('the journal is damaged'))
+    .then(() => leases.revokeAll(what))
     .catch((error: unknown) => system.log.error({ error: messageOf(error) }, 'the sweep of leases is not complete'));
   closers.push(() => swept);
 
   const refuse = (): never => {
-    throw new RemitError('ERR_JOURNAL_DAMAGED', `the gateway is revoke-only: ${reason}`, { hint });
+    throw new RemitError(damage.code, `the gateway is revoke-only: ${reason}`, { hint });
   };
   const status = (): Readonly<Record<string, unknown>> => ({
     mode: 'revoke_only',
@@ -84,10 +87,10 @@ export async function startRevokeOnly(parts: {
   return { url, revokeOnly: reason, ...nothing, close: parts.close };
 }
 
-/** What is opened, or the damage that stands in its way. */
+/** What is opened, or the damage, or the older store, that stands in its way. */
 export async function orDamage<T>(opening: Promise<T>): Promise<T | RemitError> {
   return await opening.catch((error: unknown) => {
-    if (isDamage(error)) return error;
+    if (isDamage(error) || isRemitError(error, 'ERR_STORE_SET_BACK')) return error;
     throw error;
   });
 }
@@ -100,6 +103,6 @@ function sweepingLeases(workspace: Workspace, issuers: Issuers): LeaseManager {
   return createLeaseManager({
     ...leaseParts(workspace, issuers),
     audit: async ({ type, lease, detail }) =>
-      log.warn({ type, lease, detail }, 'not on the record: the journal is damaged'),
+      log.warn({ type, lease, detail }, 'not on the record: the gateway is revoke-only'),
   });
 }

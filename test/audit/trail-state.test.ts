@@ -60,6 +60,24 @@ describe('what the trail says of the present', () => {
     expect(state.tasks.size).toBe(0);
   });
 
+  it('V1 knows how far the revocation log was read, and which row is there, over a mark too', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    const applied = { action: 'suspend', subject: 'agent scribe', by: 'dana', reason: 'leak' };
+    await record({ type: 'gateway_started', detail: { revocations: 3 } });
+    expect((await stateOf(trail)).log).toEqual({ position: 3, row: undefined });
+    await record({ type: 'revocation_applied', detail: { position: 4, ...applied, tasksEnded: 0 } });
+    await record({ type: 'gateway_started', detail: { revocations: 4 } });
+    const state = await stateOf(trail);
+    expect(state.log).toEqual({ position: 4, row: applied });
+    await record({ type: 'recovery_mark', detail: markDetail(state) });
+    const [mark] = await collect(readRecords(trail.read(trail.size - 1)));
+    expect(mark && readMark(mark).log).toEqual(state.log);
+    const detail = { action: 'store_set_back_accept', log: { position: 2, ...applied } };
+    await record({ type: 'administration', detail });
+    expect((await stateOf(trail)).log).toEqual({ position: 2, row: applied });
+  });
+
   it('counts the permitted calls of each task that goes on', async () => {
     const trail = journal();
     const { record } = recorderOf(trail);

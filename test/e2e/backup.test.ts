@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { endAll, makeFolder, run, runJson, startUp, until } from '../cli/remit.ts';
+import { endAll, makeFolder, run, runJson, runToFail, startUp, until } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodeEstate, type NodesEstate, STORE_VARIABLE } from '../support/gateway-nodes.ts';
 import { callUnder, type OwnTask, recordsOf, takeTask } from '../support/whole-gateway.ts';
@@ -102,7 +102,7 @@ it('what was backed up comes back: revocations, budgets, secrets and a trail tha
   expect(await again.stop()).toBe(0);
 });
 
-it('V1 an order younger than the store’s backup is on the trail, and binds when it is given again before anything is served', async () => {
+it('V1 a store that is older than what its node had read is not served on, until a person accepts it: what it has forgotten holds again', async () => {
   await execute('CREATE DATABASE second TEMPLATE backup');
   const next = await startUp(restored.config);
   const published = await readFile(join(elsewhere, 'checkpoint'), 'utf8');
@@ -112,13 +112,42 @@ it('V1 an order younger than the store’s backup is on the trail, and binds whe
 
   // The journal is as new as it was, the store is behind it.
   const late = await restore(restored.folder, 'second');
-  const orders = (await recordsOf(late, 'administration')).map(({ detail }) => detail as { reason?: string });
-  expect(orders.at(-1)).toMatchObject({ reason: 'after the second backup' });
-  expect((await order(late, 'suspend', 'given again after the restore')).code).toBe(0);
+  const refused = await startUp(late.config, 'revoke_only');
+  const answer = await fetch(`${refused.url}/mcp`, { method: 'POST' });
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({
+    error_description: expect.stringContaining('the store is older than the trail: its revocation log ends at 2'),
+  });
+  const accept = ['audit', 'accept-restored', '--reason', 'restored after a fire', '--config', late.config];
+  expect(await runToFail(accept)).toMatchObject({ code: 'ERR_ALREADY_RUNNING' });
+  expect(await refused.stop()).toBe(0);
+
+  expect(await runToFail(['audit', 'accept-restored', '--config', late.config])).toMatchObject({ code: 'ERR_USAGE' });
+  const accepted = await runJson<{ givenAgain: object[] }>(accept);
+  expect(accepted.givenAgain).toEqual([
+    expect.objectContaining({ action: 'suspend', subject: 'agent scribe', reason: 'after the second backup' }),
+  ]);
+  expect(await runToFail(accept)).toMatchObject({ code: 'ERR_USAGE' });
   const served = await startUp(late.config);
-  const answer = await takeTask(late, 'short').catch((error: Error) => error.message);
-  expect(answer).toContain('suspended');
+  expect(await takeTask(late, 'short').catch((error: Error) => error.message)).toContain('suspended');
+  const changes = (await recordsOf(late, 'administration')).map(({ detail }) => detail);
+  expect(changes.at(-1)).toMatchObject({ action: 'store_set_back_accept', reason: 'restored after a fire' });
   expect(await served.stop()).toBe(0);
+
+  // Another one whose log is as long, and is not the one that was read.
+  await execute('CREATE DATABASE forked TEMPLATE second');
+  const client = new Client({ connectionString: estate.postgres.url('forked') });
+  await client.connect();
+  await client.query(
+    `UPDATE revocations SET subject = 'another' WHERE position = (SELECT max(position) FROM revocations)`,
+  );
+  await client.end();
+  const forked = await restore(late.folder, 'forked');
+  const again = await startUp(forked.config, 'revoke_only');
+  expect(await (await fetch(`${again.url}/mcp`, { method: 'POST' })).json()).toMatchObject({
+    error_description: expect.stringContaining('the store is not the one that this node knows'),
+  });
+  expect(await again.stop()).toBe(0);
 });
 
 it('A4 a journal’s backup that is behind the published checkpoint is not served on', async () => {

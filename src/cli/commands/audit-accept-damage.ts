@@ -29,7 +29,8 @@ export function addAcceptDamageCommand(group: Command): void {
   );
 }
 
-async function refuseWhileRunning(socket: string): Promise<void> {
+/** @throws `ERR_ALREADY_RUNNING` */
+export async function refuseWhileRunning(socket: string): Promise<void> {
   try {
     await callAdmin(socket, 'status');
   } catch (error) {

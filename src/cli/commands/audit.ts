@@ -6,6 +6,7 @@ import { type Common, command } from '../command.ts';
 import { recordChange } from '../record-change.ts';
 import { withWorkspace } from '../with-workspace.ts';
 import { addAcceptDamageCommand } from './audit-accept-damage.ts';
+import { addAcceptRestoredCommand } from './audit-accept-restored.ts';
 import { addExportCommand } from './audit-export.ts';
 import { addProveCommands } from './audit-prove.ts';
 import { addRotateCommand } from './audit-rotate.ts';
@@ -22,6 +23,7 @@ export function addAuditCommands(program: Command, version: string): void {
   addProveCommands(group);
   addRotateCommand(group);
   addAcceptDamageCommand(group);
+  addAcceptRestoredCommand(group);
 
   command<Common>(
     group,
