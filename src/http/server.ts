@@ -77,7 +77,10 @@ export interface HttpServer {
   showKeys(handler: Handler, hosts: ReadonlySet<string>): void;
   /** Sets what is served; until then every other request is answered 503. */
   serve(routes: Routes, hosts: ReadonlySet<string>): Promise<void> | void;
-  /** Sets what every request is answered, with 503, as long as nothing is served. */
+  /**
+   * Sets what every request is answered, with 503, as long as nothing is served; the question whether it lives with 200, as it does: whoever
+   * restarts what does not would interrupt it.
+   */
   refuse(reason: object): void;
   /** Stops accepting, lets calls under way finish for a while, then closes what is left (fault 30). Idempotent. */
   close(): Promise<void>;
@@ -96,6 +99,7 @@ export async function openHttpServer(
   let routes: Routes | undefined;
   let keys: Handler | undefined;
   let refusal: object = { error: 'starting' };
+  let isRefusing = false;
   let hosts: ReadonlySet<string> = new Set();
   let closing: Promise<void> | undefined;
   /** At a stop, a response that begins says that the connection ends with it. Kept nowhere: a list of those under way would hold whole calls. */
@@ -107,7 +111,7 @@ export async function openHttpServer(
   }
   const server = createServer({ ServerResponse: Response }, (request, response) => {
     const served = routes ?? (keys !== undefined && asksForKeys(request) ? keys : undefined);
-    if (served === undefined) return respond(response, 503, refusal);
+    if (served === undefined) return respond(response, isRefusing && isLiveness(request) ? 200 : 503, refusal);
     try {
       if (closing !== undefined && isReadiness(request)) return answerReady(response, 'stopping');
       const serving = dispatch(served, hosts, request, response);
@@ -149,6 +153,7 @@ export async function openHttpServer(
     },
     refuse(reason) {
       refusal = reason;
+      isRefusing = true;
     },
     close() {
       closing ??= closeServer(server, wire, schedule, options.drainMs ?? DRAIN_MS, () => {
@@ -179,6 +184,8 @@ const KEY_PATHS: ReadonlySet<string> = new Set([PATHS.jwks, PATHS.metadata, PATH
 function asksForKeys({ method, url = '/' }: IncomingMessage): boolean {
   return (method === 'GET' || method === 'HEAD') && KEY_PATHS.has(pathOf(url));
 }
+
+const isLiveness = ({ url = '/' }: IncomingMessage): boolean => pathOf(url) === '/healthz';
 
 const isReadiness = ({ url = '/' }: IncomingMessage): boolean => pathOf(url) === '/readyz';
 

@@ -83,9 +83,10 @@ describe('what others hold', () => {
     bytes[4200] = (bytes[4200] as number) ^ 1;
     await writeFile(log, bytes);
     const revokeOnly = await startUp(config, 'revoke_only');
-    for (const path of ['/healthz', '/mcp', '/oauth/token']) {
-      const answer = await fetch(`${revokeOnly.url}${path}`, { method: path === '/healthz' ? 'GET' : 'POST' });
-      expect(answer.status).toBe(503);
+    for (const path of ['/healthz', '/readyz', '/mcp', '/oauth/token']) {
+      const answer = await fetch(`${revokeOnly.url}${path}`, { method: path.endsWith('z') ? 'GET' : 'POST' });
+      // Alive, so that nobody restarts it; ready it is not.
+      expect(answer.status, path).toBe(path === '/healthz' ? 200 : 503);
       expect(await answer.json()).toMatchObject({
         status: 'revoke_only',
         error_description: expect.stringContaining('record 0'),

@@ -84,9 +84,10 @@ describe('a log that is rolled back behind its published checkpoint', () => {
     await until(async () => (await shop.roles()).length === 0, 'the credential of the killed gateway is revoked');
     const leases = await runJson<LeaseView[]>(['lease', 'ls', '--all', ...config()]);
     expect(leases.map(({ state }) => state)).toEqual(['ended']);
-    for (const path of ['/healthz', '/mcp', '/oauth/token']) {
-      const answer = await fetch(`${revokeOnly.url}${path}`, { method: path === '/healthz' ? 'GET' : 'POST' });
-      expect(answer.status).toBe(503);
+    for (const path of ['/healthz', '/readyz', '/mcp', '/oauth/token']) {
+      const answer = await fetch(`${revokeOnly.url}${path}`, { method: path.endsWith('z') ? 'GET' : 'POST' });
+      // Alive, so that nobody restarts it; ready it is not.
+      expect(answer.status, path).toBe(path === '/healthz' ? 200 : 503);
       expect(await answer.json()).toMatchObject({
         status: 'revoke_only',
         error_description: expect.stringContaining(`ends after ${sizeThen} records`),
