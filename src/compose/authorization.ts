@@ -12,6 +12,7 @@ import { loadOrCreateSigningKeys, type SigningKeys } from '../http/authorization
 import { suspendedBy } from '../tasks/hold-on.ts';
 import { isTaskRefusal, refuseTask } from '../tasks/task-refusal.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
+import { guardedFetches } from './guarded-fetches.ts';
 import { KEY_SETTLE_MS } from './nodes/follow-keys.ts';
 import { identityOfTask } from './trail/task-records.ts';
 import type { Workspace } from './workspace.ts';
@@ -49,7 +50,7 @@ export async function buildAuthorization(parts: {
   });
   const subjects = createSubjectTokenVerifier({
     providers: config.identityProviders,
-    fetch: (address, init) => fetch(address, init),
+    fetch: guardedFetches(config.identityProviders),
     clock,
     log,
   });

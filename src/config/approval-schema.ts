@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { secretName } from './schema-parts.ts';
+import { allowPrivateNetwork, secretName } from './schema-parts.ts';
 
 const member = z
   .string()
@@ -17,6 +17,12 @@ export const approvalSchema = z.strictObject({
     .describe('Who approves where a policy names no group: os:account, os:*, user:issuer#subject, group:issuer#group.'),
   groups: z.record(groupName, z.array(member).min(1)).default({}).describe('Approvers by the names that policies use.'),
   perTask: z.int().min(1).max(1_000).default(20).describe('Approvals that one task may ask for.'),
+  keepDays: z
+    .int()
+    .min(2)
+    .max(3_650)
+    .default(30)
+    .describe('How long the store keeps an approval that is over; the trail keeps it as long as everything.'),
   commandLine: z
     .boolean()
     .default(true)
@@ -28,6 +34,7 @@ export const approvalSchema = z.strictObject({
       clientSecret: secretName.optional().describe('Vault secret; left out: a public client.'),
       scopes: z.array(z.string().min(1)).default([]).describe('Beside openid and email.'),
       groupsClaim: z.string().min(1).default('groups').describe('Claim of the ID token that lists groups.'),
+      allowPrivateNetwork,
     })
     .optional()
     .describe('Where approvers sign in to the page. Left out: by one-time links alone.'),
@@ -37,6 +44,7 @@ export const approvalSchema = z.strictObject({
         url: secretName.describe('Vault secret that holds the address: it is one.'),
         format: z.enum(['json', 'slack', 'email']).default('json'),
         to: z.string().min(3).optional().describe('Of an e-mail: to whom.'),
+        allowPrivateNetwork,
       }),
     )
     .default([])

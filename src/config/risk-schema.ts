@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RISK_LEVELS, type SignalKind } from '../domain/risk.ts';
-import { secretName } from './schema-parts.ts';
+import { allowPrivateNetwork, secretName } from './schema-parts.ts';
 
 /** How risk is reckoned, and what follows from it. */
 
@@ -40,6 +40,7 @@ const transmitter = z.strictObject({
     .url({ protocol: /^https?$/ })
     .optional()
     .describe('Left out: found through the issuer’s metadata.'),
+  allowPrivateNetwork,
   authorization: secretName.optional().describe('Secret that its Authorization header has to be, whole.'),
   events: z
     .record(z.string().min(1), points)

@@ -232,6 +232,7 @@ const identityProvider = z.strictObject({
     .optional()
     .describe('Left out: found through the provider’s metadata.'),
   groupsClaim: z.string().default('groups'),
+  allowPrivateNetwork,
 });
 
 export const configSchema = z.strictObject({

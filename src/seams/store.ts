@@ -108,6 +108,8 @@ export interface ApprovalRepository {
     which: { readonly task: TaskId } | { readonly connector: ConnectorId } | { readonly expiredAt: number },
     as: { readonly state: 'expired' | 'ended'; readonly reason: string; readonly at: number },
   ): Promise<Approval[]>;
+  /** Removes some that are over since then, with their verdicts: the trail has them. @returns how many, at most `limit` */
+  forget(tenant: TenantId, endedBefore: number, limit: number): Promise<number>;
 }
 
 export type LeaseChange = Partial<

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { endAll, runToFail, startUp, type Up, until } from '../cli/remit.ts';
 import { type FakeCompanyIdp, startFakeCompanyIdp } from '../support/fake-company-idp.ts';
 import { type FakePayments, makePaymentsEstate, startFakePayments } from '../support/fake-payments.ts';
-import { connectTo, type Estate, makeClient, type OwnTask, takeTask } from '../support/whole-gateway.ts';
+import { connectTo, type Estate, makeClient, type OwnTask, recordsOf, takeTask } from '../support/whole-gateway.ts';
 
 /** Approvers who sign in at their identity provider, and are told by a webhook; the command line takes no verdict here. */
 let payments: FakePayments;
@@ -19,7 +19,11 @@ beforeAll(async () => {
   payments = await startFakePayments();
   idp = await startFakeCompanyIdp({
     audience: 'remit',
-    users: ['fay', 'mal'].map((sub) => ({ sub, email: `${sub}@shop.example`, groups: [] })),
+    users: [
+      { sub: 'fay', groups: [] },
+      { sub: 'mal', groups: ['leaders'] },
+      { sub: 'lea', groups: ['staff', 'leads'] },
+    ].map((user) => ({ ...user, email: `${user.sub}@shop.example` })),
   });
   hook = createServer((request, response) => {
     let body = '';
@@ -35,7 +39,7 @@ beforeAll(async () => {
   estate = await makePaymentsEstate(payments, {
     secrets: { hook_url: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook-secret` },
     yaml: `approvals:
-  approvers: ["user:${idp.issuer}#fay"]
+  approvers: ["user:${idp.issuer}#fay", "group:${idp.issuer}#leads"]
   commandLine: false
   signIn: { issuer: "${idp.issuer}", clientId: workstation }
   notify: [{ url: hook_url, format: slack }]
@@ -98,6 +102,15 @@ class Browser {
   }
 }
 
+function approve(browser: Browser, id: string, html: string): Promise<Response> {
+  const csrf = /name="csrf" value="([^"]+)"/.exec(html)?.[1] ?? '';
+  return browser.fetch(`${gateway.url}/approvals/${id}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: gateway.url },
+    body: new URLSearchParams({ csrf, verdict: 'approve', reason: 'invoice 7' }).toString(),
+  });
+}
+
 it('an approver signs in at the provider, sees the call and approves it; nobody else of the provider may', async () => {
   const id = (await pay('ann'))._meta?.['io.remit/decision']?.approval ?? '';
   await until(() => posted.length > 0, 'it was told');
@@ -124,14 +137,22 @@ it('an approver signs in at the provider, sees the call and approves it; nobody 
   expect((await browser.fetch(callback)).status).toBe(401);
   expect((await new Browser().fetch(callback)).status).toBe(401);
 
-  const csrf = /name="csrf" value="([^"]+)"/.exec(html)?.[1] ?? '';
-  const said = await browser.fetch(`${gateway.url}/approvals/${id}`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: gateway.url },
-    body: new URLSearchParams({ csrf, verdict: 'approve', reason: 'invoice 7' }).toString(),
-  });
-  expect(said.status).toBe(303);
+  expect((await approve(browser, id, html)).status).toBe(303);
   expect((await pay('ann')).isError).not.toBe(true);
   expect(payments.paid).toEqual(['1 ann']);
   expect(gateway.stderr()).not.toContain('hook-secret');
+});
+
+it('an approver by a group of the ID token approves; who is in a group of another name does not', async () => {
+  const id = (await pay('bob'))._meta?.['io.remit/decision']?.approval ?? '';
+  const start = `${gateway.url}/approvals/oidc/start?next=/approvals/${id}`;
+  expect((await new Browser().go(start, 'mal')).status).toBe(404);
+  const browser = new Browser();
+  const shown = await browser.go(start, 'lea');
+  expect(shown.status).toBe(200);
+  expect((await approve(browser, id, await shown.text())).status).toBe(303);
+  expect((await pay('bob')).isError).not.toBe(true);
+  expect(payments.paid).toEqual(['1 ann', '1 bob']);
+  const verdicts = await recordsOf(estate, 'approval_verdict');
+  expect(JSON.stringify(verdicts.at(-1)?.detail)).toContain(`"by":"${idp.issuer}#lea"`);
 });

@@ -55,6 +55,28 @@ export const sampleVerdict = (approver: string, change: Partial<Verdict> = {}): 
 });
 
 export function testApprovals(current: () => StoreFixture): void {
+  test('what is long over is removed with its verdicts, some at a time; what is open, newer or of another tenant stays', async () => {
+    const { approvals } = current().store;
+    const names = ['a', 'b', 'c', 'open', 'new'] as const;
+    for (const name of names) {
+      const one = sampleApproval({ id: approvalId(`apr_${name}`), task: taskId(`tsk_${name}`), callKey: name });
+      await approvals.open(one, CONTENT);
+      await approvals.open({ ...one, tenant: RIVAL }, CONTENT);
+    }
+    await approvals.decide(ACME, sampleVerdict('os:dana', { approval: approvalId('apr_a') }), () => undefined);
+    const endAt = (name: string, at: number) =>
+      approvals.end(ACME, { task: taskId(`tsk_${name}`) }, { state: 'ended', reason: 'over', at });
+    for (const name of ['a', 'b', 'c']) await endAt(name, NOW + 10);
+    await endAt('new', NOW + 1_000);
+    expect(await approvals.forget(ACME, NOW + 10, 2)).toBe(2);
+    expect(await approvals.forget(ACME, NOW + 10, 2)).toBe(1);
+    expect(await approvals.forget(ACME, NOW + 10, 2)).toBe(0);
+    const left = async (tenant: typeof ACME) => (await approvals.list(tenant, {}, 10)).map((one) => one.id).sort();
+    expect(await left(ACME)).toEqual(['apr_new', 'apr_open']);
+    expect(await approvals.verdicts(ACME, approvalId('apr_a'))).toEqual([]);
+    expect(await left(RIVAL)).toEqual(names.map((name) => `apr_${name}`).sort());
+  });
+
   const id = approvalId('apr_one');
 
   /** Approved by two, of an active task. */

@@ -98,6 +98,9 @@ async function createProvider(setup: {
       const user = setup.users.get(sub);
       return user && { accountId: sub, claims: async () => ({ sub, email: user.email, groups: [...user.groups] }) };
     },
+    // As companies' providers do: groups stand in the ID token.
+    claims: { openid: ['sub', 'groups'] },
+    conformIdTokenClaims: false,
     // The company's own client: consent is not asked for.
     async loadExistingGrant(ctx) {
       const grant = new provider.Grant({

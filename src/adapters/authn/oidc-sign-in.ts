@@ -12,6 +12,8 @@ export interface OidcSignInOptions {
   readonly clientSecret: Secret | undefined;
   readonly scopes: readonly string[];
   readonly groupsClaim: string;
+  /** To whatever addresses the provider names of itself. */
+  readonly fetch: (address: string, init: RequestInit) => Promise<Response>;
   /** Where the provider sends the browser back to. */
   readonly redirectUri: () => string;
   readonly clock: Clock;
@@ -49,7 +51,10 @@ export function createOidcSignIn(options: OidcSignInOptions): SignIn {
         undefined,
         clientSecret === undefined ? client.None() : client.ClientSecretPost(clientSecret.reveal()),
         // Only where the configuration itself says http: a provider on loopback, as in tests.
-        { execute: issuer.startsWith('http:') ? [client.allowInsecureRequests] : [] },
+        {
+          execute: issuer.startsWith('http:') ? [client.allowInsecureRequests] : [],
+          [client.customFetch]: (address: string, init) => options.fetch(address, init as RequestInit),
+        },
       )
       .catch((error: unknown) => {
         known = undefined;

@@ -2,10 +2,11 @@ import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jos
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../seams/clock.ts';
 
-/** `fetch`, injected: the composition gives one that is guarded against internal addresses where that is wanted. */
+/** `fetch`, injected: the composition gives one that is guarded against internal addresses, by what is configured of the source. */
 export type Fetch = (
   url: string,
   init: { headers: Record<string, string>; redirect: 'error'; signal: AbortSignal },
+  source: KeySource,
 ) => Promise<Response>;
 
 export interface KeySource {
@@ -53,14 +54,15 @@ export function createRemoteKeySets(options: { fetch: Fetch; clock: Clock }): Re
   }
 
   async function fetchKeys(source: KeySource): Promise<JWTVerifyGetKey> {
-    const jwksUri = source.jwksUri ?? (await discover(source.issuer));
-    const document = await fetchJson(jwksUri);
+    const jwksUri = source.jwksUri ?? (await discover(source));
+    const document = await fetchJson(jwksUri, source);
     if (!Array.isArray(document.keys)) throw new Error('the key set of the provider has no keys');
     return createLocalJWKSet(document as unknown as JSONWebKeySet);
   }
 
   /** OpenID Connect Discovery section 4, then RFC 8414 section 3; the named issuer must be the very one asked. */
-  async function discover(issuer: string): Promise<string> {
+  async function discover(source: KeySource): Promise<string> {
+    const { issuer } = source;
     const { origin, pathname } = new URL(issuer);
     const path = pathname.replace(/\/$/, '');
     const places = [
@@ -70,7 +72,7 @@ export function createRemoteKeySets(options: { fetch: Fetch; clock: Clock }): Re
     let fault: unknown;
     for (const place of places) {
       try {
-        const metadata = await fetchJson(place);
+        const metadata = await fetchJson(place, source);
         if (metadata.issuer !== issuer) throw new Error('the metadata of the provider names another issuer');
         return checkKeysAddress(metadata.jwks_uri, origin);
       } catch (error) {
@@ -80,9 +82,10 @@ export function createRemoteKeySets(options: { fetch: Fetch; clock: Clock }): Re
     throw fault;
   }
 
-  async function fetchJson(url: string): Promise<JsonObject> {
+  async function fetchJson(url: string, source: KeySource): Promise<JsonObject> {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const response = await options.fetch(url, { headers: { Accept: 'application/json' }, redirect: 'error', signal });
+    const headers = { Accept: 'application/json' };
+    const response = await options.fetch(url, { headers, redirect: 'error', signal }, source);
     if (response.status !== 200) {
       await response.body?.cancel();
       throw new Error(`${url} answered ${response.status}`);

@@ -198,6 +198,25 @@ export function makeApprovalRepository(queries: Queries, atomically: Atomically)
         .execute();
       return ended.map(fromRow);
     },
+
+    forget: (tenant, endedBefore, limit) =>
+      atomically(async (step) => {
+        const over = await step
+          .selectFrom('approvals')
+          .select('id')
+          .where('tenant', '=', tenant)
+          // By the index: what is over was asked for before that.
+          .where('requested_at', '<=', endedBefore)
+          .where('ended_at', '<=', endedBefore)
+          .where('state', 'not in', OPEN)
+          .limit(limit)
+          .execute();
+        const ids = over.map(({ id }) => id);
+        if (ids.length === 0) return 0;
+        await step.deleteFrom('approval_verdicts').where('tenant', '=', tenant).where('approval', 'in', ids).execute();
+        await step.deleteFrom('approvals').where('tenant', '=', tenant).where('id', 'in', ids).execute();
+        return ids.length;
+      }),
   };
 }
 

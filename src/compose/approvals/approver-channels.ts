@@ -2,14 +2,16 @@ import { createOidcSignIn } from '../../adapters/authn/oidc-sign-in.ts';
 import { createWebhookNotifier } from '../../adapters/notifiers/webhook-notifier.ts';
 import type { Notifier } from '../../seams/notifier.ts';
 import type { SignIn } from '../../seams/sign-in.ts';
+import { guardedFetch } from '../guarded-fetches.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** Where it is told that an approval waits. @throws `ERR_SECRET_MISSING` */
 export function buildNotifiers({ config, vault }: Workspace): Promise<Notifier[]> {
   return Promise.all(
-    config.approvals.notify.map(async ({ url, format, to }) =>
-      createWebhookNotifier({ url: await vault.get(url), format, to, fetch: (address, init) => fetch(address, init) }),
-    ),
+    config.approvals.notify.map(async ({ url: secret, format, to, allowPrivateNetwork }) => {
+      const url = await vault.get(secret);
+      return createWebhookNotifier({ url, format, to, fetch: guardedFetch(url.reveal(), allowPrivateNetwork) });
+    }),
   );
 }
 
@@ -20,13 +22,14 @@ export async function buildSignIn(
 ): Promise<SignIn | undefined> {
   const { signIn } = config.approvals;
   if (signIn === undefined) return undefined;
-  const { issuer, clientId, clientSecret, scopes, groupsClaim } = signIn;
+  const { issuer, clientId, clientSecret, scopes, groupsClaim, allowPrivateNetwork } = signIn;
   return createOidcSignIn({
     issuer,
     clientId,
     clientSecret: clientSecret === undefined ? undefined : await vault.get(clientSecret),
     scopes,
     groupsClaim,
+    fetch: guardedFetch(issuer, allowPrivateNetwork),
     redirectUri: () => `${url()}/approvals/oidc/callback`,
     clock: system.clock,
     random: system.random,

@@ -18,6 +18,10 @@ import { buildNotifiers, buildSignIn } from './approver-channels.ts';
 
 const SWEEP_MS = 15_000;
 const MOST_LISTED = 500;
+const FORGET_MS = 3_600_000;
+/** Rows that are removed in one transaction. */
+const MOST_FORGOTTEN = 500;
+const DAY_MS = 86_400_000;
 
 /** Approvals over the store, the trail and the vault; what is open of a task goes with it (guarantee V2). */
 export interface BuiltApprovals extends Approvals {
@@ -91,12 +95,21 @@ export async function buildApprovals(parts: {
   tasks.onSuspension((task, by) => (by === undefined ? undefined : endTask(task.id, 'its task was suspended')));
   tasks.onEnd((task, reason) => endTask(task.id, `its task has ended: ${reason}`));
   const stop = repeat(schedule, SWEEP_MS, () => approvals.sweep());
+  const stopForgetting = repeat(schedule, FORGET_MS, async () => {
+    const before = clock() - config.approvals.keepDays * DAY_MS;
+    try {
+      while ((await store.approvals.forget(tenant, before, MOST_FORGOTTEN)) === MOST_FORGOTTEN);
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'approvals that are long over could not be removed');
+    }
+  });
   return {
     ...approvals,
     pages,
     newLink,
     close() {
       stop();
+      stopForgetting();
       approvals.release();
     },
   };

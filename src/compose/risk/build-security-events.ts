@@ -2,6 +2,7 @@ import { createSecurityEventVerifier } from '../../adapters/authn/security-event
 import type { SecurityEvents } from '../../http/security-events.ts';
 import type { Risk } from '../../risk/create-risk.ts';
 import { createEventTaker } from '../../risk/take-event.ts';
+import { guardedFetches } from '../guarded-fetches.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** Those who may push events; undefined where there is none. @throws `ERR_SECRET_MISSING` */
@@ -31,7 +32,7 @@ export async function buildSecurityEvents(
   return {
     verifier: createSecurityEventVerifier({
       transmitters,
-      fetch: (address, init) => fetch(address, init),
+      fetch: guardedFetches(configured.map(([, one]) => one)),
       clock,
       log,
     }),
