@@ -137,6 +137,25 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.sink.onBody(200, text);
   }
 
+  /** The same for an event stream. Followed by `onPlainData` for the bytes of its body, and `onPlainEnd`. @param resume called when more may come */
+  onPlainStream(headers: () => IncomingHttpHeaders, resume: () => void): void {
+    this.onPlainHead(headers);
+    this.#resume = resume;
+    this.#readEvents();
+  }
+
+  /** @returns whether more may come at once */
+  onPlainData(bytes: Buffer): boolean {
+    if (!this.#isOver && this.#events !== undefined) this.#hearEvents(this.#events, bytes);
+    return !this.#isPaused;
+  }
+
+  onPlainEnd(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.sink.onStreamEnd?.();
+  }
+
   onConnect(abort: (error?: Error) => void): void {
     if (this.#aborted === undefined) this.#abort = abort;
     else abort(this.#aborted);
@@ -145,6 +164,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   onHeaders(status: number, headers: Buffer[], resume: () => void): boolean {
     if (status < 200) return true;
     this.#resume = resume;
+    // Of an event stream that was read elsewhere so far: it goes on.
+    if (this.#events !== undefined) return !this.#isPaused;
     this.#status = status;
     this.sink.onHeaders?.(status, () => util.parseHeaders(headers) as IncomingHttpHeaders);
     if (status < 300) {

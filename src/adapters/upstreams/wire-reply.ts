@@ -8,15 +8,16 @@ const SEMICOLON = 59;
 
 const STATUS_LINE = Buffer.from('HTTP/1.1 200 ');
 const JSON_TYPE = Buffer.from('application/json');
+const EVENTS_TYPE = Buffer.from('text/event-stream');
+const CHUNKED = Buffer.from('chunked');
 const TIMEOUT = Buffer.from('timeout=');
 const KEEP_ALIVE = Buffer.from('keep-alive');
 const CONNECTION = Buffer.from('connection');
 const CONTENT_TYPE = Buffer.from('content-type');
 const CONTENT_LENGTH = Buffer.from('content-length');
-/** With any of these a reply is not framed by its length alone, or not what it looks like. */
-const UNUSUAL = ['content-encoding', 'proxy-connection', 'trailer', 'transfer-encoding', 'upgrade'].map((name) =>
-  Buffer.from(name),
-);
+const TRANSFER_ENCODING = Buffer.from('transfer-encoding');
+/** With any of these a reply is not framed by its length or its chunks alone, or not what it looks like. */
+const UNUSUAL = ['content-encoding', 'proxy-connection', 'trailer', 'upgrade'].map((name) => Buffer.from(name));
 /** Bytes of a head; the library has a bound of its own for longer ones. */
 const LONGEST_HEAD = 8_192;
 const MOST_DIGITS = 9;
@@ -26,13 +27,15 @@ const IN_NAME = tableOf(/[!#$%&'*+\-.^_`|~\dA-Za-z]/);
 const IN_VALUE = tableOf(/[\t\x20-\x7e]/);
 
 /**
- * Reads the head of a reply, if it is the plain one that servers give nearly always: HTTP/1.1, status 200, JSON, framed by one
- * `Content-Length`. This is no parser of HTTP: whatever differs in any way is left to one.
+ * Reads the head of a reply, if it is one of the two that servers give nearly always: HTTP/1.1, status 200, and either JSON, framed by one
+ * `Content-Length`, or an event stream in chunks. This is no parser of HTTP: whatever differs in any way is left to one.
  */
 export class PlainHead {
   /** Where the body begins, in bytes. */
   bodyAt = 0;
+  /** Of an event stream 0. */
   bodyLength = 0;
+  isStream = false;
   /** Seconds that the server means to keep an idle connection; −1 where it does not say. */
   keepAlive = -1;
 
@@ -42,12 +45,16 @@ export class PlainHead {
     let at = endOfValue(bytes, STATUS_LINE.length);
     let length = -1;
     let isJson = false;
+    let isEvents = false;
+    let isChunked = false;
     this.keepAlive = -1;
     while (at !== -1) {
       if (bytes[at] === CR) {
-        if (bytes[at + 1] !== LF || !isJson || length === -1 || at > LONGEST_HEAD) return false;
+        if (bytes[at + 1] !== LF || at > LONGEST_HEAD) return false;
+        if (isJson ? length === -1 || isChunked : !isEvents || !isChunked || length !== -1) return false;
         this.bodyAt = at + 2;
-        this.bodyLength = length;
+        this.bodyLength = isJson ? length : 0;
+        this.isStream = isEvents;
         return true;
       }
       const nameAt = at;
@@ -63,10 +70,13 @@ export class PlainHead {
         length = numberIn(bytes, from, to);
         if (length === -1) return false;
       } else if (nameLength === 12 && isNamed(bytes, nameAt, CONTENT_TYPE)) {
-        if (isJson || !hasAt(bytes, from, JSON_TYPE)) return false;
-        const end = from + JSON_TYPE.length;
-        if (end !== to && bytes[end] !== SEMICOLON) return false;
-        isJson = true;
+        if (isJson || isEvents) return false;
+        isJson = isType(bytes, from, to, JSON_TYPE);
+        isEvents = !isJson && isType(bytes, from, to, EVENTS_TYPE);
+        if (!isJson && !isEvents) return false;
+      } else if (nameLength === 17 && isNamed(bytes, nameAt, TRANSFER_ENCODING)) {
+        if (isChunked || to - from !== CHUNKED.length || !isNamed(bytes, from, CHUNKED)) return false;
+        isChunked = true;
       } else if (nameLength === 10 && isNamed(bytes, nameAt, CONNECTION)) {
         if (to - from !== KEEP_ALIVE.length || !isNamed(bytes, from, KEEP_ALIVE)) return false;
       } else if (nameLength === 10 && isNamed(bytes, nameAt, KEEP_ALIVE)) {
@@ -85,6 +95,12 @@ export class PlainHead {
     this.keepAlive = numberIn(bytes, start, end);
     return this.keepAlive !== -1;
   }
+}
+
+/** Whether it is this type, with parameters or without. */
+function isType(bytes: Buffer, from: number, to: number, type: Buffer): boolean {
+  const end = from + type.length;
+  return hasAt(bytes, from, type) && (end === to || bytes[end] === SEMICOLON);
 }
 
 /** @returns where the next line begins; −1 where the line does not end as it should, or has not ended */

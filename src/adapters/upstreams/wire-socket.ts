@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { errors, util } from 'undici';
 import type { ExchangeCarrier, HttpExchange } from './http-exchange.ts';
+import { ChunkReader } from './wire-chunks.ts';
 import { replayReply } from './wire-replay.ts';
 import type { PlainHead } from './wire-reply.ts';
 
@@ -29,6 +30,8 @@ export class WireSocket implements ExchangeCarrier {
   /** A body that comes in pieces. */
   #body: Buffer | undefined;
   #filled = 0;
+  /** Of an event stream. */
+  #chunks: ChunkReader | undefined;
   #keepAlive = -1;
 
   /** @param largest body that is read here, in bytes */
@@ -69,6 +72,7 @@ export class WireSocket implements ExchangeCarrier {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#body = undefined;
+    this.#chunks = undefined;
     this.#host.drop(this);
     this.#socket.destroy();
     exchange?.onError(error);
@@ -79,6 +83,7 @@ export class WireSocket implements ExchangeCarrier {
     try {
       // Bytes that nothing was asked for: they must not become the reply to the next request.
       if (exchange === undefined) this.end(new errors.SocketError('bad response'));
+      else if (this.#chunks !== undefined) this.#stream(exchange, this.#chunks, chunk);
       else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
       else this.#begin(exchange, chunk);
     } catch (error) {
@@ -96,6 +101,18 @@ export class WireSocket implements ExchangeCarrier {
     const { bodyAt, bodyLength } = head;
     const end = bodyAt + bodyLength;
     this.#keepAlive = head.keepAlive;
+    if (head.isStream) {
+      const chunks = new ChunkReader();
+      this.#chunks = chunks;
+      exchange.onPlainStream(
+        () => headersIn(chunk, bodyAt),
+        () => {
+          if (this.#exchange === exchange) this.#socket.resume();
+        },
+      );
+      if (this.#exchange === exchange && chunk.length > bodyAt) this.#stream(exchange, chunks, chunk.subarray(bodyAt));
+      return;
+    }
     exchange.onPlainHead(() => headersIn(chunk, bodyAt));
     if (this.#exchange !== exchange) return; // given up
     if (chunk.length >= end) this.#finish(exchange, chunk.toString('utf8', bodyAt, end), chunk.length > end);
@@ -113,12 +130,36 @@ export class WireSocket implements ExchangeCarrier {
     this.#finish(exchange, body.toString('utf8'), copied < chunk.length);
   }
 
+  #stream(exchange: HttpExchange, chunks: ChunkReader, piece: Buffer): void {
+    let mayGoOn = true;
+    const read = chunks.read(piece, (bytes) => {
+      mayGoOn = exchange.onPlainData(bytes);
+      return this.#exchange === exchange;
+    });
+    if (this.#exchange !== exchange) return; // given up
+    if (read === 'more') {
+      if (!mayGoOn) this.#socket.pause();
+      return;
+    }
+    this.#chunks = undefined;
+    if (read === 'end') {
+      this.#release(chunks.rest.length > 0);
+      exchange.onPlainEnd();
+    } else if (read === 'odd') this.#handOver(exchange, Buffer.concat([STREAM_HEAD, chunks.rest]));
+    else this.end(new errors.HTTPParserError('Response does not match the HTTP/1.1 protocol'));
+  }
+
   #finish(exchange: HttpExchange, text: string, isFollowed: boolean): void {
+    this.#release(isFollowed);
+    exchange.onPlainBody(text);
+  }
+
+  /** @param isFollowed whether there are bytes behind the reply */
+  #release(isFollowed: boolean): void {
     this.#exchange = undefined;
     // A server that says more than was asked, or answers before it has read the question, is not asked again here.
     if (isFollowed || this.#socket.writableLength > 0) this.end(new errors.SocketError('bad response'));
     else this.#host.rest(this, this.#keepAlive);
-    exchange.onPlainBody(text);
   }
 
   #handOver(exchange: HttpExchange, chunk: Buffer): void {
@@ -133,6 +174,11 @@ export class WireSocket implements ExchangeCarrier {
   readonly #onError = (error: Error): void => this.end(error);
   readonly #onClose = (): void => this.end(new errors.SocketError('closed'));
 }
+
+/** As it was read: what follows it is read by the library, which needs to know how. */
+const STREAM_HEAD = Buffer.from(
+  'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n',
+);
 
 function headersIn(bytes: Buffer, end: number): IncomingHttpHeaders {
   const lines = bytes.toString('latin1', 0, end).split('\r\n').slice(1, -2);
