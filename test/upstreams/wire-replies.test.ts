@@ -253,16 +253,19 @@ describe('a reply over a socket of our own', () => {
     expect(plain).toBeGreaterThan(50);
   });
 
-  it('keeps the connection of an event stream for the next call, and asks for no detour', async () => {
+  it.each([
+    ['an event stream', 'text/event-stream', 'data: {"a":1}\n\n', { end: 'stream', messages: ['{"a":1}'] }],
+    ['JSON in chunks', 'application/json', '{"a":1}', { end: 'body', body: '{"a":1}' }],
+  ])('keeps the connection of %s for the next call, and asks for no detour', async (_what, type, body, expected) => {
     const pool = createWirePool(server.url);
     let connections = 0;
     server.answer = (socket) => {
       connections += socket.listenerCount('counted') === 0 ? 1 : 0;
       socket.on('counted', () => {});
-      socket.write(`${STREAM}${chunkOf('data: {"a":1}\n\n')}0\r\n\r\n`);
+      socket.write(`${STREAM.replace('text/event-stream', type)}${chunkOf(body)}0\r\n\r\n`);
     };
     for (let call = 0; call < 3; call += 1) {
-      expect(await send(pool, '{}').outcome).toMatchObject({ end: 'stream', messages: ['{"a":1}'] });
+      expect(await send(pool, '{}').outcome).toMatchObject(expected);
       await nextTurn();
       await nextTurn();
     }

@@ -28,12 +28,12 @@ const IN_VALUE = tableOf(/[\t\x20-\x7e]/);
 
 /**
  * Reads the head of a reply, if it is one of the two that servers give nearly always: HTTP/1.1, status 200, and either JSON, framed by one
- * `Content-Length`, or an event stream in chunks. This is no parser of HTTP: whatever differs in any way is left to one.
+ * `Content-Length` or in chunks, or an event stream in chunks. This is no parser of HTTP: whatever differs in any way is left to one.
  */
 export class PlainHead {
   /** Where the body begins, in bytes. */
   bodyAt = 0;
-  /** Of an event stream 0. */
+  /** −1 where it comes in chunks. */
   bodyLength = 0;
   isStream = false;
   /** Seconds that the server means to keep an idle connection; −1 where it does not say. */
@@ -51,9 +51,9 @@ export class PlainHead {
     while (at !== -1) {
       if (bytes[at] === CR) {
         if (bytes[at + 1] !== LF || at > LONGEST_HEAD) return false;
-        if (isJson ? length === -1 || isChunked : !isEvents || !isChunked || length !== -1) return false;
+        if (isChunked === (length !== -1) || (isEvents ? !isChunked : !isJson)) return false;
         this.bodyAt = at + 2;
-        this.bodyLength = isJson ? length : 0;
+        this.bodyLength = length;
         this.isStream = isEvents;
         return true;
       }

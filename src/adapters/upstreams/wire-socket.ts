@@ -30,8 +30,13 @@ export class WireSocket implements ExchangeCarrier {
   /** A body that comes in pieces. */
   #body: Buffer | undefined;
   #filled = 0;
-  /** Of an event stream. */
+  /** Of a body that comes in chunks. */
   #chunks: ChunkReader | undefined;
+  #isStream = false;
+  /** Of a whole body in chunks: all that has come of the reply, and what of it is the body. Nobody has been told of any of it. */
+  #came: Buffer[] = [];
+  #pieces: Buffer[] = [];
+
   #keepAlive = -1;
 
   /** @param largest body that is read here, in bytes */
@@ -73,6 +78,7 @@ export class WireSocket implements ExchangeCarrier {
     this.#exchange = undefined;
     this.#body = undefined;
     this.#chunks = undefined;
+    this.#forgetPieces();
     this.#host.drop(this);
     this.#socket.destroy();
     exchange?.onError(error);
@@ -83,8 +89,10 @@ export class WireSocket implements ExchangeCarrier {
     try {
       // Bytes that nothing was asked for: they must not become the reply to the next request.
       if (exchange === undefined) this.end(new errors.SocketError('bad response'));
-      else if (this.#chunks !== undefined) this.#stream(exchange, this.#chunks, chunk);
-      else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
+      else if (this.#chunks !== undefined) {
+        if (this.#isStream) this.#stream(exchange, this.#chunks, chunk);
+        else this.#gather(exchange, this.#chunks, chunk, 0);
+      } else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
       else this.#begin(exchange, chunk);
     } catch (error) {
       // Whoever hears of the reply has failed: as with the library, that costs a connection, not the process.
@@ -101,6 +109,12 @@ export class WireSocket implements ExchangeCarrier {
     const { bodyAt, bodyLength } = head;
     const end = bodyAt + bodyLength;
     this.#keepAlive = head.keepAlive;
+    this.#isStream = head.isStream;
+    if (bodyLength === -1 && !head.isStream) {
+      this.#chunks = new ChunkReader();
+      this.#gather(exchange, this.#chunks, chunk, bodyAt);
+      return;
+    }
     if (head.isStream) {
       const chunks = new ChunkReader();
       this.#chunks = chunks;
@@ -128,6 +142,32 @@ export class WireSocket implements ExchangeCarrier {
     if (this.#filled < body.length) return;
     this.#body = undefined;
     this.#finish(exchange, body.toString('utf8'), copied < chunk.length);
+  }
+
+  /** A body in chunks that is held whole. As long as it is not, the library can have the reply from its first byte. */
+  #gather(exchange: HttpExchange, chunks: ChunkReader, piece: Buffer, bodyAt: number): void {
+    this.#came.push(piece);
+    const read = chunks.read(piece.subarray(bodyAt), (bytes) => this.#pieces.push(bytes) > 0);
+    const came = this.#came;
+    const isLarge = came.length > MOST_PIECES || came.reduce((sum, { length }) => sum + length, 0) > this.#largest;
+    if (read === 'more' && !isLarge) return;
+    const body = this.#pieces;
+    this.#chunks = undefined;
+    this.#forgetPieces();
+    if (read !== 'end' || isLarge) {
+      this.#handOver(exchange, Buffer.concat(came));
+      return;
+    }
+    const first = came[0] as Buffer;
+    exchange.onPlainHead(() => headersIn(first, first.indexOf(HEAD_END) + HEAD_END.length));
+    if (this.#exchange !== exchange) return; // given up
+    const text = (body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)).toString('utf8');
+    this.#finish(exchange, text, chunks.rest.length > 0);
+  }
+
+  #forgetPieces(): void {
+    if (this.#came.length > 0) this.#came = [];
+    if (this.#pieces.length > 0) this.#pieces = [];
   }
 
   #stream(exchange: HttpExchange, chunks: ChunkReader, piece: Buffer): void {
@@ -174,6 +214,10 @@ export class WireSocket implements ExchangeCarrier {
   readonly #onError = (error: Error): void => this.end(error);
   readonly #onClose = (): void => this.end(new errors.SocketError('closed'));
 }
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+/** Of a body in chunks that drips in. */
+const MOST_PIECES = 64;
 
 /** As it was read: what follows it is read by the library, which needs to know how. */
 const STREAM_HEAD = Buffer.from(
