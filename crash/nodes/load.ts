@@ -25,6 +25,8 @@ export interface CallStory {
 export interface Stories {
   readonly tasks: Map<string, TaskStory>;
   readonly calls: Map<string, CallStory>;
+  /** Tasks that nobody has stopped or ended, and when they were taken: each has to be served. */
+  readonly going: Map<HeldTask, number>;
   tasksRefused: number;
   orders: number;
   ordersFailed: number;
@@ -35,6 +37,7 @@ export interface Stories {
 export const newStories = (): Stories => ({
   tasks: new Map(),
   calls: new Map(),
+  going: new Map(),
   tasksRefused: 0,
   orders: 0,
   ordersFailed: 0,
@@ -74,6 +77,7 @@ export async function runLoad(
     const action = random.pick(['suspend', 'revoke'] as const);
     const order = { action, kind: 'task', id: task.task, reason: 'the crash harness wants it' };
     stories.orders += 1;
+    stories.going.delete(task);
     try {
       await callAdmin(node.socket, 'revoke', order);
     } catch {
@@ -99,6 +103,7 @@ export async function runLoad(
       }
       const story: TaskStory = { id: task.task, template, barredFrom: undefined, taintedFrom: undefined };
       stories.tasks.set(task.task, story);
+      if (template === 'work') stories.going.set(task, Date.now());
       for (let calls = random.between(2, 10); calls > 0 && !isOver(); calls--) {
         await try_(task, story, template === 'work' && random.chance(0.3) ? 'send' : 'bump');
         await pause(random.between(0, 100));
@@ -117,7 +122,10 @@ export async function runLoad(
         }
       } else if (random.chance(0.7)) await stopAndTry(task, story);
       // An agent has a hundred tasks at a node at most; some it forgets.
-      if (random.chance(0.8)) await endTask(anyNode(), task);
+      if (random.chance(0.8)) {
+        stories.going.delete(task);
+        await endTask(anyNode(), task);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { type Random, seededRandom } from '../../harness/random.ts';
 import { DATABASE, startPostgresDownstream } from '../downstream.ts';
+import { awaitService } from './await-service.ts';
 import { makeCluster } from './cluster.ts';
 import { startFakeEffects } from './fake-effects.ts';
 import { type Fault, runFaults } from './faults.ts';
@@ -38,6 +39,8 @@ export async function runNodes(options: {
     await pause(2_000);
     isOver = true;
     await load;
+    const served = await awaitService(cluster, stories);
+    findings.push(...served.findings);
     await endEverything(cluster);
     await awaitNobody(downstream, watch.alive);
     await watch.over;
@@ -55,7 +58,7 @@ export async function runNodes(options: {
     const leases = await countLeases(storeUrl);
     for (const [fault, times] of done) say(`  ${String(times).padStart(6)}  ${fault}`);
     say(
-      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again`,
+      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again; ${served.tried} that nobody had stopped were tried in the end`,
     );
     for (const [what, cases] of Object.entries(verdict)) for (const one of cases) say(`FOUND ${what}: ${one}`);
     for (const [tag, why] of watch.alive) say(`ALIVE ${tag}: ${why}`);

@@ -8,12 +8,13 @@ import { taskId } from '../../src/domain/ids.ts';
 const TASK = taskId('tsk_one');
 
 function world() {
-  const state = { isMember: true, isCurrent: true, keep: async (): Promise<boolean> => true };
+  const state = { isMember: true, isCurrent: true, keep: async (): Promise<boolean> => true, family: [TASK] };
   const dropped: string[] = [];
   const nodes = {
     isMember: () => state.isMember,
     confirm: async () => false,
     ledger: { keep: () => state.keep() },
+    moved: async () => state.family,
   } as unknown as Parameters<typeof keepMemory>[0];
   const adoption = { drop: async (task: string) => void dropped.push(task) } as unknown as Parameters<
     typeof keepMemory
@@ -57,7 +58,16 @@ describe('a node among others', () => {
     const { keep, state, dropped } = world();
     state.keep = async () => false;
     expect(await keep(TASK)).toMatchObject({ refusal: { kind: 'unavailable', isForwarded: false } });
-    expect(dropped).toEqual([TASK]);
+    expect(dropped).toContain(TASK);
+  });
+
+  it('lets go of all of the family that moved with it', async () => {
+    const { keep, state, dropped } = world();
+    state.keep = async () => false;
+    state.family = [TASK, taskId('tsk_parent'), taskId('tsk_sibling')];
+    await keep(TASK);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(new Set(dropped)).toEqual(new Set(state.family));
   });
 
   it('D1 gives no task while it is no member, and while it cannot tell what has been revoked', () => {

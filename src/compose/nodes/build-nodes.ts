@@ -22,6 +22,8 @@ export interface Nodes {
   confirm(): Promise<boolean>;
   /** Of a task that is about to be started here: a place before it has a row. The ledger takes it when it is on the trail. @throws `ERR_STORE_*` */
   own(task: TaskId, parent: TaskId | undefined): Promise<void>;
+  /** Of the family of a task: those that are another node's by now, or nobody's. Which the family is, is asked before it returns. @throws `ERR_STORE_*` */
+  moved(task: TaskId): Promise<readonly TaskId[]>;
   /** Resolves, with why, when this node can serve no more. */
   readonly failed: Promise<string>;
   /** Joins, and takes what was its own in an earlier life. @throws `ERR_STORE_*` */
@@ -116,6 +118,12 @@ export function buildNodes(parts: {
     failed,
     async own(task, parent) {
       await places.own(tenant, name, task, (parent === undefined ? undefined : tasks.chainOf(parent).at(-1)) ?? task);
+    },
+    async moved(task) {
+      const top = tasks.chainOf(task).at(-1);
+      const family = ledger.tasks().filter((id) => tasks.chainOf(id).at(-1) === top);
+      const found = await Promise.all(family.map(async (id) => ({ id, place: await places.find(tenant, id) })));
+      return found.filter(({ place }) => place?.owner !== name).map(({ id }) => id);
     },
     async join() {
       await membership.join();

@@ -1,5 +1,6 @@
 import { createNodeLink } from '../../adapters/nodes/pass-on.ts';
 import { messageOf } from '../../domain/errors.ts';
+import type { TaskId } from '../../domain/ids.ts';
 import { type Refused, refuse } from '../../domain/refusal.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { createRelay, MISDIRECTED, RELAYED, type Relay } from '../../http/relay.ts';
@@ -52,6 +53,16 @@ export function unready(
 export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspace: Workspace): Gateway['keepMemory'] {
   if (nodes === undefined) return undefined;
   const { log } = workspace.system;
+
+  /** A family moves whole: what stayed of it would go on with a budget and labels that are counted elsewhere. */
+  async function letGo(among: Nodes, task: TaskId): Promise<void> {
+    const moved = among.moved(task);
+    await Promise.all([
+      adoption.drop(task),
+      moved.then((ids) => Promise.all(ids.filter((id) => id !== task).map(adoption.drop))),
+    ]);
+  }
+
   return async (task) => {
     try {
       if (await nodes.ledger.keep(task)) return undefined;
@@ -59,9 +70,9 @@ export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspa
       return unavailable(messageOf(error));
     }
     log.warn({ task }, 'a task is another node’s by now: its call is refused');
-    void adoption
-      .drop(task)
-      .catch((error: unknown) => log.error({ task, error: messageOf(error) }, 'a task could not be let go of'));
+    void letGo(nodes, task).catch((error: unknown) =>
+      log.error({ task, error: messageOf(error) }, 'a task could not be let go of'),
+    );
     return unavailable('another gateway goes on with this task by now');
   };
 }
