@@ -1,8 +1,8 @@
 import { Pool } from 'undici';
 import { guardedConnect } from '../../src/adapters/upstreams/guarded-connect.ts';
 import { HttpExchange } from '../../src/adapters/upstreams/http-exchange.ts';
-import { RequestHeads } from '../../src/adapters/upstreams/wire-head.ts';
-import { WirePool, type WirePoolOptions } from '../../src/adapters/upstreams/wire-pool.ts';
+import { RequestHeads } from '../../src/adapters/upstreams/wire/request-heads.ts';
+import { WirePool, type WirePoolOptions } from '../../src/adapters/upstreams/wire/wire-pool.ts';
 import { schedule } from './fake-mcp-setup.ts';
 
 const HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];

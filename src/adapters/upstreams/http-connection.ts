@@ -12,8 +12,8 @@ import { answerText, type Incoming, ownAnswer } from './json-rpc.ts';
 import { PendingCall } from './pending-call.ts';
 import { SideExchange } from './side-exchange.ts';
 import { calledOff, unreachable, unsent } from './upstream-faults.ts';
-import { RequestHeads } from './wire-head.ts';
-import type { WirePool } from './wire-pool.ts';
+import { RequestHeads } from './wire/request-heads.ts';
+import type { WirePool } from './wire/wire-pool.ts';
 
 /** Deadline of what no caller waits for. Milliseconds. */
 const SIDE_TIMEOUT = 5_000;

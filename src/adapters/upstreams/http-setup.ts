@@ -9,7 +9,7 @@ import type { ClientInfo } from './handshake.ts';
 import type { HttpConnectionOptions } from './http-connection.ts';
 import { connectionHeaders } from './http-headers.ts';
 import { calledOff, unreachable } from './upstream-faults.ts';
-import { WirePool } from './wire-pool.ts';
+import { WirePool } from './wire/wire-pool.ts';
 
 const DEFAULT_MAX_REPLY_BYTES = 16 * 1024 * 1024;
 const DEFAULT_LARGE_BYTES = 256 * 1024;

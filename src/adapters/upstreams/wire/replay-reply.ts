@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Client } from 'undici';
-import type { ExchangeCarrier, HttpExchange } from './http-exchange.ts';
+import type { ExchangeCarrier, HttpExchange } from '../http-exchange.ts';
 
 /** As much as a socket holds. Bytes. */
 const HIGH_WATER = 64 * 1024;

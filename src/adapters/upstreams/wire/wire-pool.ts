@@ -1,7 +1,7 @@
 import { type buildConnector, errors } from 'undici';
-import type { Schedule } from '../../seams/clock.ts';
-import type { HttpExchange } from './http-exchange.ts';
-import { PlainHead } from './wire-reply.ts';
+import type { Schedule } from '../../../seams/clock.ts';
+import type { HttpExchange } from '../http-exchange.ts';
+import { PlainHead } from './plain-head.ts';
 import { type WireHost, WireSocket } from './wire-socket.ts';
 
 /** One look at the sockets that rest. Milliseconds. */

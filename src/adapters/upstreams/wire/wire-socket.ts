@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { errors, util } from 'undici';
-import type { ExchangeCarrier, HttpExchange } from './http-exchange.ts';
-import { ChunkReader } from './wire-chunks.ts';
-import { replayReply } from './wire-replay.ts';
-import type { PlainHead } from './wire-reply.ts';
+import type { ExchangeCarrier, HttpExchange } from '../http-exchange.ts';
+import { ChunkReader } from './chunk-reader.ts';
+import type { PlainHead } from './plain-head.ts';
+import { replayReply } from './replay-reply.ts';
 
 /** What a socket asks of, and tells, the pool that it is of. */
 export interface WireHost {
