@@ -35,21 +35,12 @@ export function createTaskTokenAuthenticator(options: TaskTokenAuthenticatorOpti
   const cache = new Map<string, Principal>();
   const digestOf = createDigests();
   let keys = options.keys();
-  /** Of the request that was looked at last: among several nodes one asks where its task is, and then who calls. */
-  let lastField = '';
-  let last: Principal | undefined;
-
-  function forget(): void {
-    lastField = '';
-    last = undefined;
-  }
 
   function currentKeys(): ReadonlyMap<string, CryptoKey> {
     const next = options.keys();
     if (next !== keys) {
       keys = next;
       cache.clear();
-      forget();
     }
     return next;
   }
@@ -97,7 +88,6 @@ export function createTaskTokenAuthenticator(options: TaskTokenAuthenticatorOpti
       }
       if (authorization.length > LONGEST_TOKEN) return unauthenticated('the token is malformed: it is too long');
       currentKeys();
-      if (last !== undefined && authorization === lastField && clock() < last.tokenExpiresAt + skewMs) return last;
       // Of the whole header field: what is found in the cache has been looked at before.
       const digest = digestOf(authorization);
       const known = cache.get(digest);
@@ -106,11 +96,7 @@ export function createTaskTokenAuthenticator(options: TaskTokenAuthenticatorOpti
         if (token === undefined) return unauthenticated('the token is malformed: not "Bearer" and one signed JWT');
         return verify(token, digest);
       }
-      if (clock() < known.tokenExpiresAt + skewMs) {
-        lastField = authorization;
-        last = known;
-        return known;
-      }
+      if (clock() < known.tokenExpiresAt + skewMs) return known;
       cache.delete(digest);
       return unauthenticated(EXPIRED);
     },
@@ -119,7 +105,10 @@ export function createTaskTokenAuthenticator(options: TaskTokenAuthenticatorOpti
 
 const DIGESTS = 64;
 
-/** SHA-256 of header fields. Those of the few that came last are kept with them: connections that are open send theirs again and again. */
+/**
+ * SHA-256 of header fields. Those of the few that came last are kept with them: connections that are open send theirs again and again, and among
+ * several nodes each is asked for twice, where its task is and who calls.
+ */
 function createDigests(): (field: string) => string {
   const fields: string[] = new Array(DIGESTS).fill('');
   const digests: string[] = new Array(DIGESTS).fill('');
