@@ -3,7 +3,6 @@ import { RemitError } from '../../domain/errors.ts';
 import type { Schedule } from '../../seams/clock.ts';
 import type { OpenUpstream, Upstream, UpstreamOpener } from '../../seams/upstream.ts';
 import { Deadlines } from './deadlines.ts';
-import { gathering } from './gather-pieces.ts';
 import { guardedConnect, type Lookup } from './guarded-connect.ts';
 import type { ClientInfo } from './handshake.ts';
 import type { HttpConnectionOptions } from './http-connection.ts';
@@ -63,12 +62,11 @@ export interface HttpSetup {
  */
 export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
   const url = parseUrl(options.url);
-  const guarded = guardedConnect({
+  const connect = guardedConnect({
     hostname: url.hostname,
     allowPrivateNetwork: options.allowPrivateNetwork ?? false,
     lookup: options.lookup,
   });
-  const connect = gathering(guarded, { schedule: options.schedule, now: () => performance.now() });
   // Each request has a deadline of its own; undici follows no redirect and retries no POST unless told to.
   const common = { connect, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 };
   const pool = new Pool(url.origin, { ...common, connections: options.maxSockets ?? DEFAULT_SOCKETS });
