@@ -121,8 +121,9 @@ export async function openHttpServer(
     }
   });
   const wire = readOnWire(server, clock, schedule, (request, response) => {
-    if (routes === undefined || !servesHere(routes, request)) return false;
+    if (routes === undefined) return false;
     try {
+      if (!servesHere(routes, request)) return false;
       const serving = routes.mcp(request, response);
       if (serving !== undefined) serving.catch(() => failedWhole(response));
     } catch {

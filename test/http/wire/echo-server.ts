@@ -17,6 +17,7 @@ export async function startEcho(
     readonly schedule?: Schedule;
     /** Serves instead of the echo. */
     readonly mcp?: Routes['mcp'];
+    readonly relay?: Routes['relay'];
   } = {},
 ): Promise<EchoServer> {
   const realTime: Schedule = (ms, task) => {
@@ -41,6 +42,7 @@ export async function startEcho(
   const host = `127.0.0.1:${server.port}`;
   const routes: Partial<Routes> = {
     mcp: options.mcp ?? echo,
+    relay: options.relay,
     drain() {},
     unready: () => undefined,
     authorizationServer: (_, response) => sendAnswer(response, { status: 404, body: '{}' }),

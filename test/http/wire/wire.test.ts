@@ -112,6 +112,45 @@ describe('who reads', () => {
   });
 });
 
+describe('faults', () => {
+  const fault = (): never => {
+    throw new Error('on purpose');
+  };
+
+  it('D1 an endpoint that fails answers 500, at once or later, and serves the next', async () => {
+    let calls = 0;
+    await start({
+      mcp: (_, response) => {
+        calls += 1;
+        if (calls === 1) fault();
+        if (calls === 2) return Promise.reject(new Error('on purpose'));
+        sendAnswer(response, { status: 200, body: '{}' });
+      },
+    });
+    const c = await client();
+    for (const [at, status] of [500, 500, 200].entries()) {
+      c.say(post('1'));
+      await c.hear(new RegExp(`(?:HTTP/1.1 \\d+[\\s\\S]*?){${at}}HTTP/1.1 ${status} [\\s\\S]*\\}$`));
+    }
+  });
+
+  it('D1 where it cannot be told whose task it is, the request is refused and the process goes on', async () => {
+    let served = 0;
+    await start({
+      mcp: () => {
+        served += 1;
+      },
+      relay: { isHere: fault, byToken: fault, byDetails: fault, retire() {} },
+    });
+    const c = await client();
+    c.say(post('1'));
+    expect(await c.hear(/internal_error"}$/)).toMatch(/^HTTP\/1\.1 500 /);
+    expect(served).toBe(0);
+    c.say(health());
+    await c.hear(/"serving"}$/);
+  });
+});
+
 describe('one under way', () => {
   const held: { response: HttpResponse; answer: () => void }[] = [];
   const holding = (_: unknown, response: HttpResponse): void => {
