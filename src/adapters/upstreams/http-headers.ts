@@ -1,27 +1,31 @@
 import { RemitError } from '../../domain/errors.ts';
 import type { CredentialInjection, UpstreamCall } from '../../seams/upstream.ts';
 
-/** Headers that are ours to write: an injected one of these would change the framing or the session. */
-const OURS = new Set([
-  'accept',
+/** What says where a request ends, or whose it is. */
+export const FRAMING: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
-  'content-type',
   'expect',
   'host',
   'keep-alive',
-  'last-event-id',
-  'mcp-method',
-  'mcp-name',
-  'mcp-protocol-version',
-  'mcp-session-id',
   'te',
   'trailer',
   'transfer-encoding',
   'upgrade',
 ]);
-/** field-value of RFC 9110 §5.5: no line breaks, hence no second header. */
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** Headers that are ours to write: an injected one of these would change the framing or the session. */
+const OURS = new Set([
+  ...FRAMING,
+  'accept',
+  'content-type',
+  'last-event-id',
+  'mcp-method',
+  'mcp-name',
+  'mcp-protocol-version',
+  'mcp-session-id',
+]);
+/** field-value of RFC 9110 §5.5: no line breaks, hence no second header and no second request. */
+export const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const BODY_HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];
 

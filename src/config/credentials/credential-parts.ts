@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ACTION_CLASSES } from '../../domain/tool.ts';
-import { owner } from '../schema-parts.ts';
+import { owner, secretName } from '../schema-parts.ts';
 
 /** Shapes that several kinds of credentials share. */
 
@@ -64,6 +64,20 @@ export const revokeTokens = z
   .boolean()
   .default(true)
   .describe('false for a server that takes revoking one access token for revoking the whole authorization.');
+
+/** How Remit shows an authorization server who it is. At most one: `isOneProof`. */
+export const clientProofs = {
+  clientSecret: secretName
+    .optional()
+    .describe(
+      'Name of the vault secret with its secret; left out: private_key_jwt with a key of the gateway’s key set.',
+    ),
+  clientKey: secretName
+    .optional()
+    .describe(
+      'Name of the vault secret with a private key of the client’s own (PKCS#8, PEM, ES256), for private_key_jwt.',
+    ),
+};
 
 interface ClientProof {
   readonly clientSecret?: string | undefined;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { allowPrivateNetwork, secretName } from '../schema-parts.ts';
+import { allowPrivateNetwork } from '../schema-parts.ts';
 import {
+  clientProofs,
   introspected,
   isOneProof,
   oneProof,
@@ -14,16 +15,7 @@ const client = {
   server: z.url({ protocol: /^https?$/ }).describe('Issuer identifier.'),
   allowPrivateNetwork,
   clientId: z.string().min(1).describe('Remit, as it is known there.'),
-  clientSecret: secretName
-    .optional()
-    .describe(
-      'Name of the vault secret with its secret; left out: private_key_jwt with a key of the gateway’s key set.',
-    ),
-  clientKey: secretName
-    .optional()
-    .describe(
-      'Name of the vault secret with a private key of the client’s own (PKCS#8, PEM, ES256), for private_key_jwt.',
-    ),
+  ...clientProofs,
 };
 
 export const idJagCredential = z

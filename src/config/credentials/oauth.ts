@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { allowPrivateNetwork, secretName } from '../schema-parts.ts';
+import { allowPrivateNetwork } from '../schema-parts.ts';
 import {
+  clientProofs,
   introspected,
   isOneProof,
   oneProof,
@@ -14,16 +15,7 @@ export const oauthCredential = z
     server: z.url({ protocol: /^https?$/ }).describe('Issuer identifier of the authorization server.'),
     allowPrivateNetwork,
     clientId: z.string().min(1).describe('Remit, as that server knows it.'),
-    clientSecret: secretName
-      .optional()
-      .describe(
-        'Name of the vault secret with its secret; left out: private_key_jwt with a key of the gateway’s key set.',
-      ),
-    clientKey: secretName
-      .optional()
-      .describe(
-        'Name of the vault secret with a private key of the client’s own (PKCS#8, PEM, ES256), for private_key_jwt.',
-      ),
+    ...clientProofs,
     grant: z
       .enum(['token_exchange', 'client_credentials'])
       .default('token_exchange')

@@ -43,7 +43,7 @@ export function checkHeaders(request: IncomingMessage, hosts: ReadonlySet<string
   const repeated = findRepeated(request.rawHeaders);
   if (repeated !== undefined) return { status: 400, reason: repeated };
   const { host, origin, 'content-encoding': coding } = request.headers;
-  if (host === undefined || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
+  if (!isOwnHost(host, hosts)) {
     return { status: 421, reason: 'the Host header does not name this gateway' };
   }
   if (origin !== undefined && !isOwnOrigin(origin, hosts)) {
@@ -54,6 +54,10 @@ export function checkHeaders(request: IncomingMessage, hosts: ReadonlySet<string
   }
   return undefined;
 }
+
+/** Whether a `Host` header names this server. @param hosts as for `checkHeaders` */
+export const isOwnHost = (host: string | undefined, hosts: ReadonlySet<string>): boolean =>
+  host !== undefined && (hosts.has(host) || hosts.has(host.toLowerCase()));
 
 /** One pass, and nothing allocated for what clients commonly send. */
 function findRepeated(raw: readonly string[]): string | undefined {

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isOwnHost } from '../../gateway/edge/check-headers.ts';
 import type { WholeRequest } from '../../gateway/edge/client-http.ts';
 
 /** A head as it was read last on a connection: clients send the same one again and again, but for the length of the body. */
@@ -102,7 +103,7 @@ function readHead(bytes: Buffer, end: number, hosts: ReadonlySet<string>): Known
     }
     at = stop + 2;
   }
-  if (!LENGTH.test(digits) || !isKept(headers.connection) || !isOurs(headers.host, hosts)) return undefined;
+  if (!LENGTH.test(digits) || !isKept(headers.connection) || !isOwnHost(headers.host, hosts)) return undefined;
   delete headers['content-length'];
   // Copies: what was read lies in a buffer that is shared with much else.
   const before = Buffer.from(bytes.subarray(0, digitsAt));
@@ -112,6 +113,3 @@ function readHead(bytes: Buffer, end: number, hosts: ReadonlySet<string>): Known
 
 const isKept = (connection: string | undefined): boolean =>
   connection === undefined || connection.toLowerCase() === 'keep-alive';
-
-const isOurs = (host: string | undefined, hosts: ReadonlySet<string>): boolean =>
-  host !== undefined && (hosts.has(host) || hosts.has(host.toLowerCase()));

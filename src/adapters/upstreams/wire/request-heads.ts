@@ -1,20 +1,8 @@
+import { FIELD_VALUE, FRAMING } from '../http-headers.ts';
+
 /** token of RFC 9110 §5.6.2: what a field may be called. */
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
-/** field-value of RFC 9110 §5.5: no line breaks, hence no second header and no second request. */
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const REQUEST_TARGET = /^\/[\x21-\x7e]*$/;
-/** What says where a request ends, or whose it is, is written here and nowhere else. */
-const FRAMING = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /**
  * Heads of the requests of one connection, up to `content-length`, as text. What all have in common is checked and written once for as long as
