@@ -33,8 +33,9 @@ export class WireConnection implements Carrier {
   readonly socket: Socket;
   /** When it last had something to do. */
   lastTick: number;
-  isLast = false;
   readonly #host: WireHost;
+  /** The connection ends with the response whose head has been written. */
+  #isLast = false;
   #head: KnownHead | undefined;
   #response: WireResponse | undefined;
   /** What came while a response was under way, or the beginning of a request. */
@@ -59,15 +60,15 @@ export class WireConnection implements Carrier {
   }
 
   commonFields(): string {
-    this.isLast ||= this.#host.isClosing;
-    return `${this.#host.date()}${this.isLast ? ENDING : KEPT}`;
+    this.#isLast ||= this.#host.isClosing;
+    return `${this.#host.date()}${this.#isLast ? ENDING : KEPT}`;
   }
 
   finished(response: WireResponse): void {
     if (this.#response !== response) return;
     this.#response = undefined;
     this.lastTick = this.#host.tick;
-    if (this.isLast) {
+    if (this.#isLast) {
       this.socket.end();
       return;
     }

@@ -6,8 +6,6 @@ import type { HttpResponse } from '../../gateway/edge/client-http.ts';
 /** The connection that a response is written to, as the response sees it. */
 export interface Carrier {
   readonly socket: Socket;
-  /** Whether the connection ends with this response. */
-  readonly isLast: boolean;
   /** Head fields of every response, each line ended: `Date`, and what becomes of the connection. */
   commonFields(): string;
   /** The response is on its way as a whole. */

@@ -36,7 +36,6 @@ export class WireSocket implements ExchangeCarrier {
   /** Of a whole body in chunks: all that has come of the reply, and what of it is the body. Nobody has been told of any of it. */
   #came: Buffer[] = [];
   #pieces: Buffer[] = [];
-
   #keepAlive = -1;
 
   /** @param largest body that is read here, in bytes */
@@ -109,22 +108,12 @@ export class WireSocket implements ExchangeCarrier {
     const { bodyAt, bodyLength } = head;
     const end = bodyAt + bodyLength;
     this.#keepAlive = head.keepAlive;
-    this.#isStream = head.isStream;
-    if (bodyLength === -1 && !head.isStream) {
-      this.#chunks = new ChunkReader();
-      this.#gather(exchange, this.#chunks, chunk, bodyAt);
-      return;
-    }
-    if (head.isStream) {
+    if (bodyLength === -1) {
       const chunks = new ChunkReader();
       this.#chunks = chunks;
-      exchange.onPlainStream(
-        () => headersIn(chunk, bodyAt),
-        () => {
-          if (this.#exchange === exchange) this.#socket.resume();
-        },
-      );
-      if (this.#exchange === exchange && chunk.length > bodyAt) this.#stream(exchange, chunks, chunk.subarray(bodyAt));
+      this.#isStream = head.isStream;
+      if (head.isStream) this.#beginStream(exchange, chunks, chunk, bodyAt);
+      else this.#gather(exchange, chunks, chunk, bodyAt);
       return;
     }
     exchange.onPlainHead(() => headersIn(chunk, bodyAt));
@@ -168,6 +157,14 @@ export class WireSocket implements ExchangeCarrier {
   #forgetPieces(): void {
     if (this.#came.length > 0) this.#came = [];
     if (this.#pieces.length > 0) this.#pieces = [];
+  }
+
+  #beginStream(exchange: HttpExchange, chunks: ChunkReader, chunk: Buffer, bodyAt: number): void {
+    const resume = (): void => {
+      if (this.#exchange === exchange) this.#socket.resume();
+    };
+    exchange.onPlainStream(() => headersIn(chunk, bodyAt), resume);
+    if (this.#exchange === exchange && chunk.length > bodyAt) this.#stream(exchange, chunks, chunk.subarray(bodyAt));
   }
 
   #stream(exchange: HttpExchange, chunks: ChunkReader, piece: Buffer): void {
