@@ -2,13 +2,11 @@ import { createTaskTokenAuthenticator } from '../adapters/authn/task-token-authe
 import { createPrompts } from '../audit/prompts.ts';
 import { createRefusalRecorder } from '../audit/record-refusals.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
-import { FIRST_FENCE } from '../domain/node.ts';
 import { Standing } from '../domain/revocation.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { questionOutside } from '../gateway/stages/questions.ts';
 import { serveAdminSocket } from '../http/admin-socket.ts';
 import { protectedResourceMetadata } from '../http/authorization-server/metadata.ts';
-import { createTaskRegistry } from '../tasks/create-task-registry.ts';
 import { withinTemplate } from '../tasks/within-template.ts';
 import { adminOperations } from './admin-operations.ts';
 import { recordStart } from './announce.ts';
@@ -16,6 +14,7 @@ import { buildApprovals } from './approvals/build-approvals.ts';
 import { buildAuthorization } from './authorization.ts';
 import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildTaskLimits } from './build-task-limits.ts';
+import { buildTasks } from './build-tasks.ts';
 import { buildWire } from './build-wire.ts';
 import { closeInReverse } from './close-in-reverse.ts';
 import { buildCatalogue } from './connectors/build-catalogue.ts';
@@ -51,7 +50,6 @@ import { keepTrail, type TrailKeeper } from './trail/keep-trail.ts';
 import { recover } from './trail/recover.ts';
 import { openServedTrail } from './trail/store-set-back.ts';
 import { createTaskKeys } from './trail/task-keys.ts';
-import { detailOfTask, identityOfTask } from './trail/task-records.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface RunningGateway {
@@ -118,22 +116,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     );
 
     const standing = new Standing();
-    const tasks = createTaskRegistry({
-      tenant,
-      standing,
-      repository: store.tasks,
-      templates: () => estate.templates,
-      clock,
-      schedule,
-      random,
-      log,
-      onStarting: (task) => nodes?.own(task.id, task.parent),
-      async onStarted(task) {
-        await taskKeys.create(task.id);
-        await recorder.record({ type: 'task_started', ...identityOfTask(task), detail: detailOfTask(task) });
-        nodes?.ledger.add(task.id, FIRST_FENCE);
-      },
-    });
+    const tasks = buildTasks({ workspace, standing, taskKeys, recorder, nodes: () => nodes });
     closers.push(() => tasks.close());
 
     const leases = buildLeases({ workspace, issuers, recorder, wire: () => wire });

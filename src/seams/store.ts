@@ -45,6 +45,11 @@ export interface TaskRepository {
    * @param logPosition how far whoever admits the task has read the revocation log: each later row is about this task too. Default 0
    */
   insert(task: Task, logPosition?: number): Promise<void>;
+  /**
+   * The same, unless `most` tasks of its agent have not ended. Gateways that ask at once are answered one after the other.
+   * @returns whether it was inserted
+   */
+  insertWithin(most: number, task: Task, logPosition?: number): Promise<boolean>;
   get(tenant: TenantId, id: TaskId): Promise<Task | undefined>;
   list(tenant: TenantId, filter?: { state?: Task['state'] }): Promise<Task[]>;
   /** Ends a task that has not ended; false when it had. */

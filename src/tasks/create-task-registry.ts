@@ -124,18 +124,20 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
         ? declareChild(request)
         : declareTask(templates(), request, { tenant, now: clock(), id: newTaskId(random), trace: newTraceId(random) });
     if (isTaskRefusal(task)) return task;
-    if ((counts.get(agent) ?? 0) >= maxActive) {
-      return refuseTask(
-        'too_many_tasks',
-        `agent '${agent}' has ${maxActive} active tasks, the most allowed: end some first`,
-      );
-    }
+    const tooMany = (): TaskRefusal =>
+      refuseTask('too_many_tasks', `agent '${agent}' has ${maxActive} active tasks, the most allowed: end some first`);
+    if ((counts.get(agent) ?? 0) >= maxActive) return tooMany();
     count(agent, 1);
     const state = { id: task.id, agent, parent: task.parent, hasEnded: false };
     starting.set(task.id, state);
     try {
       await options.onStarting?.(task);
-      await repository.insert(task, standing.position);
+      if (options.isShared !== true) await repository.insert(task, standing.position);
+      else if (!(await repository.insertWithin(maxActive, task, standing.position))) {
+        count(agent, -1);
+        await options.onRefused?.(task);
+        return tooMany();
+      }
       await options.onStarted?.(task).catch(async (error: unknown) => {
         // Not in the audit log, so it never was: nobody has seen the task, and it is ended without listeners.
         await repository.end(tenant, task.id, 'revoked', clock()).catch((fault: unknown) => {

@@ -39,7 +39,11 @@ export interface TaskRegistryOptions {
   readonly onStarting?: (task: Task) => Promise<void> | undefined;
   /** Makes the start durable in the audit log. If it throws, the task is ended again and `start` throws. */
   readonly onStarted?: (task: Task) => Promise<void>;
-  /** Most active tasks of one agent; default 100 (guarantee I3). */
+  /** Whether other nodes start tasks of the same agents: the store counts them, for all. Left out: this process does. */
+  readonly isShared?: boolean;
+  /** Of a task that the store would not have: what `onStarting` made for it goes. Does not throw. */
+  readonly onRefused?: (task: Task) => Promise<void>;
+  /** Most active tasks of one agent, on all nodes together; default 100 (guarantee I3). */
   readonly maxActivePerAgent?: number;
   /** What the revocation log holds back, as far as it was read here. Left out: nothing is held back. */
   readonly standing?: Standing;

@@ -148,6 +148,24 @@ describe('three nodes', () => {
     }
   });
 
+  it('I3 start no more tasks of an agent than one of them would, whichever is asked, and asked at once', async () => {
+    const task = await take(0, 'office');
+    const sql = (text: string) => runSql(estate.postgres, text, { database: 'postgres' });
+    await sql(`INSERT INTO tasks SELECT (jsonb_populate_record(task, jsonb_build_object('id', 'tsk_fill' || n))).*
+      FROM tasks task, generate_series(1, 99 - (SELECT count(*) FROM tasks WHERE state <> 'ended')::int) n
+      WHERE id = '${task.task}'`);
+    const asked = await Promise.allSettled([
+      take(0, 'office'),
+      take(1, 'office'),
+      take(2, 'office'),
+      take(1, 'office'),
+    ]);
+    expect(asked.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(String(asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))[0])).toContain('100 active');
+    await sql("UPDATE tasks SET state = 'ended' WHERE id LIKE 'tsk_fill%'");
+    await take(1, 'office');
+  });
+
   it('F8 a node that is killed loses no label and no budget: another goes on with its tasks, within seconds', async () => {
     const [tainted, short] = [await take(2, 'office'), await take(2, 'short')];
     expect(await call(2, tainted, 'send')).toContain('sent');

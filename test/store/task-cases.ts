@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { taskId } from '../../src/domain/ids.ts';
+import { agentId, taskId } from '../../src/domain/ids.ts';
 import { countWinners, type StoreFixture } from '../suites/store-suite.ts';
 import { ACME, NOW, RIVAL, sampleTask } from './samples.ts';
 
@@ -38,6 +38,29 @@ export function testTasks(current: () => StoreFixture): void {
     const ended = await store.tasks.get(ACME, taskId('tsk_one'));
     expect(await store.tasks.end(ACME, taskId('tsk_one'), 'completed', NOW + 99)).toBe(false);
     expect(await store.tasks.get(ACME, taskId('tsk_one'))).toEqual(ended);
+  });
+
+  test('I3 no more tasks of an agent than are allowed are inserted, whoever asks at the same time', async () => {
+    const { store, openAnother } = current();
+    const other = await openAnother();
+    await store.tasks.insert(sampleTask());
+    await store.tasks.insert(sampleTask({ id: taskId('tsk_ended') }));
+    await store.tasks.end(ACME, taskId('tsk_ended'), 'completed', NOW);
+    const attempts = Array.from({ length: 12 }, (_, n) =>
+      (n % 2 === 0 ? store : other).tasks.insertWithin(4, sampleTask({ id: taskId(`tsk_${n}`) })),
+    );
+    expect((await Promise.all(attempts)).filter((isIn) => isIn)).toHaveLength(3);
+    expect(await store.tasks.list(ACME, { state: 'active' })).toHaveLength(4);
+    const [full] = (await store.tasks.list(ACME, { state: 'active' })).slice(-1);
+    await store.tasks.setState(ACME, taskId('tsk_one'), 'suspended');
+    expect(await store.tasks.insertWithin(4, sampleTask({ id: taskId('tsk_over') })), 'a suspended one counts').toBe(
+      false,
+    );
+    const theirs = sampleTask({ id: taskId('tsk_other'), agent: agentId('other') });
+    expect(await store.tasks.insertWithin(4, theirs)).toBe(true);
+    expect(await store.tasks.insertWithin(4, sampleTask({ id: taskId('tsk_rival'), tenant: RIVAL })), 'I1').toBe(true);
+    await store.tasks.end(ACME, (full as { id: typeof theirs.id }).id, 'completed', NOW);
+    expect(await store.tasks.insertWithin(4, sampleTask({ id: taskId('tsk_over') }))).toBe(true);
   });
 
   test('the same id twice is refused', async () => {

@@ -17,6 +17,12 @@ export function createMemoryTasks(): TaskRepository & { readonly rows: Map<strin
     async insert(task) {
       rows.set(task.id, task);
     },
+    async insertWithin(most, task) {
+      const live = [...rows.values()].filter(({ agent, state }) => agent === task.agent && state !== 'ended');
+      if (live.length >= most) return false;
+      rows.set(task.id, task);
+      return true;
+    },
     get: async (_tenant, id) => rows.get(id),
     list: async (_tenant, filter) => [...rows.values()].filter(({ state }) => !filter?.state || state === filter.state),
     async end(_tenant, id, endReason, endedAt) {

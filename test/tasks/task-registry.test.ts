@@ -108,6 +108,23 @@ describe('task registry', () => {
     await expect(unstored.start(), 'a failed start counts as none').rejects.toMatchObject({ code: 'ERR_STORE_FULL' });
   });
 
+  it('I3 among several nodes the store counts, and a task that it refuses is none', async () => {
+    const repository = createMemoryTasks();
+    const refused: string[] = [];
+    const shared = { isShared: true, maxActivePerAgent: 2, onRefused: async ({ id }: Task) => void refused.push(id) };
+    const [here, there] = [fixture(shared, repository), fixture(shared, repository)];
+    there.state.byte = 100;
+    const first = await here.start();
+    await there.start();
+    await expect(here.start()).rejects.toThrow('2 active tasks, the most allowed');
+    await expect(there.start()).rejects.toThrow('2 active tasks, the most allowed');
+    expect(refused).toHaveLength(2);
+    expect(here.registry.active()).toEqual([first]);
+    await here.registry.end(first.id, 'completed');
+    await there.start();
+    expect(repository.rows.size).toBe(3);
+  });
+
   it('refuses an unknown template and names those of the agent', async () => {
     const { registry } = fixture();
     const declaration = { template: templateId('payroll') };

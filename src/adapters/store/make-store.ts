@@ -188,7 +188,7 @@ function makeSharedRepositories(queries: Queries, atomically: Atomically, where:
 
 function makeRepositories(queries: Queries, atomically: Atomically, dialect: Dialect): Repositories {
   return {
-    tasks: makeTaskRepository(queries),
+    tasks: makeTaskRepository(queries, atomically, dialect),
     leases: makeLeaseRepository(queries),
     leaseClaims: makeLeaseClaims(queries, dialect),
     revocations: makeRevocationRepository(queries, atomically),

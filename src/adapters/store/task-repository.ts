@@ -3,14 +3,33 @@ import { agentId, taskId, templateId, tenantId, traceId } from '../../domain/ids
 import type { Task, TaskEndReason } from '../../domain/task.ts';
 import type { TaskRepository } from '../../seams/store.ts';
 import { listOf, orNull, orUndefined } from './columns.ts';
-import type { Queries, TaskTable } from './schema.ts';
+import { lockFor } from './lock-for.ts';
+import type { Dialect } from './migrations.ts';
+import type { Atomically, Queries, TaskTable } from './schema.ts';
 
 /** Tasks; ending one is a single compare-and-set, so that exactly one of two racing callers ends it. */
-export function makeTaskRepository(queries: Queries): TaskRepository {
+export function makeTaskRepository(queries: Queries, atomically: Atomically, dialect: Dialect): TaskRepository {
   return {
     async insert(task, logPosition = 0) {
       await queries.insertInto('tasks').values(toRow(task, logPosition)).execute();
     },
+
+    insertWithin: (most, task, logPosition = 0) =>
+      atomically(async (step) => {
+        // Whoever comes after the lock counts what who had it has made. SQLite has one writer at a time anyway.
+        if (dialect.name === 'postgres') await lockFor(step, 'tasks', task.tenant, task.agent);
+        const { live } = await step
+          .selectFrom('tasks')
+          .select(({ fn }) => fn.countAll<number>().as('live'))
+          .where('tenant', '=', task.tenant)
+          .where('agent', '=', task.agent)
+          // By name, not by what it is not: there is an index on states.
+          .where('state', 'in', ['active', 'suspended'])
+          .executeTakeFirstOrThrow();
+        if (Number(live) >= most) return false;
+        await step.insertInto('tasks').values(toRow(task, logPosition)).execute();
+        return true;
+      }),
 
     async get(tenant, id) {
       const row = await queries
