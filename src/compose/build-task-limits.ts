@@ -1,3 +1,4 @@
+import type { TaskId } from '../domain/ids.ts';
 import { createTaskLimits, type TaskLimits } from '../gateway/task-limits.ts';
 import type { Clock } from '../seams/clock.ts';
 import type { TaskRegistry } from '../tasks/task-registry.ts';
@@ -8,9 +9,11 @@ export function buildTaskLimits(
   { templates }: Estate,
   clock: Clock,
   tasks: Pick<TaskRegistry, 'get' | 'onEnd'>,
+  /** More that is bounded came back for a task, after what it left behind was kept. */
+  onRead: (task: TaskId) => void,
 ): TaskLimits | undefined {
   if (![...templates.values()].some(({ limits }) => limits !== undefined)) return undefined;
-  const limits = createTaskLimits(clock, tasks.get);
+  const limits = createTaskLimits(clock, tasks.get, onRead);
   tasks.onEnd(({ id }) => limits.forgetTask(id));
   return limits;
 }

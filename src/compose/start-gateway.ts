@@ -33,6 +33,7 @@ import { joinTasks } from './join-tasks.ts';
 import { followKeys } from './nodes/follow-keys.ts';
 import { openNodes } from './nodes/open-nodes.ts';
 import { keepMemory, openRelay, servedTasks, unready } from './nodes/serve-nodes.ts';
+import { createTaskUsages } from './nodes/task-usage.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
 import { openDecider } from './policies/build-decider.ts';
@@ -177,8 +178,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const told = { workspace, recorder, recordLater };
     const approvals = await buildApprovals({ ...told, standing, tasks, observed, url: () => url });
     closers.push(() => approvals.close());
-    const legacy = buildLegacy(estate, clock, tasks);
-    const limits = buildTaskLimits(estate, clock, tasks);
+    const legacy = buildLegacy(workspace, tasks, closers);
+    const limits = buildTaskLimits(estate, clock, tasks, (task) => nodes?.keepLater(task));
     const flow = await buildFlow(workspace, tasks);
 
     const risk = await buildRisk({
@@ -216,7 +217,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       closeStreams: () => endpoint?.closeStreams(),
     });
     closers.push(() => revocation.close());
-    const state = { tasks, leases, taskKeys, prompts, flow, risk };
+    const usages = createTaskUsages(limits, legacy, (task) => estate.templates.get(task.template)?.limits);
+    const state = { tasks, leases, taskKeys, prompts, flow, risk, usages };
     const about = { ...told, version, policyVersion, revocation, approvals, trail: trail.state, closers };
     const { nodes, adoption, rejoin } = openNodes({ ...about, ...state });
     closers.push(() => nodes?.leave());

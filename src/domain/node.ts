@@ -41,7 +41,24 @@ export interface TaskMemory {
   /** Of the task at the top of a family. */
   readonly flow?: RememberedFlow | undefined;
   readonly risk?: Score | undefined;
+  /** Left out where nothing of it is bounded. */
+  readonly usage?: TaskUsage | undefined;
 }
+
+/** Calls that count within a minute, and when the last was made, in milliseconds since the epoch. */
+export type RememberedPace = readonly [calls: number, at: number];
+
+/** What has been counted of a task against its limits. */
+export interface TaskUsage {
+  /** Bytes of results, and of arguments that went outside, its children's included: of the task at the top of a family. */
+  readonly read?: number | undefined;
+  readonly sent?: number | undefined;
+  /** By ref of an item, of the task at the top of a family; by connector, of the task itself. */
+  readonly paces?: Readonly<Record<string, RememberedPace>> | undefined;
+}
+
+/** For so long a call counts against a pace of calls a minute. */
+export const PACE_WINDOW_MS = 60_000;
 
 /** What became of a request that was passed on to another node; a response that has begun is that node's. */
 export type Passed = 'answered' | 'not_sent' | 'unknown';

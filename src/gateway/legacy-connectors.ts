@@ -1,7 +1,8 @@
 import type { ConnectorId, TaskId, ToolRef } from '../domain/ids.ts';
+import type { TaskUsage } from '../domain/node.ts';
 import type { GovernedTool } from '../domain/tool.ts';
 import { type Denial, denial } from '../policy/denial.ts';
-import { Pace } from '../policy/pace.ts';
+import { Pace, rememberPaces } from '../policy/pace.ts';
 import type { Clock } from '../seams/clock.ts';
 import type { Operation } from './operation.ts';
 
@@ -10,6 +11,11 @@ import type { Operation } from './operation.ts';
  * credential lacks. The identity of the task is on every record anyway; here are the narrow list, the pace, and fuller records.
  */
 export interface LegacyConnectors {
+  /**
+   * To be asked before each decision, again until there is nothing to wait for: where nodes share a pace and this one holds nothing of it, the store
+   * is asked for more.
+   */
+  replenish(connector: ConnectorId): Promise<void> | undefined;
   /** Takes the operation's place in the pace of its connector and of its task there; or says what denies it. */
   admit(task: TaskId, operation: LegacyOperation): Denial | undefined;
   /**
@@ -18,9 +24,25 @@ export interface LegacyConnectors {
    */
   detailText(task: TaskId, operation: LegacyOperation): string | undefined;
   forgetTask(task: TaskId): void;
+  /** Calls of a task that count, by connector; undefined: none. */
+  usageOf(task: TaskId): TaskUsage | undefined;
+  /** Goes on from there. */
+  restore(task: TaskId, usage: TaskUsage): void;
 }
 
 export type LegacyOperation = Pick<Operation, 'item'> & Partial<Pick<Operation, 'method' | 'args'>>;
+
+/** How fast all tasks together may go: `Pace`, or this node's part of what all nodes do. */
+export interface WholePace {
+  /** @param now milliseconds since the epoch */
+  count(now: number): number;
+  hasRoom(now: number): boolean;
+  take(): void;
+  /** Whether there is no room because it cannot be told how much there is. */
+  readonly isUnknown?: boolean;
+  /** Left out: there is never anything to wait for. */
+  replenish?(): Promise<void> | undefined;
+}
 
 /** As configured. */
 export interface LegacyControls {
@@ -38,15 +60,16 @@ export interface LegacyControls {
 export function createLegacyConnectors(
   connectors: ReadonlyMap<ConnectorId, LegacyControls>,
   clock: Clock,
+  paceOfAll: (connector: ConnectorId, perMinute: number) => WholePace = (_, perMinute) => new Pace(perMinute),
 ): LegacyConnectors {
   const paces = new Map(
     [...connectors].map(([id, { callsPerMinute }]) => [
       id,
-      { all: new Pace(callsPerMinute), tasks: new Map<TaskId, Pace>() },
+      { all: paceOfAll(id, callsPerMinute), tasks: new Map<TaskId, Pace>() },
     ]),
   );
 
-  function paceOf(connector: ConnectorId, task: TaskId): { all: Pace; own: Pace } | undefined {
+  function paceOf(connector: ConnectorId, task: TaskId): { all: WholePace; own: Pace } | undefined {
     const pace = paces.get(connector);
     const controls = connectors.get(connector);
     if (pace === undefined || controls === undefined) return undefined;
@@ -59,6 +82,7 @@ export function createLegacyConnectors(
   }
 
   return {
+    replenish: (connector) => paces.get(connector)?.all.replenish?.(),
     admit(task, { item }) {
       const controls = connectors.get(item.connector);
       const pace = paceOf(item.connector, task);
@@ -78,10 +102,11 @@ export function createLegacyConnectors(
           ? `${controls.callsPerMinute} calls a minute`
           : undefined;
       if (spent !== undefined) {
+        const why = pace.all.isUnknown === true ? ' What others have made of it cannot be told now.' : '';
         return denial(
           'budget',
           'remit:rate',
-          `${item.connector} has a shared credential, and a pace of ${spent}.`,
+          `${item.connector} has a shared credential, and a pace of ${spent}.${why}`,
           'Wait a minute, then call again.',
         );
       }
@@ -101,6 +126,22 @@ export function createLegacyConnectors(
     },
     forgetTask(task) {
       for (const { tasks } of paces.values()) tasks.delete(task);
+    },
+    usageOf(task) {
+      const own: [string, Pace][] = [];
+      for (const [connector, { tasks }] of paces) {
+        const pace = tasks.get(task);
+        if (pace !== undefined) own.push([connector, pace]);
+      }
+      const remembered = own.length === 0 ? undefined : rememberPaces(own, clock());
+      return remembered && { paces: remembered };
+    },
+    restore(task, { paces: remembered = {} }) {
+      for (const [connector, { tasks }] of paces) {
+        tasks.delete(task);
+        const one = Object.hasOwn(remembered, connector) ? remembered[connector] : undefined;
+        if (one !== undefined) paceOf(connector, task)?.own.restore(one);
+      }
     },
   };
 }

@@ -35,6 +35,12 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
   let isStreaming = false;
   let held: HeldLease | undefined;
   try {
+    // In one step with the decision: of what is held here, nobody takes the last in between.
+    let more = gateway.legacy?.replenish(operation.item.connector);
+    while (more !== undefined) {
+      await more;
+      more = gateway.legacy?.replenish(operation.item.connector);
+    }
     const deciding = decide(gateway, caller, operation);
     const decision = deciding instanceof Promise ? await deciding : deciding;
     await recordIntent(gateway, caller, operation, decision);

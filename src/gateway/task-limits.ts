@@ -1,8 +1,9 @@
 import { isOutward } from '../domain/flow.ts';
 import type { TaskId, ToolRef } from '../domain/ids.ts';
+import type { TaskUsage } from '../domain/node.ts';
 import { MOST_ABOVE, type Task, type TemplateLimits } from '../domain/task.ts';
 import { type Denial, denial } from '../policy/denial.ts';
-import { Pace } from '../policy/pace.ts';
+import { Pace, rememberPaces } from '../policy/pace.ts';
 import type { Clock } from '../seams/clock.ts';
 import type { Operation } from './operation.ts';
 
@@ -13,6 +14,10 @@ export interface TaskLimits {
   /** So many bytes came back. */
   read(task: Task, bytes: number): void;
   forgetTask(task: TaskId): void;
+  /** What has been counted of a family, by the task at its top; undefined of any other, and where nothing has. */
+  usageOf(top: TaskId): TaskUsage | undefined;
+  /** Goes on from there. */
+  restore(top: TaskId, usage: TaskUsage, limits: TemplateLimits | undefined): void;
 }
 
 export type LimitedOperation = Pick<Operation, 'item' | 'argumentsText' | 'effect'>;
@@ -21,14 +26,25 @@ interface Usage {
   readonly paces: Map<ToolRef, Pace>;
   read: number;
   sent: number;
+  isReadBounded: boolean;
 }
 
-/** @param find a task that has not ended: a child's calls count for the task at the top of its family */
+/**
+ * @param find a task that has not ended: a child's calls count for the task at the top of its family
+ * @param onRead what has been read of a bounded number of bytes is more now
+ */
 export function createTaskLimits(
   clock: Clock,
   find: (task: TaskId) => Pick<Task, 'id' | 'parent'> | undefined,
+  onRead: (task: TaskId) => void = () => {},
 ): TaskLimits {
   const usages = new Map<TaskId, Usage>();
+
+  function make(id: TaskId): Usage {
+    const usage: Usage = { paces: new Map(), read: 0, sent: 0, isReadBounded: false };
+    usages.set(id, usage);
+    return usage;
+  }
 
   function usageOf(task: Pick<Task, 'id' | 'parent'>): Usage {
     let top = task;
@@ -37,12 +53,7 @@ export function createTaskLimits(
       if (above === undefined) break;
       top = above;
     }
-    let usage = usages.get(top.id);
-    if (usage === undefined) {
-      usage = { paces: new Map(), read: 0, sent: 0 };
-      usages.set(top.id, usage);
-    }
-    return usage;
+    return usages.get(top.id) ?? make(top.id);
   }
 
   return {
@@ -50,6 +61,7 @@ export function createTaskLimits(
       if (limits === undefined || effect !== 'call') return undefined;
       const { callsPerMinute, readBytes, sentBytes } = limits;
       const usage = usageOf(task);
+      if (readBytes !== undefined) usage.isReadBounded = true;
       if (readBytes !== undefined && usage.read >= readBytes) {
         return spent('remit:volume', `This task has read ${usage.read} bytes, and may read ${readBytes}.`, END);
       }
@@ -76,9 +88,31 @@ export function createTaskLimits(
       return undefined;
     },
     read(task, bytes) {
-      usageOf(task).read += bytes;
+      const usage = usageOf(task);
+      usage.read += bytes;
+      if (usage.isReadBounded) onRead(task.id);
     },
     forgetTask: (task) => void usages.delete(task),
+    usageOf(top) {
+      const usage = usages.get(top);
+      if (usage === undefined) return undefined;
+      const { read, sent, paces } = usage;
+      return { read, sent, paces: rememberPaces(paces, clock()) };
+    },
+    restore(top, { read = 0, sent = 0, paces = {} }, limits) {
+      const usage = make(top);
+      usage.read = read;
+      usage.sent = sent;
+      const { callsPerMinute, readBytes } = limits ?? {};
+      usage.isReadBounded = readBytes !== undefined;
+      if (callsPerMinute === undefined) return;
+      for (const [ref, remembered] of Object.entries(paces)) {
+        if (!ref.includes('/')) continue;
+        const pace = new Pace(callsPerMinute);
+        pace.restore(remembered);
+        usage.paces.set(ref as ToolRef, pace);
+      }
+    },
   };
 }
 

@@ -16,6 +16,12 @@ export const CARE_MS = 1_000;
 /** Families that are taken over at a time. */
 export const ADOPTED_AT_ONCE = 64;
 
+/** So long a node may use what it holds of a shared pace; after half of it, it says what it has used, and gives back what it does not need. */
+export const HOLD_MS = 3_000;
+
+/** So long a pace of which nothing was left is not asked for. */
+export const NOTHING_MS = 250;
+
 /** So long another node is taken to own a task without being asked for anew. */
 export const PLACE_MS = 2_000;
 

@@ -1,3 +1,5 @@
+import type { RememberedPace } from '../domain/node.ts';
+
 const SECONDS = 61;
 
 /**
@@ -9,6 +11,7 @@ export class Pace {
   readonly #counts = new Uint32Array(SECONDS);
   #total = 0;
   #second = 0;
+  #lastTaken = 0;
 
   constructor(perMinute: number) {
     this.#perMinute = perMinute;
@@ -38,5 +41,36 @@ export class Pace {
     const index = this.#second % SECONDS;
     this.#counts[index] = (this.#counts[index] as number) + 1;
     this.#total++;
+    this.#lastTaken = this.#second;
   }
+
+  /** Calls that count now, and when the last of them was made: enough for whoever goes on. Undefined where none counts. */
+  remember(now: number): RememberedPace | undefined {
+    const calls = this.count(now);
+    return calls === 0 ? undefined : [calls, this.#lastTaken * 1_000];
+  }
+
+  /** Goes on from what another counted: all of it counts as long as its last. */
+  restore([calls, at]: RememberedPace): void {
+    this.count(at);
+    const index = this.#second % SECONDS;
+    this.#counts[index] = (this.#counts[index] as number) + calls;
+    this.#total += calls;
+    this.#lastTaken = this.#second;
+  }
+}
+
+/** Of each that has calls that count; undefined where there is none. */
+export function rememberPaces(
+  paces: Iterable<readonly [string, Pace]>,
+  now: number,
+): Readonly<Record<string, RememberedPace>> | undefined {
+  let all: Record<string, RememberedPace> | undefined;
+  for (const [name, pace] of paces) {
+    const one = pace.remember(now);
+    if (one === undefined) continue;
+    all ??= {};
+    all[name] = one;
+  }
+  return all;
 }

@@ -7,6 +7,7 @@ export interface SharedStore {
   readonly nodes: NodeRepository;
   readonly places: TaskPlaceRepository;
   readonly heads: TrailHeadRepository;
+  readonly paces: PaceRepository;
   readonly notices: Notices;
   readonly server: StoreServer;
 }
@@ -78,6 +79,27 @@ export interface TaskPlaceRepository {
   keep(tenant: TenantId, owner: string, rows: readonly OwnedTask[]): Promise<ReadonlySet<TaskId>>;
   /** Of tasks that have ended. */
   forget(tenant: TenantId, tasks: readonly TaskId[]): Promise<void>;
+}
+
+/** Paces of calls a minute that nodes keep together. Times are the database's own. */
+export interface PaceRepository {
+  /**
+   * Says what a holder has used of a pace since it said so last, and what it keeps of what it had; takes more, up to `want` in all. What it holds counts
+   * until it says otherwise, or until it could have been used last a minute ago.
+   * @returns what it has more now, and the calls that were made within a minute, by anybody
+   */
+  draw(tenant: TenantId, pace: string, draw: PaceDraw): Promise<{ readonly more: number; readonly made: number }>;
+}
+
+export interface PaceDraw {
+  readonly holder: string;
+  readonly used: number;
+  readonly keep: number;
+  readonly want: number;
+  /** Calls in any 60 seconds, of all holders together. */
+  readonly most: number;
+  /** So long it may be used. */
+  readonly holdMs: number;
 }
 
 /** The newest checkpoint of each node's journal. A row proves itself by its signature, so that any node may put back one that was lost. */

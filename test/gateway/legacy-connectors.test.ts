@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { connectorId, toolRef } from '../../src/domain/ids.ts';
 import { isRefused } from '../../src/domain/refusal.ts';
 import type { Task } from '../../src/domain/task.ts';
-import { createLegacyConnectors } from '../../src/gateway/legacy-connectors.ts';
+import { createLegacyConnectors, type WholePace } from '../../src/gateway/legacy-connectors.ts';
 import { handleMethod } from '../../src/gateway/methods/handle-method.ts';
 import {
   type FakeGateway,
@@ -27,7 +27,7 @@ async function callTool(fake: FakeGateway, name: string, task: Task, args = {}):
   return reply.refusal.kind === 'denied' ? reply.refusal.decision.policies : [reply.refusal.kind];
 }
 
-function makeLegacy(bounds: { all?: number; own?: number } = {}) {
+function makeLegacy(bounds: { all?: number; own?: number; paceOfAll?: () => WholePace } = {}) {
   let now = 1_000_000;
   const legacy = createLegacyConnectors(
     new Map([
@@ -44,6 +44,7 @@ function makeLegacy(bounds: { all?: number; own?: number } = {}) {
       ],
     ]),
     () => now,
+    bounds.paceOfAll,
   );
   const wait = (ms: number): void => {
     now += ms;
@@ -52,6 +53,49 @@ function makeLegacy(bounds: { all?: number; own?: number } = {}) {
 }
 
 describe('a connector under an exception', () => {
+  it('F8 whoever goes on with a task goes on from its pace', async () => {
+    const [before, after] = [makeLegacy({ own: 2 }), makeLegacy({ own: 2 })];
+    const call = ({ legacy }: typeof before, task = one) => callTool(makeGateway({ tasks, legacy }), 'orders', task);
+    expect(before.legacy.usageOf(one.id)).toBeUndefined();
+    for (let n = 0; n < 2; n++) expect(await call(before)).toEqual([]);
+    after.legacy.restore(one.id, JSON.parse(JSON.stringify(before.legacy.usageOf(one.id))));
+    expect(await call(after)).toEqual(['remit:rate']);
+    expect(await call(after, other)).toEqual([]);
+    after.wait(61_000);
+    expect(await call(after)).toEqual([]);
+  });
+
+  it('where nodes share its pace, waits for the store only where nothing is held, again until there is nothing to wait for', async () => {
+    const asked: string[] = [];
+    let left = 0;
+    const shared = {
+      count: () => 7,
+      hasRoom: () => left > 0,
+      take() {
+        left -= 1;
+      },
+      isUnknown: false,
+      replenish: () => {
+        if (left > 0 || asked.length > 2) return undefined;
+        asked.push('store');
+        return Promise.resolve().then(() => {
+          left = asked.length - 1;
+        });
+      },
+    };
+    const { legacy } = makeLegacy({ paceOfAll: () => shared });
+    const fake = makeGateway({ tasks, legacy });
+    expect(await callTool(fake, 'orders', one), 'nothing the first time').toEqual([]);
+    expect(asked).toEqual(['store', 'store']);
+    expect(await callTool(fake, 'orders', one)).toEqual([]);
+    expect(await callTool(fake, 'orders', other)).toEqual([]);
+    expect(asked).toHaveLength(3);
+    shared.isUnknown = true;
+    const denied = legacy.admit(one.id, { item: makeTool('orders') });
+    expect(denied?.reason, 'D1').toContain('cannot be told');
+    expect(legacy.detailText(one.id, { item: makeTool('orders') })).toContain('"connector":7');
+  });
+
   it('has a pace for each task, and says when to go on', async () => {
     const { legacy, wait } = makeLegacy({ own: 2 });
     const fake = makeGateway({ tasks, legacy });

@@ -80,6 +80,47 @@ describe('limits of a task', () => {
     expect(await call(other, SEARCH)).toBe('ok');
   });
 
+  it('F8 whoever goes on with a task goes on from what was counted of it', async () => {
+    const limits = { callsPerMinute: 2, readBytes: 1_000, sentBytes: 100 };
+    const [before, after] = [make(limits), make(limits)];
+    expect(await call(before.fake, SEARCH)).toBe('ok');
+    before.time.now += 30_000;
+    expect(await call(before.fake, SEARCH, {}, child)).toBe('ok');
+    expect(await call(before.fake, SEND, { body: 'y'.repeat(60) })).toBe('ok');
+    expect(before.built.usageOf(child.id), 'it is of the task at the top').toBeUndefined();
+    const usage = JSON.parse(JSON.stringify(before.built.usageOf(task.id)));
+    after.built.restore(task.id, usage, limits);
+    after.time.now = before.time.now + 10_000;
+    expect(await call(after.fake, SEARCH)).toBe('remit:rate');
+    expect(await call(after.fake, SEND, { body: 'y'.repeat(60) })).toBe('remit:volume');
+    expect(after.built.usageOf(task.id)).toEqual(usage);
+    // All of it counts as long as the last of it: never less than it did.
+    after.time.now += 40_000;
+    expect(await call(after.fake, SEARCH)).toBe('remit:rate');
+    after.time.now += 11_000;
+    expect(await call(after.fake, SEARCH)).toBe('ok');
+    after.built.restore(task.id, { read: 1_000 }, limits);
+    expect(await call(after.fake, SEARCH)).toBe('remit:volume');
+    after.built.restore(task.id, usage, undefined);
+    expect(await call(after.fake, SEARCH), 'a pace that no template has any more is none').toBe('ok');
+  });
+
+  it('tells of what is read where that is bounded, and of nothing else', async () => {
+    const told: string[] = [];
+    const built = createTaskLimits(
+      () => NOW,
+      (id) => [task, child].find((one) => one.id === id),
+      (id) => void told.push(id),
+    );
+    const operation = { item: SEARCH, argumentsText: '{}', effect: 'call' } as const;
+    built.admit(task, { callsPerMinute: 5 }, operation);
+    built.read(task, 10);
+    expect(told).toEqual([]);
+    built.admit(child, { readBytes: 100 }, operation);
+    built.read(child, 10);
+    expect(told).toEqual([child.id]);
+  });
+
   it('D1 a time that is none allows nothing', async () => {
     const { fake, time } = make({ callsPerMinute: 5 });
     time.now = Number.NaN;

@@ -23,7 +23,10 @@ export interface NodesEstate {
 export const STORE_VARIABLE = 'REMIT_TEST_NODES_STORE';
 
 /** An estate that several gateways on one PostgreSQL serve, each from a folder of its own. */
-export async function makeNodesEstate(count: number, parts: { yaml: string; agent?: string }): Promise<NodesEstate> {
+export async function makeNodesEstate(
+  count: number,
+  parts: { yaml: string; agent?: string; secrets?: Readonly<Record<string, string>> },
+): Promise<NodesEstate> {
   const { agent = 'scribe' } = parts;
   const postgres = await startPostgres({ fsync: false });
   process.env[STORE_VARIABLE] = postgres.url('postgres');
@@ -31,6 +34,7 @@ export async function makeNodesEstate(count: number, parts: { yaml: string; agen
   const first = await makeEstate({
     port: ports[0] as number,
     agents: [agent],
+    ...(parts.secrets !== undefined && { secrets: parts.secrets }),
     yaml: (folder) => `publicUrl: http://127.0.0.1:${ports[0]}
 store: { kind: postgres, urlVariable: ${STORE_VARIABLE} }
 vaultKey: { kind: file, path: ${JSON.stringify(join(folder, 'vault.key'))} }

@@ -14,6 +14,7 @@ import { migrate } from './migrate.ts';
 import type { Dialect } from './migrations.ts';
 import { makeNodeRepository } from './node-repository.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
+import { makePaceRepository } from './pace-repository.ts';
 import { makeStoreServer } from './postgres-server.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
 import { makeRiskHistoryRepository } from './risk-history-repository.ts';
@@ -182,6 +183,7 @@ function makeSharedRepositories(queries: Queries, atomically: Atomically, where:
     nodes: makeNodeRepository(queries, atomically, where),
     places: makeTaskPlaceRepository(queries),
     heads: makeTrailHeadRepository(queries),
+    paces: makePaceRepository(atomically),
     server: makeStoreServer(queries),
   };
 }

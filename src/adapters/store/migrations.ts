@@ -1,5 +1,6 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { addNodeFacts, createNodes } from './node-tables.ts';
+import { createPaceCounts } from './pace-tables.ts';
 import { addSchemaNeeds } from './schema-version.ts';
 import { createTrailHeads } from './trail-tables.ts';
 
@@ -28,13 +29,19 @@ export const MIGRATIONS: readonly Migration[] = [
   createTrailHeads,
   addNodeFacts,
   addSchemaNeeds,
+  createPaceCounts,
 ];
 
 /**
  * Those after which a program that does not know them may go on, started anew or not: they add what it need not fill in, and change no meaning. Beside
  * one that is not named here no older gateway serves: it is refused, and while one runs the migration is.
  */
-export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([createTrailHeads, addNodeFacts, addSchemaNeeds]);
+export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([
+  createTrailHeads,
+  addNodeFacts,
+  addSchemaNeeds,
+  createPaceCounts,
+]);
 
 /**
  * No foreign key from leases to tasks: a lease must stay revocable whatever became of its task (guarantee L2).

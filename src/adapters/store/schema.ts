@@ -26,6 +26,7 @@ export interface Schema {
   nodes: NodeTable;
   task_places: TaskPlaceTable;
   trail_heads: TrailHeadTable;
+  pace_counts: PaceCountTable;
 }
 
 /** The database or one transaction on it. */
@@ -305,4 +306,13 @@ export interface TrailHeadTable {
   published_at: number;
   /** 1: given up for a new journal of that node. */
   is_superseded: number;
+}
+
+export interface PaceCountTable {
+  tenant: string;
+  pace: string;
+  /** Empty: calls that were made, by whomever; else what somebody may still make. */
+  holder: string;
+  counts_until: number;
+  calls: number;
 }

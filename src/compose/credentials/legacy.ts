@@ -1,17 +1,19 @@
-import { toolRef } from '../../domain/ids.ts';
+import { type ConnectorId, toolRef } from '../../domain/ids.ts';
 import { createLegacyConnectors, type LegacyConnectors } from '../../gateway/legacy-connectors.ts';
 import { DEFAULT_TEMPLATES } from '../../leases/render-injection.ts';
-import type { Clock } from '../../seams/clock.ts';
+import { createSharedPace, type SharedPace } from '../../nodes/shared-pace.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
-import type { Estate } from '../estate.ts';
+import type { Workspace } from '../workspace.ts';
 import { staticPlace } from './static-place.ts';
 
 /** The connectors that live under an exception; undefined where there is none, so that calls pay nothing for it. */
 export function buildLegacy(
-  { connectors }: Estate,
-  clock: Clock,
+  { estate, store, system }: Workspace,
   tasks: Pick<TaskRegistry, 'onEnd'>,
+  closers: (() => unknown)[],
 ): LegacyConnectors | undefined {
+  const { connectors, tenant } = estate;
+  const { clock, monotonic, schedule, random, log } = system;
   const legacy = [...connectors.values()].flatMap(({ id, config }) => {
     const { credential } = config;
     if (credential?.static === undefined) return [];
@@ -38,7 +40,18 @@ export function buildLegacy(
     ];
   });
   if (legacy.length === 0) return undefined;
-  const built = createLegacyConnectors(new Map(legacy), clock);
+  const { shared } = store;
+  const holder = Buffer.from(random(12)).toString('hex');
+  const paceOfAll =
+    shared &&
+    ((connector: ConnectorId, perMinute: number): SharedPace => {
+      const name = `connector ${connector}`;
+      const common = { tenant, name, perMinute, holder, monotonic, schedule, log };
+      const pace = createSharedPace({ ...common, repository: shared.paces });
+      closers.push(() => pace.close());
+      return pace;
+    });
+  const built = createLegacyConnectors(new Map(legacy), clock, paceOfAll);
   tasks.onEnd(({ id }) => built.forgetTask(id));
   return built;
 }

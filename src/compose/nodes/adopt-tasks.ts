@@ -14,6 +14,7 @@ import type { BuiltRisk } from '../risk/build-risk.ts';
 import type { TaskKeys } from '../trail/task-keys.ts';
 import { detailOfTask, identityOfTask } from '../trail/task-records.ts';
 import type { Workspace } from '../workspace.ts';
+import type { TaskUsages } from './task-usage.ts';
 
 export interface Adoption {
   /** What a task of this node's leaves behind, as it is now. */
@@ -34,11 +35,12 @@ export function createAdoption(parts: {
   prompts: Prompts | undefined;
   flow: Pick<Flow, 'restore' | 'forget'>;
   risk: Pick<BuiltRisk, 'restore'>;
+  usages: TaskUsages;
   recorder: Recorder;
   ledger: () => TaskLedger;
   forgetDeviations: (task: TaskId) => void;
 }): Adoption {
-  const { workspace, state, tasks, leases, taskKeys, prompts, flow, risk, recorder } = parts;
+  const { workspace, state, tasks, leases, taskKeys, prompts, flow, risk, usages, recorder } = parts;
   const { store, estate } = workspace;
   const { tenant } = estate;
 
@@ -59,6 +61,7 @@ export function createAdoption(parts: {
     state.tasks.set(id, known);
     parts.ledger().add(id, fence);
     tasks.restoreUsed(id, calls);
+    usages.restore(task, memory.usage);
     if (known.prompt !== undefined) prompts?.restore(id, known.prompt);
     if (known.flow !== undefined) flow.restore(task, known.flow);
     if (memory.risk !== undefined) {
@@ -76,6 +79,7 @@ export function createAdoption(parts: {
         prompt: known?.prompt,
         flow: known?.flow,
         risk: state.risks.get(riskKey({ kind: 'task', id })),
+        usage: usages.of(id),
       };
     },
 
@@ -117,6 +121,7 @@ export function createAdoption(parts: {
       tasks.drop(id);
       state.tasks.delete(id);
       flow.forget(id);
+      usages.forget(id);
       prompts?.forget(id);
       parts.forgetDeviations(id);
       await leases.dropTask(id, 'task_moved');

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
 import type { Refusal } from '../../domain/refusal.ts';
@@ -22,6 +23,8 @@ export interface Nodes {
   confirm(): Promise<boolean>;
   /** Of a task that is about to be started here: a place before it has a row. The ledger takes it when it is on the trail. @throws `ERR_STORE_*` */
   own(task: TaskId, parent: TaskId | undefined): Promise<void>;
+  /** What a task leaves behind has changed, and no call waits for it: it is kept in the background. */
+  keepLater(task: TaskId): void;
   /** Of the family of a task: those that are another node's by now, or nobody's. Which the family is, is asked before it returns. @throws `ERR_STORE_*` */
   moved(task: TaskId): Promise<readonly TaskId[]>;
   /** Resolves, with why, when this node can serve no more. */
@@ -118,6 +121,14 @@ export function buildNodes(parts: {
     failed,
     async own(task, parent) {
       await places.own(tenant, name, task, (parent === undefined ? undefined : tasks.chainOf(parent).at(-1)) ?? task);
+    },
+    keepLater(task) {
+      if (!ledger.has(task)) return;
+      ledger
+        .keep(task)
+        .catch((error: unknown) =>
+          log.warn({ task, error: messageOf(error) }, 'what a task has read is not where other nodes find it yet'),
+        );
     },
     async moved(task) {
       const top = tasks.chainOf(task).at(-1);

@@ -23,7 +23,7 @@ export const exception = z
           )
           .min(1)
           .describe('What it may be used for: tools by name, prompt:name, resource:pattern. Templates name no others.'),
-        callsPerMinute: z.int().min(1).max(1_000_000).describe('Of all tasks together, at this gateway.'),
+        callsPerMinute: z.int().min(1).max(1_000_000).describe('Of all tasks together, at all gateways of the store.'),
         callsPerMinutePerTask: z.int().min(1).max(1_000_000),
       })
       .describe('What makes up for it. That each task has its own identity, and fuller records, come on their own.'),

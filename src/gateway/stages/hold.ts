@@ -86,6 +86,11 @@ async function lift(
   // The item as it is now: it may have been quarantined or suspended while people thought.
   const item = resolveRef(gateway, operation.item.ref);
   const current = item === undefined ? operation : { ...operation, item };
+  let more = gateway.legacy?.replenish(current.item.connector);
+  while (more !== undefined) {
+    await more;
+    more = gateway.legacy?.replenish(current.item.connector);
+  }
   const deciding: Decision | Promise<Decision> =
     item === undefined
       ? { ...held, verdict: 'deny', reason: `There is no ${operation.item.ref} any more.` }
