@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startVitest, type TestModule } from 'vitest/node';
+import { findHelm } from '../harness/helm.ts';
 import { unpackDebian } from '../harness/install.ts';
 import { startMariadb } from '../harness/mariadb.ts';
 import { startNats } from '../harness/nats.ts';
@@ -13,7 +14,7 @@ import { startPostgres } from '../test/support/embedded-postgres.ts';
 import type { Cost } from './measure.ts';
 
 /**
- * `npm run services`: every issuer against the real thing that it issues for, and the sandbox by the real bubblewrap. What cannot be had here is named, and fails the run. The last
+ * `npm run services`: every issuer against the real thing that it issues for, the sandbox by the real bubblewrap, and the chart by Helm. What cannot be had here is named, and fails the run. The last
  * line has the figures.
  */
 
@@ -72,6 +73,13 @@ const SERVICES: readonly ServiceRun[] = [
   { name: 'oidc-provider', files: ['oidc-provider.test.ts'], probe: async () => {} },
   { name: 'oauth-refresh', files: ['oauth-refresh.test.ts'], probe: async () => {} },
   { name: 'id-jag', files: ['id-jag.test.ts'], probe: async () => {} },
+  {
+    name: 'helm',
+    files: ['helm.test.ts'],
+    probe: async (folder) => {
+      await (await findHelm(folder)).helm(['version']);
+    },
+  },
   {
     name: 'bubblewrap',
     files: ['bubblewrap.test.ts'],

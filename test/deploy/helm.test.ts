@@ -5,23 +5,33 @@ import { parse, parseAllDocuments, stringify } from 'yaml';
 import { parseConfig } from '../../src/config/load-config.ts';
 
 /**
- * The chart beside the manifests, which `kubernetes.test.ts` holds against the product. No helm is asked: the templates use so little of its language that
- * a few lines here render them, and anything else fails.
+ * The chart beside the manifests, which `kubernetes.test.ts` holds against the product. Helm itself is asked by `npm run services`; here, the templates use so little of its language
+ * that a few lines render them, and anything else fails.
  */
 const CHART = 'deploy/helm/remit';
 const MANIFESTS = 'deploy/kubernetes';
 
 type Values = Record<string, unknown>;
-const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as Values;
+const read = (name: string): Values => parse(readFileSync(join(CHART, name), 'utf8')) as Values;
+const own = read('values.yaml');
+/** With the policies that the manifests hold: the chart has none, since Helm would add an estate's to them. */
+const values = { ...own, ...read('ci/example-values.yaml') };
 const templates = readdirSync(join(CHART, 'templates')).sort();
 
-/** `{{ .Values.a.b }}`, `| quote`, and `{{- toYaml .Values.a | nindent 4 }}` or without `toYaml`, alone on its line. */
-function render(template: string, given: Values): string {
+/**
+ * `{{ .Values.a.b }}`, `| quote`, and `{{- toYaml .Values.a | nindent 4 }}` or without `toYaml`, alone on its line; `{{- with .Values.a }}` around lines with `toYaml .`; and the one checksum.
+ */
+function render(text: string, given: Values): string {
   const look = (path: string): unknown => {
     const found = path.split('.').reduce<unknown>((at, name) => (at as Values | undefined)?.[name], given);
     if (found === undefined) throw new Error(`no value ${path}`);
     return found;
   };
+  const template = text
+    .replace(/\n *\{\{- with \.Values\.(\w+) \}\}([\s\S]*?)\n *\{\{- end \}\}/g, (_, path: string, body: string) =>
+      Object.keys(look(path) as object).length === 0 ? '' : body.replaceAll('toYaml .', `toYaml .Values.${path}`),
+    )
+    .replace('{{ print .Values.config (toJson .Values.files) | sha256sum }}', '0'.repeat(64));
   const blocks = template.replace(
     /[^\S\n]*\n[^\S\n]*\{\{- (toYaml )?\.Values\.([\w.]+) \| nindent (\d+) \}\}/g,
     (_, isYaml: string | undefined, path: string, depth: string) => {
@@ -56,11 +66,16 @@ describe('chart', () => {
     const [image] = kustomization?.images ?? [];
     for (const name of templates) {
       const plain = documents(readFileSync(join(MANIFESTS, name), 'utf8'), name);
+      const made = rendered(name);
       if (name === 'statefulset.yaml') {
         // biome-ignore lint/suspicious/noExplicitAny: see above
-        (plain[0] as any).spec.template.spec.containers[0].image = `${image?.newName}:${image?.newTag}`;
+        const [ours, theirs] = [plain[0] as any, made[0] as any];
+        ours.spec.template.spec.containers[0].image = `${image?.newName}:${image?.newTag}`;
+        // What replaces the pods when remit.yaml changes: by hand with manifests.
+        expect(Object.keys(theirs.spec.template.metadata.annotations)).toEqual(['checksum/config']);
+        delete theirs.spec.template.metadata.annotations;
       }
-      expect(rendered(name), name).toEqual(plain);
+      expect(made, name).toEqual(plain);
     }
   });
 
@@ -85,6 +100,24 @@ describe('chart', () => {
       items: [{ key: 'kek', path: 'vault.key' }],
     });
     expect(spec.volumeClaimTemplates[0].spec.resources.requests.storage).toBe('100Gi');
+  });
+
+  it('puts files beside remit.yaml, where there are any', () => {
+    const data = (given: Values): object => (rendered('configmap.yaml', given)[0] as { data: object }).data;
+    expect(Object.keys(data(values))).toEqual(['remit.yaml']);
+    expect(data({ ...values, files: { 'a.jwks.json': '{\n}\n' } })).toEqual({
+      'remit.yaml': values.config,
+      'a.jwks.json': '{\n}\n',
+    });
+  });
+
+  it('D1 has no policies of its own, and its schema wants some; it knows each value and no other', () => {
+    expect(own.policies).toEqual({});
+    const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8'));
+    expect(schema.properties.policies.minProperties).toBe(1);
+    expect(schema.additionalProperties).toBe(false);
+    expect([...schema.required].sort()).toEqual(Object.keys(own).sort());
+    expect(Object.keys(schema.properties).sort()).toEqual([...Object.keys(own), 'global'].sort());
   });
 
   it('its values hold a valid configuration, and no secret', () => {

@@ -124,6 +124,10 @@ it('the image is made of exactly this', () => {
   const dockerfile = readFileSync('deploy/container/Dockerfile', 'utf8');
   expect(dockerfile).toContain('npm pack');
   expect(dockerfile).toContain('npm ci --omit=dev --ignore-scripts');
+  // A volume that is new takes the owner that the folder has in the image: without it, it would be root's.
+  expect(dockerfile).toMatch(
+    /install -d -m 0700 \/state\/remit\n[\s\S]*COPY --from=build --chown=65532:65532 \/state\/ \/var\/lib\/\nVOLUME /,
+  );
   expect(dockerfile).toContain('ENTRYPOINT ["node", "/opt/remit/bin/remit.js"]');
   expect(dockerfile).toMatch(/^HEALTHCHECK .*\\\n +CMD \["node", "-e", "fetch\('http:\/\/localhost:7420\/healthz'\)/m);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { buildSchema } from '../../adapters/policy/cedar-schema.ts';
 import { versionOf } from '../../adapters/policy/cedar-version.ts';
 import type { LintFinding } from '../../adapters/policy/lint/lint-model.ts';
@@ -40,7 +40,10 @@ export async function listPolicyFiles(folder: string): Promise<string[]> {
       cause,
     });
   });
-  return names.filter((name) => name.endsWith('.cedar') || isCaseFile(name)).sort();
+  // A mounted ConfigMap has each file twice more: below `..<time>`, where it lies, and below the link `..data`, by which all are replaced at once.
+  const isMounted = names.includes('..data');
+  const counts = (name: string): boolean => !(isMounted && name.startsWith('..') && name.includes(sep));
+  return names.filter((name) => (name.endsWith('.cedar') || isCaseFile(name)) && counts(name)).sort();
 }
 
 /**
