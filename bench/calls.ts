@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { commitMs } from './database.ts';
 import { median } from './load.ts';
 import { fsyncMs, interleave, measure, ratioOf, report, type Sample, type Variant } from './measure.ts';
 import { MEASURED_CORE, residentMib, startNode } from './processes.ts';
@@ -13,7 +14,7 @@ import {
 
 const MOST_REUSED = 1.7;
 const MOST_FRESH = 3.5;
-/** What one call may take longer than the bare pass-through, beyond one durable append. */
+/** What one call may take longer than the bare pass-through, beyond one durable append and, on PostgreSQL, the database's own commit. */
 const MOST_ADDED_MS = 0.15;
 const VALUES = 16;
 
@@ -27,7 +28,7 @@ const VALUES = 16;
  *   shared    as re-used, but with a secret that all tasks share, by exception, and the fuller records that go with it
  */
 export async function measureCalls(setting: Setting): Promise<PartResult> {
-  const { isQuick, say } = setting;
+  const { isQuick, say, database } = setting;
   const count = Number(process.env.BENCH_ROUNDS ?? (isQuick ? 3 : 5));
   const calls = Number(process.env.BENCH_CALLS ?? (isQuick ? 3_000 : 8_000));
   const bare = await startNode(['dist/bench/bare-proxy.js', setting.backendOrigin, setting.token], {
@@ -39,7 +40,13 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
   const legacy = await startBenchGateway(setting, sharedSecretTransport(setting));
   const run = randomBytes(4).toString('hex');
   let serial = 0;
-  const remit = { origin: gateway.url, headers, tool: 'echo__echo', pid: gateway.pid };
+  const remit = {
+    origin: gateway.url,
+    headers,
+    tool: 'echo__echo',
+    pid: gateway.pid,
+    ...(database && { elsewhereUs: database.cpuUs }),
+  };
   const few = (index: number): string => `v${index % VALUES}`;
   const variants: readonly Variant[] = [
     {
@@ -61,6 +68,7 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
       pid: legacy.pid,
       value: few,
     },
+    ...(database === undefined ? [] : [await onSqlite(setting, few)]),
   ];
 
   // Warm-up, not counted; and what the engine did meanwhile.
@@ -72,11 +80,16 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
   const loaded = await interleave(variants, { count, calls, concurrency: 64 });
   say(report('concurrency 64', variants, loaded));
   const syncs: number[] = [];
+  const commits: number[] = [];
+  const { storeUrl } = gateway;
   const alone = await interleave(variants, {
     count,
     calls: Math.ceil(calls / 8),
     concurrency: 1,
-    between: async () => void syncs.push(await fsyncMs(gateway.folder, 100)),
+    between: async () => {
+      syncs.push(await fsyncMs(gateway.folder, 100));
+      if (storeUrl !== undefined) commits.push(await commitMs(storeUrl, 100));
+    },
   });
   say(report('concurrency 1', variants, alone));
   say(`resident memory of the gateway: ${before.toFixed(0)} → ${residentMib(gateway.pid).toFixed(0)} MiB`);
@@ -84,15 +97,24 @@ export async function measureCalls(setting: Setting): Promise<PartResult> {
   const [reused, fresh] = [ratioOf(loaded.rows, 1), ratioOf(loaded.rows, 2)];
   const added = median(alone.rows.map((row) => (row[1] as Sample).p50 - (row[0] as Sample).p50));
   const fsync = median(syncs);
+  const commit = storeUrl === undefined ? 0 : median(commits);
+  const waits = `one fsync takes ${fsync.toFixed(2)}${storeUrl === undefined ? '' : ` and the database's own commit ${commit.toFixed(2)}`}`;
   const us = (index: number): string => median(loaded.rows.map((row) => (row[index] as Sample).cpuUs)).toFixed(0);
   return {
-    figure: `bare ${us(0)} µs, Remit re-used ${us(1)} µs (${reused.toFixed(2)}×), fresh ${us(2)} µs (${fresh.toFixed(2)}×), fresh by Cedar ${us(3)} µs, with a shared secret ${us(4)} µs CPU per call at concurrency 64; at 1 it adds ${added.toFixed(2)} ms where one fsync takes ${fsync.toFixed(2)}`,
+    figure: `bare ${us(0)} µs, Remit re-used ${us(1)} µs (${reused.toFixed(2)}×), fresh ${us(2)} µs (${fresh.toFixed(2)}×), fresh by Cedar ${us(3)} µs, with a shared secret ${us(4)} µs CPU per call at concurrency 64; at 1 it adds ${added.toFixed(2)} ms where ${waits}`,
     short: [
       ...above('re-used', reused, MOST_REUSED, '×'),
       ...above('fresh', fresh, MOST_FRESH, '×'),
-      ...above('added p50 at concurrency 1', added, fsync + MOST_ADDED_MS, ' ms'),
+      ...above('added p50 at concurrency 1', added, fsync + commit + MOST_ADDED_MS, ' ms'),
     ],
   };
+}
+
+/** The same without the database and the other nodes, in the same run: the rest of the difference is the database's. */
+async function onSqlite(setting: Setting, value: Variant['value']): Promise<Variant> {
+  const alone = await startBenchGateway({ ...setting, database: undefined });
+  const { url: origin, pid } = alone;
+  return { name: 'Remit on SQLite', origin, headers: await alone.openTask(), tool: 'echo__echo', pid, value };
 }
 
 async function describeDecisions(gateway: BenchGateway, variant: Variant, calls: number): Promise<string> {

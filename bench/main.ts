@@ -7,7 +7,7 @@ import { measureSessions } from './idle-sessions.ts';
 import { measureLarge } from './large-results.ts';
 import { measureOpponents } from './opponents.ts';
 import { canPin } from './processes.ts';
-import { openSetting, type PartResult, type Setting } from './set-up.ts';
+import { openSetting, type PartResult, type Setting, STORES } from './set-up.ts';
 
 /**
  * `npm run bench`: what Remit costs. The last line has the figures; the exit code is 1 when one of them falls short of what is promised.
@@ -15,6 +15,7 @@ import { openSetting, type PartResult, type Setting } from './set-up.ts';
  *   --quick            short forms, without opponents: too short to be judged by, so only a part that fails makes the exit code 1
  *   --only a,b         some parts only: calls, decisions, growth, sessions, large, events, opponents
  *   --no-opponents     nothing is fetched from npm
+ *   --store postgres   calls, idle sessions and growth with the gateway as a node on a real PostgreSQL
  */
 const PARTS: Readonly<Record<string, (setting: Setting) => Promise<PartResult>>> = {
   calls: measureCalls,
@@ -25,6 +26,8 @@ const PARTS: Readonly<Record<string, (setting: Setting) => Promise<PartResult>>>
   events: measureEvents,
   opponents: measureOpponents,
 };
+/** What differs with the store; everything else has nothing to do with it. */
+const OF_THE_STORE: readonly string[] = ['calls', 'growth', 'sessions'];
 
 async function main(): Promise<boolean> {
   const { values } = parseArgs({
@@ -33,17 +36,21 @@ async function main(): Promise<boolean> {
       only: { type: 'string' },
       opponents: { type: 'boolean' },
       'no-opponents': { type: 'boolean', default: false },
+      store: { type: 'string', default: 'sqlite' },
     },
   });
+  const store = STORES.find((name) => name === values.store);
+  if (store === undefined) throw new Error(`no store ${values.store}; there are ${STORES.join(', ')}`);
   const withOpponents = values.opponents ?? (!values.quick && !values['no-opponents']);
-  const wanted = values.only?.split(',') ?? Object.keys(PARTS).filter((name) => name !== 'opponents' || withOpponents);
+  const all = store === 'sqlite' ? Object.keys(PARTS) : OF_THE_STORE;
+  const wanted = values.only?.split(',') ?? all.filter((name) => name !== 'opponents' || withOpponents);
   const unknown = wanted.filter((name) => !Object.hasOwn(PARTS, name));
   if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
 
   process.stdout.write(
     `bench: Node ${process.version}; ${canPin ? 'the measured process has core 0' : 'NOT PINNED: taskset is missing'}\n`,
   );
-  const setting = await openSetting(values.quick);
+  const setting = await openSetting(values.quick, store);
   const figures: string[] = [];
   const short: string[] = [];
   const failed: string[] = [];

@@ -7,10 +7,14 @@ import { canPin, coreUs, cpuUs, MEASURED_CORE } from './processes.ts';
 export interface Variant extends Target {
   readonly pid: number;
   readonly value: (index: number) => string;
+  /** CPU time so far of what works for it elsewhere and is not counted as its own, in microseconds: its database. */
+  readonly elsewhereUs?: () => number;
 }
 
 export interface Sample {
   readonly cpuUs: number;
+  /** A call, of `elsewhereUs`. */
+  readonly elsewhereUs: number | undefined;
   readonly rps: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -56,12 +60,13 @@ const disturbance = (row: readonly Sample[]): number => Math.max(...row.map((sam
 
 export async function measure(variant: Variant, calls: number, concurrency: number): Promise<Sample> {
   const coreBefore = coreUs(MEASURED_CORE);
-  const before = cpuUs(variant.pid);
+  const [before, elsewhereBefore] = [cpuUs(variant.pid), variant.elsewhereUs?.()];
   const { wallMs, latencies } = await runLoad(variant, { calls, concurrency, value: variant.value });
   const used = cpuUs(variant.pid) - before;
   const others = coreUs(MEASURED_CORE) - coreBefore - used - RESOLUTION_US;
   return {
     cpuUs: used / calls,
+    elsewhereUs: elsewhereBefore === undefined ? undefined : ((variant.elsewhereUs?.() ?? 0) - elsewhereBefore) / calls,
     rps: (calls * 1000) / wallMs,
     p50: percentile(latencies, 0.5),
     p99: percentile(latencies, 0.99),
@@ -71,8 +76,9 @@ export async function measure(variant: Variant, calls: number, concurrency: numb
 }
 
 export function report(title: string, variants: readonly Variant[], { rows, discarded, isNoisy }: Rounds): string {
+  const isElsewhere = variants.some((variant) => variant.elsewhereUs !== undefined);
   const lines = [
-    `\n${title.padEnd(22)} CPU µs/call (min–max)   ratio   calls/s   p50 ms   p99 ms   (${rows.length} rounds, ${discarded} discarded${isNoisy ? ', ALL DISTURBED' : ''})`,
+    `\n${title.padEnd(22)} CPU µs/call (min–max)   ratio   calls/s   p50 ms   p99 ms${isElsewhere ? '   database µs/call' : ''}   (${rows.length} rounds, ${discarded} discarded${isNoisy ? ', ALL DISTURBED' : ''})`,
   ];
   variants.forEach((variant, index) => {
     const column = rows.map((row) => row[index] as Sample);
@@ -94,6 +100,11 @@ export function report(title: string, variants: readonly Variant[], { rows, disc
         of((sample) => sample.p99)
           .toFixed(2)
           .padStart(8),
+        variant.elsewhereUs === undefined
+          ? ''
+          : of((sample) => sample.elsewhereUs ?? 0)
+              .toFixed(0)
+              .padStart(18),
       ].join(' '),
     );
   });

@@ -9,6 +9,7 @@ import { openTaskSession } from '../src/agent/task-session.ts';
 import { callAdmin } from '../src/cli/admin-client.ts';
 import { placesOf } from '../src/compose/workspace.ts';
 import { loadConfig } from '../src/config/load-config.ts';
+import { type BenchDatabase, startDatabase } from './database.ts';
 import { MEASURED_CORE, OTHER_CORE, type Started, startNode } from './processes.ts';
 
 /** What a part of the benchmark is given, and what it says. */
@@ -17,6 +18,8 @@ export interface Setting {
   /** Bearer token that the echo server wants. */
   readonly token: string;
   readonly backendOrigin: string;
+  /** Where gateways have their stores, each a database of its own; undefined: in SQLite, in their folders. */
+  readonly database: BenchDatabase | undefined;
   /** Stopped, and folders removed, when the benchmark ends. */
   readonly closers: (() => Promise<unknown>)[];
   readonly say: (text: string) => void;
@@ -38,20 +41,26 @@ export interface PolicyCounts {
 export interface BenchGateway extends Started {
   readonly url: string;
   readonly folder: string;
+  /** URL of its own database; undefined where its store is SQLite. */
+  readonly storeUrl: string | undefined;
   /** Declares a task and gives the headers of a call under it. */
   openTask(): Promise<Record<string, string>>;
   /** How often Cedar was asked, an answer was given again, and a policy was evaluated in process; undefined when the gateway does not say. */
   policyCounts(): Promise<PolicyCounts | undefined>;
 }
 
-export async function openSetting(isQuick: boolean): Promise<Setting> {
+export const STORES = ['sqlite', 'postgres'] as const;
+
+export async function openSetting(isQuick: boolean, store: (typeof STORES)[number] = 'sqlite'): Promise<Setting> {
   const token = randomBytes(24).toString('base64url');
   const backend = await startNode(['dist/bench/echo-backend.js', token], { core: OTHER_CORE });
+  const database = store === 'postgres' ? await startDatabase(OTHER_CORE) : undefined;
   return {
     isQuick,
     token,
     backendOrigin: `http://127.0.0.1:${backend.ready.port}`,
-    closers: [() => backend.stop()],
+    database,
+    closers: [() => backend.stop(), async () => database?.stop()],
     say: (text) => void process.stdout.write(`${text}\n`),
   };
 }
@@ -68,7 +77,9 @@ export async function startBenchGateway(
 ): Promise<BenchGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'remit-bench-'));
   setting.closers.push(() => rm(folder, { recursive: true, force: true }));
-  const config = await writeConfig(folder, transport, setting.token, more);
+  const storeUrl = await setting.database?.create();
+  const store = storeUrl === undefined ? '' : storeInDatabase(storeUrl);
+  const config = await writeConfig(folder, transport, setting.token, `${more}${store}`);
   const gateway = await startNode(['bin/remit.js', 'up', '--config', config, '--json', '--log-level', 'error'], {
     core: MEASURED_CORE,
   });
@@ -80,6 +91,7 @@ export async function startBenchGateway(
     ...gateway,
     url,
     folder,
+    storeUrl,
     async openTask() {
       const session = await openTaskSession({
         gateway: url,
@@ -94,6 +106,15 @@ export async function startBenchGateway(
       return (await callAdmin<{ policy?: PolicyCounts }>(socket, 'status')).policy;
     },
   };
+}
+
+let databases = 0;
+
+/** A node among others then, if alone. The URL has a password: it goes by the environment, of this process and so of all that it starts. */
+function storeInDatabase(url: string): string {
+  const variable = `REMIT_BENCH_STORE_${databases++}`;
+  process.env[variable] = url;
+  return `store: { kind: postgres, urlVariable: ${variable} }\n`;
 }
 
 /** With a credential of the task's own: a token that the gateway signs for the server. */

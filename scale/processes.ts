@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { countDatabaseCpu } from '../bench/database.ts';
 import { type LoadResult, runLoad } from '../bench/load.ts';
 import { cpuUs } from '../bench/processes.ts';
 import { type EmbeddedPostgres, startPostgres } from '../test/support/embedded-postgres.ts';
@@ -78,27 +78,13 @@ async function measure(
   // Each process optimises for itself.
   await run(Math.max(calls, WARM_UP * nodes.length));
   const cpu = (): number => nodes.reduce((sum, { pid }) => sum + cpuUs(pid), 0);
-  const [before, databaseBefore, begun] = [cpu(), databaseCpuUs(postgres), performance.now()];
+  const databaseUs = countDatabaseCpu();
+  const [before, databaseBefore, begun] = [cpu(), databaseUs(postgres), performance.now()];
   await run(calls);
   const ms = performance.now() - begun;
   return {
     rps: (calls * 1_000) / ms,
     cpuUs: (cpu() - before) / calls,
-    databaseUs: (databaseCpuUs(postgres) - databaseBefore) / calls,
+    databaseUs: (databaseUs(postgres) - databaseBefore) / calls,
   };
-}
-
-/** Of all processes of a server that are there; connections stay for as long as anything is measured. */
-function databaseCpuUs({ pid }: EmbeddedPostgres): number {
-  let us = cpuUs(pid);
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid) us += cpuUs(Number(name));
-    } catch {
-      // It ended in between.
-    }
-  }
-  return us;
 }

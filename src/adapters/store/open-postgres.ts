@@ -6,6 +6,7 @@ import { makeStore } from './make-store.ts';
 import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
 import { createPostgresNotices } from './postgres-notices.ts';
 import type { Schema } from './schema.ts';
+import { KEEP_MEMORIES } from './task-place-repository.ts';
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database?sslmode=…`. Holds a secret: never shown. */
@@ -83,6 +84,9 @@ function describeUrl(text: string): string {
   return `${host}:${url.port === '' ? '5432' : url.port}${url.pathname}`;
 }
 
+/** Statements of every call, which a connection parses and plans once. Their results have one shape for ever: a plan made before an upgrade stays good. */
+const PREPARED: ReadonlyMap<string, string> = new Map([[KEEP_MEMORIES, 'remit_keep_memories']]);
+
 /** The pool as kysely uses it, but a connection whose state is unknown is closed instead of lent again. */
 function discardingPool(pool: Pool): PostgresPool {
   return {
@@ -98,7 +102,10 @@ function discardingClient(client: PoolClient) {
       // A hung connection would make its ROLLBACK wait as long again.
       if (lost !== undefined) throw lost;
       try {
-        const result = await client.query(text, parameters);
+        const name = PREPARED.get(text);
+        const result = await (name === undefined
+          ? client.query(text, parameters)
+          : client.query({ name, text, values: parameters }));
         if (text === 'commit' && result.command !== 'COMMIT') throw new Error('the transaction was not committed');
         return result;
       } catch (error) {

@@ -1,8 +1,14 @@
-import { type Selectable, sql } from 'kysely';
+import { CompiledQuery, type Selectable, sql } from 'kysely';
 import { type TaskId, taskId } from '../../domain/ids.ts';
 import { FIRST_FENCE, type OwnedTask, type TaskMemory } from '../../domain/node.ts';
 import type { TaskPlaceRepository } from '../../seams/shared-store.ts';
 import type { Queries, TaskPlaceTable } from './schema.ts';
+
+/** What every call waits for, with those that wait at the same moment: never compiled again, and prepared by name (`open-postgres.ts`). */
+export const KEEP_MEMORIES = `update task_places as place set calls = given.calls, memory = given.memory
+from unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) as given (task, fence, calls, memory)
+where place.tenant = $5 and place.owner = $6 and place.task = given.task and place.fence = given.fence
+returning place.task`;
 
 /** Who owns which task, in PostgreSQL. */
 export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
@@ -99,15 +105,16 @@ export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
     },
 
     async keep(tenant, owner, rows) {
-      const { rows: kept } = await sql<{ task: string }>`
-        update task_places as place set calls = given.calls, memory = given.memory
-        from unnest(
-          ${rows.map(({ task }) => task)}::text[], ${rows.map(({ fence }) => fence)}::bigint[],
-          ${rows.map(({ memory }) => memory.calls)}::bigint[], ${rows.map(({ memory }) => textOf(memory))}::text[]
-        ) as given (task, fence, calls, memory)
-        where place.tenant = ${tenant} and place.owner = ${owner}
-          and place.task = given.task and place.fence = given.fence
-        returning place.task`.execute(queries);
+      const { rows: kept } = await queries.executeQuery<{ task: string }>(
+        CompiledQuery.raw(KEEP_MEMORIES, [
+          rows.map(({ task }) => task),
+          rows.map(({ fence }) => fence),
+          rows.map(({ memory }) => memory.calls),
+          rows.map(({ memory }) => textOf(memory)),
+          tenant,
+          owner,
+        ]),
+      );
       return new Set(kept.map(({ task }) => taskId(task)));
     },
 
