@@ -8,7 +8,7 @@ import { postgresProtocol } from '../harness/postgres-protocol.ts';
 import { startRedis } from '../harness/redis.ts';
 import { redisProtocol } from '../harness/redis-protocol.ts';
 import type { Protocol, Request } from '../harness/tcp-proxy.ts';
-import { startPostgres } from '../test/support/embedded-postgres.ts';
+import { type EmbeddedPostgresOptions, startPostgres } from '../test/support/embedded-postgres.ts';
 import { createShop, runSql } from '../test/support/shop-database.ts';
 
 /** What is there of leased credentials: objects that could be used, and sessions that go on without one. */
@@ -38,8 +38,11 @@ SELECT coalesce(r.rolname, 'dropped role ' || a.usesysid) AS tag, count(a.pid)::
  WHERE r.rolname LIKE 'remit\\_%' OR r.oid IS NULL
  GROUP BY 1 ORDER BY 1`;
 
-export async function startPostgresDownstream(): Promise<Downstream & { makeDatabase(name: string): Promise<string> }> {
-  const server = await startPostgres({ fsync: false });
+/** @param network where it can be reached besides loopback */
+export async function startPostgresDownstream(
+  network?: EmbeddedPostgresOptions['network'],
+): Promise<Downstream & { makeDatabase(name: string): Promise<string> }> {
+  const server = await startPostgres({ fsync: false, network });
   await createShop(server);
   const admin = new pg.Client({ connectionString: server.url(DATABASE) });
   admin.on('error', () => {});

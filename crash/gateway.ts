@@ -28,17 +28,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const SERVES_WITHIN_MS = 120_000;
 export const THIS_PROGRAM = 'bin/remit.js';
 
-/** @param program of another version; left out: this one's */
+/**
+ * @param program of another version; left out: this one's
+ * @param within what its command line is put behind; the process that is started there must become the gateway
+ */
 export function startGateway(
   home: Pick<Home, 'config' | 'environment'>,
   program: string = THIS_PROGRAM,
+  within: readonly string[] = [],
 ): GatewayProcess {
   const startedAt = performance.now();
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [program, 'up', '--config', home.config, '--json', '--log-level', 'warn'],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...home.environment } },
-  );
+  const up = [process.execPath, program, 'up', '--config', home.config, '--json', '--log-level', 'warn'];
+  const [first = '', ...rest] = [...within, ...up];
+  const child: ChildProcess = spawn(first, rest, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...home.environment },
+  });
   running.add(child);
   let output = '';
   let code: number | null | undefined;

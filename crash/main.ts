@@ -3,6 +3,10 @@ import { seededRandom } from '../harness/random.ts';
 import { type Downstream, startPostgresDownstream, startRedisDownstream } from './downstream.ts';
 import { type Home, makeHome } from './estate.ts';
 import { type Lane, openLane, proxyPort, runRound } from './lane.ts';
+import { endWithParent, enterNamespace, hasEntered } from './nodes/enter-namespace.ts';
+import { openNamespaceNetwork } from './nodes/namespace-network.ts';
+import type { Network } from './nodes/network.ts';
+import { openProxyNetwork } from './nodes/proxy-network.ts';
 import { runNodes } from './nodes/run-nodes.ts';
 import { runUpgrade } from './nodes/run-upgrade.ts';
 import { allSteps, dealPlans, nameOf, type Plan, planFor } from './steps.ts';
@@ -18,6 +22,7 @@ import { count, neverHit, newTally, report, type Tally } from './tally.ts';
  *   --lanes N      gateways side by side, each with downstreams of its own; as many as there are processors to use, and one
  *   --store NAME   sqlite or postgres alone
  *   --nodes N      kills, stops and cuts over N gateways on one PostgreSQL instead; --kills is how many
+ *   --partitions NAME  with --nodes: namespaces (packets are lost), or proxy (connections are held up) where the host has none
  *   --upgrade      an older version's gateways are replaced by this one's under load instead; needs this checkout's history
  *   --verbose      a line for each kill
  */
@@ -29,6 +34,7 @@ const { values: options } = parseArgs({
     lanes: { type: 'string' },
     store: { type: 'string' },
     nodes: { type: 'string' },
+    partitions: { type: 'string', default: 'namespaces' },
     upgrade: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -54,7 +60,7 @@ async function main(): Promise<boolean> {
   if (options.nodes !== undefined) {
     const nodes = number('nodes', 3);
     if (nodes < 2) throw new Error('--nodes takes 2 at least: without it one gateway is killed');
-    return await runNodes({ nodes, faults: kills, seed, say, isVerbose: options.verbose });
+    return await partition(nodes, kills, seed);
   }
   const lanes = number('lanes', options.quick ? 2 : 3);
   say(`crash: seed ${seed}; ${kills} kills in ${lanes} lanes, over PostgreSQL${withRedis ? ' and Redis' : ''}`);
@@ -139,6 +145,24 @@ async function main(): Promise<boolean> {
     tally.load.looked > 0 &&
     neverHit(tally, withRedis).length === 0
   );
+}
+
+/** In a process of its own, within a namespace of its own, unless proxies are asked for. */
+async function partition(nodes: number, faults: number, seed: number): Promise<boolean> {
+  const go = (network: Network): Promise<boolean> =>
+    runNodes({ nodes, network, faults, seed, say, isVerbose: options.verbose });
+  if (options.partitions === 'proxy') return await go(openProxyNetwork());
+  if (options.partitions !== 'namespaces') throw new Error('--partitions takes namespaces or proxy');
+  if (hasEntered()) {
+    endWithParent();
+    return await go(await openNamespaceNetwork(nodes));
+  }
+  const ended = await enterNamespace();
+  if ('code' in ended) return ended.code === 0;
+  say(
+    `crash: this host gives no network namespaces: ${ended.cannot}. Partitions by proxies, which lose no packet: --partitions proxy`,
+  );
+  return false;
 }
 
 function progress(lane: Lane, home: Home, kills: number, from: number, tally: Tally): string {

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import type { JWK } from 'jose';
 import { stringify } from 'yaml';
 import { runRemit } from '../../demo/run-remit.ts';
-import { freePort } from '../../harness/service.ts';
 import { writeAgentKey } from '../../src/agent/agent-key.ts';
 import { DATABASE } from '../downstream.ts';
 import { type GatewayProcess, startGateway, THIS_PROGRAM } from '../gateway.ts';
-import { type CutProxy, startCutProxy } from './cut-proxy.ts';
+import type { Network, NodePlace } from './network.ts';
 
 const OWNER = 'crash@example.com';
 export const AGENT = 'crash-one';
@@ -16,17 +15,15 @@ export const AGENT = 'crash-one';
 /** Calls that a task of the short template may make. */
 export const SHORT_CALLS = 4;
 
-/** One gateway of several: its own data folder, and its own ways to the store and to the others. */
+/** One gateway of several: its own data folder, and its own place in the network. */
 export interface ClusterNode {
   readonly name: string;
+  /** Which of them, from 0. */
+  readonly index: number;
   readonly url: string;
   readonly data: string;
   /** Of its administration. */
   readonly socket: string;
-  /** To the store. */
-  readonly storeWay: CutProxy;
-  /** From the other nodes. */
-  readonly peerWay: CutProxy;
   process: GatewayProcess;
   /** @param program of which version; left out: the one that the cluster was made with */
   start(program?: string): GatewayProcess;
@@ -43,46 +40,46 @@ export interface Cluster {
 export async function makeCluster(parts: {
   readonly count: number;
   readonly postgres: { readonly port: number; readonly password: string };
+  readonly network: Network;
   /** URL of the store, without a way that could be cut. */
   readonly storeUrl: string;
   readonly toolsUrl: string;
   /** Of which version; left out: this one's. */
   readonly program?: string;
 }): Promise<Cluster> {
-  const { count, postgres, storeUrl, toolsUrl, program = THIS_PROGRAM } = parts;
+  const { count, postgres, network, storeUrl, toolsUrl, program = THIS_PROGRAM } = parts;
   const folder = await mkdtemp(join(tmpdir(), 'remit-crash-nodes-'));
   const files = { privateKey: join(folder, 'agent.key.json'), publicKeys: join(folder, 'agent.jwks.json') };
   await writeAgentKey(AGENT, files);
   await mkdir(join(folder, 'policies'));
   await writeFile(join(folder, 'policies', 'all.cedar'), '@id("all")\npermit (principal, action, resource);\n');
-  const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
-  const issuer = `http://127.0.0.1:${ports[0]}`;
+  const places = await Promise.all(Array.from({ length: count }, (_, index) => network.place(index, postgres.port)));
+  const urls = places.map(({ host, port }) => `http://${host}:${port}`);
+  const issuer = urls[0] as string;
   const nodes: ClusterNode[] = [];
-  for (const [index, port] of ports.entries()) {
-    const storeWay = await startCutProxy(() => Number(new URL(storeUrl).port));
-    const peerWay = await startCutProxy(() => port);
+  for (const [index, place] of places.entries()) {
     const variable = `REMIT_CRASH_NODES_${index}`;
     const own = new URL(storeUrl);
-    own.port = String(storeWay.port);
+    own.hostname = place.store.host;
+    own.port = String(place.store.port);
     process.env[variable] = own.href;
     const config = join(folder, `node-${index}.yaml`);
     const data = join(folder, `node-${index}`);
-    await writeFile(config, stringify(estateOf({ port, issuer, peerWay, variable, data, folder, postgres, toolsUrl })));
+    await writeFile(config, stringify(estateOf({ place, issuer, variable, data, folder, toolsUrl })));
     if (index === 0) {
       await runRemit(['secret', 'init', '--config', config], undefined, 0, program);
       await runRemit(['secret', 'put', 'postgres_admin', '--config', config], postgres.password, 0, program);
     }
     const start = (version = program): GatewayProcess => {
-      node.process = startGateway({ config, environment: {} }, version);
+      node.process = startGateway({ config, environment: {} }, version, place.within);
       return node.process;
     };
     const node = {
       name: `node ${index + 1}`,
-      url: `http://127.0.0.1:${port}`,
+      index,
+      url: urls[index],
       data,
       socket: join(data, 'admin.sock'),
-      storeWay,
-      peerWay,
       start,
     } as ClusterNode;
     nodes.push(node);
@@ -94,23 +91,20 @@ export async function makeCluster(parts: {
     key: JSON.parse(await readFile(files.privateKey, 'utf8')) as JWK,
     async close() {
       await Promise.all(nodes.map((node) => node.process.stop()));
-      await Promise.all(nodes.flatMap(({ storeWay, peerWay }) => [storeWay.close(), peerWay.close()]));
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
 function estateOf(parts: {
-  port: number;
+  place: NodePlace;
   issuer: string;
-  peerWay: CutProxy;
   variable: string;
   data: string;
   folder: string;
-  postgres: { port: number; password: string };
   toolsUrl: string;
 }): object {
-  const { port, issuer, peerWay, variable, data, folder, postgres, toolsUrl } = parts;
+  const { place, issuer, variable, data, folder, toolsUrl } = parts;
   const approvedBy = OWNER;
   const template = {
     owner: OWNER,
@@ -123,11 +117,11 @@ function estateOf(parts: {
   };
   return {
     version: 1,
-    listen: { port },
+    listen: { host: place.host, port: place.port },
     publicUrl: issuer,
     data,
     store: { kind: 'postgres', urlVariable: variable },
-    node: { address: `http://127.0.0.1:${peerWay.port}` },
+    node: { address: place.address },
     vaultKey: { kind: 'file', path: join(folder, 'vault.key') },
     agents: { [AGENT]: { owner: OWNER, publicKeys: 'agent.jwks.json' } },
     connectors: {
@@ -135,7 +129,7 @@ function estateOf(parts: {
         owner: OWNER,
         protocol: 'legacy',
         timeoutSeconds: 10,
-        transport: { http: { url: toolsUrl } },
+        transport: { http: { url: toolsUrl, allowPrivateNetwork: true } },
         tools: {
           bump: { class: 'write', source: { trust: 'trusted' }, approvedBy },
           mail: { class: 'read', dataClasses: ['personal'], source: { trust: 'untrusted' }, approvedBy },
@@ -143,7 +137,7 @@ function estateOf(parts: {
           send: { class: 'export', source: { trust: 'trusted' }, sink: 'external', approvedBy },
         },
         credential: {
-          postgres: { port: postgres.port, database: DATABASE, adminUser: 'postgres', adminPassword: 'postgres_admin' },
+          postgres: { ...place.downstream, database: DATABASE, adminUser: 'postgres', adminPassword: 'postgres_admin' },
           ttlSeconds: 20,
           inject: { headers: { 'x-user': '{username}', 'x-password': '{password}' } },
         },

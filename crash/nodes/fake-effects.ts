@@ -35,7 +35,11 @@ const TOOLS = [
   inputSchema: { type: 'object', properties },
 }));
 
-export async function startFakeEffects(database: { port: number; database: string }): Promise<FakeEffects> {
+/** @param host where it listens */
+export async function startFakeEffects(
+  database: { port: number; database: string },
+  host: string,
+): Promise<FakeEffects> {
   const effects: Effect[] = [];
   const clients = new Map<string, Promise<pg.Client>>();
 
@@ -92,10 +96,10 @@ export async function startFakeEffects(database: { port: number; database: strin
       .writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
       .end(body);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`,
+    url: `http://${host}:${(server.address() as AddressInfo).port}/mcp`,
     effects,
     async close() {
       for (const opening of clients.values()) opening.then((client) => client.end()).catch(() => {});

@@ -1,48 +1,51 @@
 import type { Random } from '../../harness/random.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
+import type { Network } from './network.ts';
 
-/** What is done to a node. */
-export const FAULTS = ['kill −9', 'SIGSTOP', 'cut from the store', 'cut from the other nodes'] as const;
-export type Fault = (typeof FAULTS)[number];
+const KILL = 'kill −9';
+const STOP = 'SIGSTOP';
+
+/** What can be done to a node there. */
+export const faultsOf = ({ cuts }: Pick<Network, 'cuts'>): readonly string[] => [KILL, STOP, ...cuts];
 
 /** Nodes that something is the matter with at a time: one is left alone. */
 const LEFT_ALONE = 1;
 
-/** Does one thing after another to the nodes, until so many are done; then all of them serve again. */
-export async function runFaults(
-  cluster: Cluster,
-  random: Random,
-  wanted: number,
-  done: Map<Fault, number>,
-  say: (text: string) => void,
-): Promise<void> {
+/** Does one thing after another to the nodes, each kind as often as the others, until so many are done; then all of them serve again. */
+export async function runFaults(parts: {
+  readonly cluster: Cluster;
+  readonly network: Network;
+  readonly random: Random;
+  readonly wanted: number;
+  readonly done: Map<string, number>;
+  readonly say: (text: string) => void;
+}): Promise<void> {
+  const { cluster, network, random, wanted, done, say } = parts;
   const busy = new Set<ClusterNode>();
+  let deck: string[] = [];
   let dealt = 0;
 
-  async function harm(node: ClusterNode, fault: Fault): Promise<void> {
+  function next(): string {
+    if (deck.length === 0) deck = random.shuffle(faultsOf(network));
+    return deck.pop() as string;
+  }
+
+  async function harm(node: ClusterNode, fault: string): Promise<void> {
     // Some are over before anybody notices, some outlast the node's time among the others.
     const ms = random.chance(0.25) ? random.between(4_000, 7_000) : random.between(50, 1_500);
-    switch (fault) {
-      case 'kill −9':
-        node.process.kill();
-        await node.process.exited;
-        await pause(random.chance(0.5) ? 0 : ms);
-        await node.start().serving;
-        return;
-      case 'SIGSTOP':
-        process.kill(node.process.pid, 'SIGSTOP');
-        await pause(ms);
-        process.kill(node.process.pid, 'SIGCONT');
-        return;
-      case 'cut from the store':
-        node.storeWay.cut();
-        await pause(ms);
-        node.storeWay.heal();
-        return;
-      case 'cut from the other nodes':
-        node.peerWay.cut();
-        await pause(ms);
-        node.peerWay.heal();
+    if (fault === KILL) {
+      node.process.kill();
+      await node.process.exited;
+      await pause(random.chance(0.5) ? 0 : ms);
+      await node.start().serving;
+    } else if (fault === STOP) {
+      process.kill(node.process.pid, 'SIGSTOP');
+      await pause(ms);
+      process.kill(node.process.pid, 'SIGCONT');
+    } else {
+      const heal = await network.cut(node.index, fault, random);
+      await pause(ms);
+      await heal();
     }
   }
 
@@ -52,7 +55,7 @@ export async function runFaults(
       await pause(random.between(20, 300));
       const node = random.pick(cluster.nodes.filter((one) => !busy.has(one)));
       busy.add(node);
-      const fault = random.pick(FAULTS);
+      const fault = next();
       say(`${node.name}: ${fault}`);
       await harm(node, fault);
       if (node.process.hasExited()) {

@@ -1,14 +1,11 @@
 import pg from 'pg';
 import { type Random, seededRandom } from '../../harness/random.ts';
-import { DATABASE, startPostgresDownstream } from '../downstream.ts';
 import { awaitService } from './await-service.ts';
-import { makeCluster } from './cluster.ts';
-import { startFakeEffects } from './fake-effects.ts';
-import { type Fault, runFaults } from './faults.ts';
+import { faultsOf, runFaults } from './faults.ts';
 import { judge } from './judge.ts';
 import { newStories, runLoad } from './load.ts';
-import { readOwnTrail } from './own-trail.ts';
-import { awaitNobody, endEverything, watchCredentials } from './watch-credentials.ts';
+import type { Network } from './network.ts';
+import { openStage } from './stage.ts';
 
 /**
  * `npm run crash -- --nodes N`: kills, stops and cuts N gateways on one PostgreSQL under load, and looks from outside at what must never happen.
@@ -16,42 +13,41 @@ import { awaitNobody, endEverything, watchCredentials } from './watch-credential
  */
 export async function runNodes(options: {
   readonly nodes: number;
+  /** Closed in the end. */
+  readonly network: Network;
   readonly faults: number;
   readonly seed: number;
   readonly say: (text: string) => void;
   readonly isVerbose: boolean;
 }): Promise<boolean> {
-  const { nodes, faults, seed, say, isVerbose } = options;
+  const { nodes, network, faults, seed, say, isVerbose } = options;
   say(`crash: seed ${seed}; ${faults} faults over ${nodes} gateways on one PostgreSQL`);
   const random = seededRandom(seed);
-  const downstream = await startPostgresDownstream();
-  const storeUrl = await downstream.makeDatabase('store_nodes');
-  const tools = await startFakeEffects({ port: downstream.port, database: DATABASE });
-  const cluster = await makeCluster({ count: nodes, postgres: downstream, storeUrl, toolsUrl: tools.url });
+  const stage = await openStage({ count: nodes, database: 'store_nodes', network });
+  const { cluster, tools, storeUrl, alive } = stage;
   const stories = newStories();
-  const done = new Map<Fault, number>();
+  const done = new Map<string, number>();
   const findings: string[] = [];
   let isOver = false;
-  const watch = watchCredentials(downstream, storeUrl, () => isOver);
   try {
     const load = runLoad(cluster, fork(random), stories, () => isOver);
-    await runFaults(cluster, fork(random), faults, done, isVerbose ? say : () => {});
+    await runFaults({
+      cluster,
+      network,
+      random: fork(random),
+      wanted: faults,
+      done,
+      say: isVerbose ? say : () => {},
+    });
     await pause(2_000);
     isOver = true;
     await load;
     const served = await awaitService(cluster, stories);
     findings.push(...served.findings);
-    await endEverything(cluster);
-    await awaitNobody(downstream, watch.alive);
-    await watch.over;
-    let adopted = 0;
-    for (const node of cluster.nodes) {
-      const code = await node.process.stop();
-      if (code !== 0) findings.push(`${node.name} ended with ${code} when it was asked to`);
-      const trail = await readOwnTrail(node.data, node.name);
-      findings.push(...trail.findings);
-      adopted += trail.adopted;
-    }
+    const { adopted, findings: inTheEnd } = await stage.settle();
+    findings.push(...inTheEnd);
+    const neverHit = faultsOf(network).filter((fault) => !done.has(fault));
+    findings.push(...neverHit.map((fault) => `never done: ${fault}`));
     const verdict = judge(tools.effects, stories);
     const answers = [...stories.calls.values()].map(({ answered }) => answered);
     const count = (what: string | undefined): number => answers.filter((one) => one === what).length;
@@ -61,21 +57,18 @@ export async function runNodes(options: {
       `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again; ${served.tried} that nobody had stopped were tried in the end`,
     );
     for (const [what, cases] of Object.entries(verdict)) for (const one of cases) say(`FOUND ${what}: ${one}`);
-    for (const [tag, why] of watch.alive) say(`ALIVE ${tag}: ${why}`);
+    for (const [tag, why] of alive) say(`ALIVE ${tag}: ${why}`);
     for (const finding of findings) say(`FOUND ${finding}`);
     const { duplicated, afterRevocation, labelsLost, beyondBudget, lost } = verdict;
     const total = [...done.values()].reduce((sum, times) => sum + times, 0);
     say(
-      `crash: ${total} faults over ${nodes} gateways, ${leases} credentials; alive beyond their lease: ${watch.alive.size}; permitted after a binding revocation: ${afterRevocation.length}; labels lost: ${labelsLost.length}; side effects twice: ${duplicated.length}; beyond a budget: ${beyondBudget.length}; other findings: ${findings.length + lost.length}`,
+      `crash: ${total} faults over ${nodes} gateways, ${leases} credentials; alive beyond their lease: ${alive.size}; permitted after a binding revocation: ${afterRevocation.length}; labels lost: ${labelsLost.length}; side effects twice: ${duplicated.length}; beyond a budget: ${beyondBudget.length}; other findings: ${findings.length + lost.length}`,
     );
-    const all = [...Object.values(verdict).flat(), ...watch.alive.keys(), ...findings];
+    const all = [...Object.values(verdict).flat(), ...alive.keys(), ...findings];
     return all.length === 0 && count('done') > 0;
   } finally {
     isOver = true;
-    await cluster.close().catch(() => {});
-    await tools.close();
-    await watch.over.catch(() => {});
-    await downstream.stop();
+    await stage.close();
   }
 }
 

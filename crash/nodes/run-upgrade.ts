@@ -1,15 +1,13 @@
 import pg from 'pg';
 import { MIGRATIONS } from '../../src/adapters/store/migrations.ts';
-import { DATABASE, startPostgresDownstream } from '../downstream.ts';
 import { THIS_PROGRAM } from '../gateway.ts';
-import { type ClusterNode, makeCluster } from './cluster.ts';
-import { startFakeEffects } from './fake-effects.ts';
+import type { ClusterNode } from './cluster.ts';
 import { makeFakeNewerVersion } from './fake-newer-version.ts';
 import { judge } from './judge.ts';
 import { buildOlderVersion } from './older-version.ts';
-import { readOwnTrail } from './own-trail.ts';
+import { openProxyNetwork } from './proxy-network.ts';
+import { openStage } from './stage.ts';
 import { runUpgradeLoad } from './upgrade-load.ts';
-import { awaitNobody, endEverything, watchCredentials } from './watch-credentials.ts';
 
 const NODES = 3;
 /** Three gateways that have just started, and their first calls, have the processors to themselves for so long. */
@@ -31,16 +29,13 @@ export async function runUpgrade(say: (text: string) => void): Promise<boolean> 
   say(
     `upgrade: from ${older.commit.slice(0, 12)}, schema ${older.schema}, to this version and one change more, schema ${newest}`,
   );
-  const downstream = await startPostgresDownstream();
-  const storeUrl = await downstream.makeDatabase('store_upgrade');
-  const tools = await startFakeEffects({ port: downstream.port, database: DATABASE });
-  const { program } = older;
-  const cluster = await makeCluster({ count: NODES, postgres: downstream, storeUrl, toolsUrl: tools.url, program });
+  const network = openProxyNetwork();
+  const stage = await openStage({ count: NODES, database: 'store_upgrade', network, program: older.program });
+  const { cluster, tools, storeUrl, alive } = stage;
   const findings: string[] = [];
   let isOver = false;
   let isCalm = false;
   const inService = new Set<ClusterNode>(cluster.nodes);
-  const watch = watchCredentials(downstream, storeUrl, () => isOver);
   const load = runUpgradeLoad(
     cluster,
     inService,
@@ -98,14 +93,7 @@ export async function runUpgrade(say: (text: string) => void): Promise<boolean> 
     );
     isOver = true;
     await load.over;
-    await endEverything(cluster);
-    await awaitNobody(downstream, watch.alive);
-    await watch.over;
-    for (const node of cluster.nodes) {
-      const code = await node.process.stop();
-      if (code !== 0) findings.push(`${node.name} ended with ${code} when it was asked to`);
-      findings.push(...(await readOwnTrail(node.data, node.name)).findings);
-    }
+    findings.push(...(await stage.settle()).findings);
     const { duplicated, lost } = judge(tools.effects, load.stories);
     const answers = [...load.stories.calls.values()];
     const count = (what: string): number => answers.filter(({ answered }) => answered === what).length;
@@ -113,18 +101,15 @@ export async function runUpgrade(say: (text: string) => void): Promise<boolean> 
     const missing = [...load.lost.map((one) => `${one.id} at ${one.node}, ${one.answered}: ${one.text}`), ...lost];
     for (const one of missing) say(`LOST ${one}`);
     for (const one of duplicated) say(`TWICE ${one}`);
-    for (const [tag, why] of watch.alive) say(`ALIVE ${tag}: ${why}`);
+    for (const [tag, why] of alive) say(`ALIVE ${tag}: ${why}`);
     for (const finding of findings) say(`FOUND ${finding}`);
     say(
-      `upgrade: schema ${older.schema} to ${newest} under ${answers.length} calls of ${load.stories.tasks.size} tasks, ${done} done, ${count('refused')} refused and ${count('unknown')} not known at the start and while the killed node was away; lost: ${missing.length}; made twice: ${duplicated.length}; credentials alive beyond their lease: ${watch.alive.size}; other findings: ${findings.length}`,
+      `upgrade: schema ${older.schema} to ${newest} under ${answers.length} calls of ${load.stories.tasks.size} tasks, ${done} done, ${count('refused')} refused and ${count('unknown')} not known at the start and while the killed node was away; lost: ${missing.length}; made twice: ${duplicated.length}; credentials alive beyond their lease: ${alive.size}; other findings: ${findings.length}`,
     );
-    return missing.length + duplicated.length + watch.alive.size + findings.length === 0 && done > 100;
+    return missing.length + duplicated.length + alive.size + findings.length === 0 && done > 100;
   } finally {
     isOver = true;
-    await cluster.close().catch(() => {});
-    await tools.close();
-    await watch.over.catch(() => {});
-    await downstream.stop();
+    await stage.close();
     await newer.remove();
   }
 }

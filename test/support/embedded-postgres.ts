@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, chownSync, closeSync, openSync } from 'node:fs';
 import {
   access,
+  appendFile,
   cp,
   lstat,
   mkdir,
@@ -41,6 +42,8 @@ export interface EmbeddedPostgresOptions {
   readonly folder?: string;
   /** Off makes tests faster and a crash of the machine harmful. Default true. */
   readonly fsync?: boolean;
+  /** Addresses of this host that it listens on besides loopback, and the range from which it lets people in. */
+  readonly network?: { readonly addresses: readonly string[]; readonly from: string } | undefined;
 }
 
 /** PostgreSQL refuses to run as root: then it runs as `nobody`. */
@@ -66,7 +69,7 @@ n=0; while kill -0 "$pid" 2>/dev/null && [ "$n" -lt 100 ]; do n=$((n + 1)); slee
 rm -rf -- "$@"
 `;
 
-/** Starts a PostgreSQL server on 127.0.0.1 with password authentication only, ready for connections. */
+/** Starts a PostgreSQL server on 127.0.0.1, unless told otherwise, with password authentication only, ready for connections. */
 export async function startPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
   const home = await makeHome();
   let data = join(home, 'data');
@@ -79,9 +82,13 @@ export async function startPostgres(options: EmbeddedPostgresOptions = {}): Prom
     if (options.folder !== undefined) data = await prepareFolder(options.folder);
     const native = await findBinaries(home);
     await initialise(native, home, data, password);
+    const { network } = options;
+    if (network !== undefined) {
+      await appendFile(join(data, 'pg_hba.conf'), `host all all ${network.from} scram-sha-256\n`);
+    }
     for (let attempt = 1; ; attempt++) {
       const port = await freePort();
-      const server = launch(native, home, data, port, options.fsync ?? true);
+      const server = launch(native, home, data, port, options);
       try {
         await waitUntilReady(server, home, data, port, password);
         return handle(server, [data, home], port, password, removeAll);
@@ -190,9 +197,15 @@ async function initialise(native: string, home: string, data: string, password: 
   if (code !== 0) throw new Error(`initdb failed (${code}): ${complaint.slice(-2000)}`);
 }
 
-function launch(native: string, home: string, data: string, port: number, fsync: boolean): ChildProcess {
+function launch(
+  native: string,
+  home: string,
+  data: string,
+  port: number,
+  { fsync = true, network }: EmbeddedPostgresOptions,
+): ChildProcess {
   const settings = {
-    listen_addresses: '127.0.0.1',
+    listen_addresses: ['127.0.0.1', ...(network?.addresses ?? [])].join(','),
     port: String(port),
     unix_socket_directories: '',
     shared_buffers: '32MB',
