@@ -5,7 +5,8 @@ import { AGENT, type Cluster, type ClusterNode } from './cluster.ts';
 /** What an agent learns of a call. `unknown`: nothing came back, or it was said that nobody knows. */
 export type Answered = 'done' | 'refused' | 'unknown';
 
-const WITHIN_MS = 20_000;
+/** Longer than every wait that the product has, put end to end, and than a fault: what takes longer hangs. */
+export const WITHIN_MS = 45_000;
 
 /** @throws where that node does not give one */
 export const takeTask = (cluster: Cluster, { url }: ClusterNode, template: string): Promise<HeldTask> =>

@@ -14,13 +14,14 @@ export interface CutProxy {
 export async function startCutProxy(port: () => number): Promise<CutProxy> {
   const open = new Set<Socket>();
   let isCut = false;
-  const server = createServer((client) => {
+  // Half open: the end of one side, too, must be able to get lost.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     open.add(client);
     client.on('error', () => client.destroy());
     client.once('close', () => open.delete(client));
     // As packets that nobody answers: it is neither refused nor let in.
     if (isCut) return;
-    const upstream = connect(port(), '127.0.0.1');
+    const upstream = connect({ port: port(), host: '127.0.0.1', allowHalfOpen: true });
     open.add(upstream);
     upstream.once('close', () => {
       open.delete(upstream);

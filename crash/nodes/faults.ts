@@ -4,9 +4,19 @@ import type { Network } from './network.ts';
 
 const KILL = 'kill −9';
 const STOP = 'SIGSTOP';
+const CUT_OFF = 'cut off';
+const END = 'SIGTERM while cut off';
 
 /** What can be done to a node there. */
-export const faultsOf = ({ cuts }: Pick<Network, 'cuts'>): readonly string[] => [KILL, STOP, ...cuts];
+export const faultsOf = ({ cuts }: Pick<Network, 'cuts'>): readonly string[] => [
+  KILL,
+  STOP,
+  ...cuts,
+  ...(cuts.includes(CUT_OFF) ? [END] : []),
+];
+
+/** So long may a node take that is asked to stop, whatever it can reach: what our manifests give it before they kill it. */
+const ENDS_WITHIN_MS = 90_000;
 
 /** Nodes that something is the matter with at a time: one is left alone. */
 const LEFT_ALONE = 1;
@@ -18,9 +28,10 @@ export async function runFaults(parts: {
   readonly random: Random;
   readonly wanted: number;
   readonly done: Map<string, number>;
+  readonly findings: string[];
   readonly say: (text: string) => void;
 }): Promise<void> {
-  const { cluster, network, random, wanted, done, say } = parts;
+  const { cluster, network, random, wanted, done, findings, say } = parts;
   const busy = new Set<ClusterNode>();
   let deck: string[] = [];
   let dealt = 0;
@@ -42,6 +53,19 @@ export async function runFaults(parts: {
       process.kill(node.process.pid, 'SIGSTOP');
       await pause(ms);
       process.kill(node.process.pid, 'SIGCONT');
+    } else if (fault === END) {
+      const heal = await network.cut(node.index, CUT_OFF, random);
+      const isLate = await Promise.race([
+        node.process.stop().then(() => false),
+        pause(ENDS_WITHIN_MS).then(() => true),
+      ]);
+      if (isLate) {
+        findings.push(`${node.name}, cut off and asked to stop, had not after ${ENDS_WITHIN_MS / 1000} s`);
+        node.process.kill();
+        await node.process.exited;
+      }
+      await heal();
+      await node.start().serving;
     } else {
       const heal = await network.cut(node.index, fault, random);
       await pause(ms);
@@ -57,7 +81,9 @@ export async function runFaults(parts: {
       busy.add(node);
       const fault = next();
       say(`${node.name}: ${fault}`);
+      const from = performance.now();
       await harm(node, fault);
+      say(`${node.name}: ${fault}, over after ${Math.round(performance.now() - from)} ms`);
       if (node.process.hasExited()) {
         // It may end itself: of that it says why.
         say(`${node.name} has ended:\n${node.process.log().slice(-2_000)}`);

@@ -1,7 +1,7 @@
 import type { Random } from '../../harness/random.ts';
 import type { HeldTask } from '../../harness/task-token.ts';
 import { callAdmin } from '../../src/cli/admin-client.ts';
-import { type Answered, call, endTask, takeTask } from './agent.ts';
+import { type Answered, call, endTask, takeTask, WITHIN_MS } from './agent.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
 
 /** What is known of a task from outside, by what its agent and its administrator were told. */
@@ -32,6 +32,10 @@ export interface Stories {
   ordersFailed: number;
   /** From the order's acknowledgement on, until the first call at another node that was refused for it, milliseconds. */
   readonly boundAfterMs: number[];
+  /** How long calls took, milliseconds, answered or not. */
+  readonly tookMs: number[];
+  /** Calls that nobody answered although nothing lasts so long. */
+  readonly hung: string[];
 }
 
 export const newStories = (): Stories => ({
@@ -42,6 +46,8 @@ export const newStories = (): Stories => ({
   orders: 0,
   ordersFailed: 0,
   boundAfterMs: [],
+  tookMs: [],
+  hung: [],
 });
 
 const WORKERS = 10;
@@ -65,8 +71,15 @@ export async function runLoad(
     const id = `c${next++}`;
     const told: CallStory = { task: story, tool, sentAt: Date.now(), answered: undefined };
     if (tool !== 'mail') stories.calls.set(id, told);
-    const { answered, text } = await call(anyNode(), task, tool, tool === 'mail' ? {} : { id, task: task.task });
+    const node = anyNode();
+    const { answered, text } = await call(node, task, tool, tool === 'mail' ? {} : { id, task: task.task });
     told.answered = answered;
+    const ms = Date.now() - told.sentAt;
+    stories.tookMs.push(ms);
+    if (ms >= WITHIN_MS)
+      stories.hung.push(
+        `${tool} ${id} of ${task.task}, sent to ${node.name} at ${new Date(told.sentAt).toISOString()}`,
+      );
     // An agent waits a little before it asks again; what had no answer it asks no more.
     if (answered === 'unknown') await pause(200);
     return { answered, text };

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { RemitError } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
+import { asOptions, LOOKS_FOR_SERVER, SERVER_LOOKS_FOR_US } from '../postgres/lost-peer.ts';
 import { orAbort } from './issuer-faults.ts';
 
 /** Where and as whom the issuer administers roles. */
@@ -56,18 +57,17 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
     password: (async () => (await address.adminPassword())?.reveal()) as () => Promise<string>,
     ssl: address.tls ? { rejectUnauthorized: true } : false,
     application_name: 'remit',
-    keepAlive: true,
+    ...LOOKS_FOR_SERVER,
     query_timeout: STATEMENT_MS + 2_000,
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
     // search_path: a leased role's objects in `public` must never be picked up by an admin statement (CVE-2018-1058).
-    options: [
-      ['search_path', 'pg_catalog'],
-      ['statement_timeout', STATEMENT_MS],
-      ['lock_timeout', LOCK_MS],
-      ['idle_in_transaction_session_timeout', STATEMENT_MS],
-    ]
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
+    options: asOptions({
+      search_path: 'pg_catalog',
+      statement_timeout: STATEMENT_MS,
+      lock_timeout: LOCK_MS,
+      idle_in_transaction_session_timeout: STATEMENT_MS,
+      ...SERVER_LOOKS_FOR_US,
+    }),
   };
   const pool = new pg.Pool({ ...settings, max: POOL_SIZE, idleTimeoutMillis: IDLE_MS, allowExitOnIdle: true });
   // A pooled connection that breaks while idle is replaced at the next use; without a listener it would end the process.

@@ -1,6 +1,7 @@
 import { Pool } from 'pg';
 import { messageOf, RemitError } from '../../domain/errors.ts';
 import type { OpenRecord, RecordRows } from '../../seams/record-rows.ts';
+import { LOOKS_FOR_SERVER } from '../postgres/lost-peer.ts';
 import { cleanText, cleanValue } from './clean-text.ts';
 
 export interface PostgresRowsOptions {
@@ -53,7 +54,8 @@ export function createPostgresRows({ url, connectMs = 3_000, statementMs = 10_00
     idleTimeoutMillis: 30_000,
     statement_timeout: statementMs,
     query_timeout: statementMs + 1_000,
-    keepAlive: true,
+    allowExitOnIdle: true,
+    ...LOOKS_FOR_SERVER,
   });
   // A connection that breaks while it is idle, or lent, would end the process.
   pool.on('connect', (client) => client.on('error', () => {}));

@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import { Pool, type PoolClient, types } from 'pg';
 import { RemitError } from '../../domain/errors.ts';
 import type { Store } from '../../seams/store.ts';
+import { asOptions, LOOKS_FOR_SERVER, SERVER_LOOKS_FOR_US } from '../postgres/lost-peer.ts';
 import { makeStore } from './make-store.ts';
 import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
 import { createPostgresNotices } from './postgres-notices.ts';
@@ -40,14 +41,16 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
     max: options.connections ?? 10,
     connectionTimeoutMillis: options.connectMs ?? 3_000,
     idleTimeoutMillis: 30_000,
-    keepAlive: true,
+    // One that cannot be ended, since nothing comes through, would keep the process.
+    allowExitOnIdle: true,
+    ...LOOKS_FOR_SERVER,
     lock_timeout: options.lockMs ?? 2_000,
     statement_timeout: statementMs,
     // A server or a network that hangs sends no timeout of its own.
     query_timeout: statementMs + 1_000,
     idle_in_transaction_session_timeout: transactionMs + 1_000,
     // A commit is on the disk when it returns (guarantee L1), whatever the database's default is.
-    options: '-c synchronous_commit=on',
+    options: asOptions({ synchronous_commit: 'on', ...SERVER_LOOKS_FOR_US }),
     types: { getTypeParser: (id, format) => (id === INT8 ? Number : types.getTypeParser(id, format)) },
   });
   // The pool listens to idle connections only: one that breaks while it is lent would end the process.
@@ -66,7 +69,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
       connectionString: options.url,
       application_name: 'remit notices',
       connectionTimeoutMillis: options.connectMs ?? 3_000,
-      keepAlive: true,
+      query_timeout: statementMs + 1_000,
+      ...LOOKS_FOR_SERVER,
+      options: asOptions(SERVER_LOOKS_FOR_US),
     }),
   });
 }

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { Client, type ClientConfig, type Pool } from 'pg';
 import type { TenantId } from '../../domain/ids.ts';
 import type { Notice, Notices } from '../../seams/shared-store.ts';
@@ -5,6 +6,7 @@ import type { Notice, Notices } from '../../seams/shared-store.ts';
 const NOTICES: readonly Notice[] = ['revocation', 'approval', 'mark'];
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
+const GOODBYE_MS = 1_000;
 
 /** One channel a tenant; identifiers of PostgreSQL end at 63 bytes, tenants at 63 characters. */
 const channelOf = (tenant: TenantId): string => `remit_${tenant}`.slice(0, 63);
@@ -42,11 +44,14 @@ export function createPostgresNotices(pool: Pick<Pool, 'query'>, connection: Cli
       let isStopped = false;
       let failures = 0;
       let client: Client | undefined;
+      let socket: Socket | undefined;
       let timer: NodeJS.Timeout | undefined;
 
       async function connect(): Promise<void> {
-        const made = new Client(connection);
+        const opened = new Socket();
+        const made = new Client({ ...connection, stream: () => opened });
         client = made;
+        socket = opened;
         let isOver = false;
         const again = (): void => {
           if (isOver) return;
@@ -79,7 +84,10 @@ export function createPostgresNotices(pool: Pick<Pool, 'query'>, connection: Cli
           isStopped = true;
           clearTimeout(timer);
           await first;
+          // Said to the server, if it can be told: one that cannot be reached never says that it has heard.
+          const late = setTimeout(() => socket?.destroy(), GOODBYE_MS);
           await client?.end().catch(ignore);
+          clearTimeout(late);
         },
       };
     },
