@@ -23,7 +23,7 @@ import { ChunkGuard, type Needle, needlesOf, withhold } from './stages/withhold-
  * One governed operation, top to bottom, whatever its method. The caller is authenticated (the edge does it for every message) and the item is
  * resolved (the method does it):
  *
- *   authenticate → resolve → decide → record intent → (hold) → (keep memory) → lease → forward → withhold secrets → (redact) → (hide) → observe → record outcome
+ *   authenticate → resolve → decide → record intent, (keep memory) → (hold) → lease → forward → withhold secrets → (redact) → (hide) → observe → record outcome
  *
  * Each stage takes values and returns a value or a refusal. A fault in any of them propagates and is answered as a refusal by
  * the edge: nothing is forwarded past a stage that did not return.
@@ -43,8 +43,12 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     }
     const deciding = decide(gateway, caller, operation);
     const decision = deciding instanceof Promise ? await deciding : deciding;
-    await recordIntent(gateway, caller, operation, decision);
-    if (decision.verdict !== 'permit') {
+    const recording = recordIntent(gateway, caller, operation, decision);
+    const isPermitted = decision.verdict === 'permit';
+    // Beside the journal's write: the decision has charged and joined already, and whichever is durable first, the call waits for both.
+    let keeping = isPermitted ? gateway.keepMemory?.(caller.task.id, recording) : undefined;
+    await recording;
+    if (!isPermitted) {
       if (decision.gate === 'task' || decision.gate === 'flow')
         await noteDeviation(gateway, caller, operation, decision);
       if (decision.verdict !== 'step_up') {
@@ -54,9 +58,10 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
       const lifted = await hold(gateway, caller, operation, decision);
       if (isRefused(lifted)) return refuseCall(gateway, caller, operation, decision, lifted);
       operation = lifted.operation;
+      keeping = gateway.keepMemory?.(caller.task.id, recording);
     }
 
-    const moved = gateway.keepMemory === undefined ? undefined : await gateway.keepMemory(caller.task.id);
+    const moved = keeping === undefined ? undefined : await keeping;
     const startedAt = gateway.clock();
     const leasing = moved ?? (operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE);
     const leased = leasing instanceof Promise ? await leasing : leasing;

@@ -32,7 +32,8 @@ function world() {
   return {
     state,
     dropped,
-    keep: keepMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof keepMemory>>,
+    keep: (task: typeof TASK, recorded: Promise<unknown> = Promise.resolve()) =>
+      (keepMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof keepMemory>>)(task, recorded),
     served: servedTasks(tasks, revocation, nodes),
     unready: () => unready(revocation, nodes),
   };
@@ -52,6 +53,29 @@ describe('a node among others', () => {
       refusal: { kind: 'unavailable', reason: 'no store', isForwarded: false },
     });
     expect(dropped).toEqual([]);
+  });
+
+  it('D1 refuses where it is no member any more when the record is durable at last: what was kept was true before', async () => {
+    const { keep, state, dropped } = world();
+    let write: () => void = () => {};
+    const keeping = keep(
+      TASK,
+      new Promise<void>((resolve) => {
+        write = resolve;
+      }),
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    state.isMember = false;
+    write();
+    expect(await keeping).toMatchObject({ refusal: NOT_A_MEMBER });
+    expect(dropped).toEqual([]);
+  });
+
+  it('refuses where the record fails, and never rejects: the call is told by the record itself', async () => {
+    const { keep } = world();
+    expect(await keep(TASK, Promise.reject(new Error('no journal')))).toMatchObject({
+      refusal: { reason: 'no journal', isForwarded: false },
+    });
   });
 
   it('refuses a task that is another’s by now, and lets go of it', async () => {

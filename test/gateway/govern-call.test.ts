@@ -93,6 +93,41 @@ describe('one governed call', () => {
     expect(denied.events).toEqual(['record:decision']);
   });
 
+  it('A1 among several nodes record and memory are written side by side, and a call goes on when both are durable', async () => {
+    for (const last of ['record', 'memory'] as const) {
+      const begun: string[] = [];
+      const finish = { record: (): void => {}, memory: (): void => {} };
+      const pending = (name: keyof typeof finish): Promise<undefined> => {
+        begun.push(name);
+        return new Promise((resolve) => {
+          finish[name] = () => resolve(undefined);
+        });
+      };
+      const fake = makeGateway({
+        record: ({ type }) => (type === 'decision' ? pending('record') : Promise.resolve()),
+        keepMemory: () => pending('memory'),
+      });
+      const answering = handleMethod(fake.gateway, caller(fake), call());
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(begun).toEqual(['record', 'memory']);
+      finish[last === 'record' ? 'memory' : 'record']();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(fake.forwarded, `before the ${last} is durable`).toEqual([]);
+      finish[last]();
+      await answering;
+      expect(fake.forwarded).toHaveLength(1);
+    }
+  });
+
+  it('A1 a log that cannot be written means refusal, whatever was kept beside it', async () => {
+    const fake = makeGateway({
+      record: () => Promise.reject(new RemitError('ERR_JOURNAL_FULL', 'no space')),
+      keepMemory: async () => undefined,
+    });
+    await expect(handleMethod(fake.gateway, caller(fake), call())).rejects.toMatchObject({ code: 'ERR_JOURNAL_FULL' });
+    expect(fake.forwarded).toEqual([]);
+  });
+
   it('D1 a denial is recorded like a permit, and neither leases nor forwards', async () => {
     const fake = makeGateway({ decideCall: () => decision('deny', { policies: ['no-orders'] }) });
     const { reply } = await handleMethod(fake.gateway, caller(fake), call());

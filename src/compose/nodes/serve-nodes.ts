@@ -63,9 +63,13 @@ export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspa
     ]);
   }
 
-  return async (task) => {
+  return async (task, recorded) => {
     try {
-      if (await nodes.ledger.keep(task)) return undefined;
+      if (await nodes.ledger.keep(task)) {
+        await recorded;
+        // What was kept says whose the task was then. A record may have taken long since, or the process may have stood still.
+        return nodes.isMember() ? undefined : refuse(NOT_A_MEMBER);
+      }
     } catch (error) {
       return unavailable(messageOf(error));
     }
