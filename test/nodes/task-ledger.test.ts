@@ -10,6 +10,7 @@ function world() {
   const written: (readonly OwnedTask[])[] = [];
   const state = { lost: new Set<TaskId>(), fault: undefined as Error | undefined };
   let release: (() => void)[] = [];
+  let turns: (() => void)[] = [];
   const ledger = createTaskLedger({
     tenant: tenantId('acme'),
     owner: 'na',
@@ -25,8 +26,16 @@ function world() {
     },
     memoryOf: (task) => ({ calls: calls.get(task) ?? 0 }),
     chainOf: (task) => (task === CHILD ? [CHILD, TOP] : [task]),
+    nextTurn: (resume) => void turns.push(resume),
   });
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const turn = async (): Promise<void> => {
+    await settle();
+    const all = turns;
+    turns = [];
+    for (const one of all) one();
+    await settle();
+  };
   const commit = async (): Promise<void> => {
     await settle();
     const all = release;
@@ -35,7 +44,7 @@ function world() {
     await settle();
   };
   for (const task of [TOP, CHILD, OTHER]) ledger.add(task, 1);
-  return { ledger, calls, written, state, commit, settle };
+  return { ledger, calls, written, state, commit, settle, turn };
 }
 
 describe('the ledger of a node’s tasks', () => {
@@ -66,6 +75,45 @@ describe('the ledger of a node’s tasks', () => {
     ]);
   });
 
+  it('after several that waited together, the next are gathered for as long as each turn adds to them', async () => {
+    const { ledger, written, commit, turn } = world();
+    const kept = [ledger.keep(TOP), ledger.keep(OTHER)];
+    await commit();
+    kept.push(ledger.keep(TOP));
+    await turn();
+    expect(written, 'one of one: nothing to wait for').toHaveLength(2);
+    await commit();
+    kept.push(ledger.keep(TOP), ledger.keep(TOP));
+    await commit();
+    kept.push(ledger.keep(TOP), ledger.keep(TOP));
+    await turn();
+    expect(written, 'two have come').toHaveLength(3);
+    kept.push(ledger.keep(OTHER));
+    await turn();
+    expect(written, 'and one more').toHaveLength(3);
+    await turn();
+    expect(written.at(-1)?.map(({ task }) => task)).toEqual([TOP, OTHER]);
+    await commit();
+    expect(await Promise.all(kept)).toEqual(kept.map(() => true));
+  });
+
+  it('calls that come without end do not keep a batch from being written', async () => {
+    const { ledger, written, commit, turn } = world();
+    const kept = [ledger.keep(TOP), ledger.keep(TOP)];
+    await commit();
+    kept.push(ledger.keep(OTHER), ledger.keep(OTHER));
+    for (let turns = 0; turns < 20 && written.length < 2; turns += 1) {
+      await turn();
+      kept.push(ledger.keep(OTHER));
+    }
+    expect(written).toHaveLength(2);
+    await commit();
+    await turn();
+    await turn();
+    await commit();
+    expect(await Promise.all(kept)).toEqual(kept.map(() => true));
+  });
+
   it('says of each task by itself that it is another node’s by now; and of a child where the one above it is', async () => {
     const { ledger, state, commit } = world();
     state.lost.add(TOP);
@@ -75,13 +123,14 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('D1 a store that fails refuses all that waited for it, and the next are written anew', async () => {
-    const { ledger, state, commit } = world();
+    const { ledger, state, commit, turn } = world();
     state.fault = new Error('no store');
     const kept = Promise.allSettled([ledger.keep(TOP), ledger.keep(OTHER)]);
     await commit();
     expect((await kept).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     state.fault = undefined;
     const again = ledger.keep(TOP);
+    await turn();
     await commit();
     expect(await again).toBe(true);
   });

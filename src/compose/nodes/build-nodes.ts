@@ -69,7 +69,14 @@ export function buildNodes(parts: {
     fail = resolve;
   });
 
-  const ledger = createTaskLedger({ tenant, owner: name, repository: places, memoryOf, chainOf: tasks.chainOf });
+  const ledger = createTaskLedger({
+    tenant,
+    owner: name,
+    repository: places,
+    memoryOf,
+    chainOf: tasks.chainOf,
+    nextTurn: (resume) => void setImmediate(resume),
+  });
   tasks.onEnd(async ({ id }) => {
     ledger.remove(id);
     await places.forget(tenant, [id]);
