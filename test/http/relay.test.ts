@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, expect, it } from 'vitest';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
 import { createNodeLink } from '../../src/adapters/nodes/pass-on.ts';
+import type { WatchTimes } from '../../src/adapters/nodes/watch-peer.ts';
 import { taskId, tenantId } from '../../src/domain/ids.ts';
 import { refuse } from '../../src/domain/refusal.ts';
 import { createRelay, MISDIRECTED, RELAYED } from '../../src/http/relay.ts';
@@ -24,9 +25,9 @@ async function listen(handle: (request: IncomingMessage, response: ServerRespons
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function world(locate: () => Located | Error, isHere = () => false) {
+async function world(locate: () => Located | Error, isHere = () => false, times?: WatchTimes) {
   const misplaced: string[] = [];
-  const link = createNodeLink(RELAYED, 'public.example', MISDIRECTED);
+  const link = createNodeLink(RELAYED, 'public.example', MISDIRECTED, times);
   closers.push(() => link.close());
   let now = 0;
   let ownAddress = '';
@@ -150,6 +151,77 @@ it('waits for who goes on with the task of a lost node, and never sends twice wh
   expect(answer).toMatchObject({ id: 7, result: { isError: true } });
   expect(JSON.stringify(answer)).toContain('whether the call was made is not known');
   expect(calls).toBe(1);
+});
+
+describe('a node that is gone without a word', () => {
+  const times = { lookMs: 20, answerMs: 150 };
+
+  it('is noticed: what was sent to it is answered as unknown, and not sent again; what comes next gets a connection of its own', async () => {
+    let isThere = false;
+    const heard: string[] = [];
+    const answering = createServer((_, response) => response.end('there'));
+    // As where packets are lost: it takes what comes, and never says anything.
+    const node = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      if (isThere) answering.emit('connection', socket);
+      else socket.on('data', (piece) => heard.push(String(piece)));
+    });
+    await new Promise<void>((resolve) => node.listen(0, '127.0.0.1', resolve));
+    closers.push(() => {
+      answering.closeAllConnections();
+      node.close();
+    });
+    const address = `http://127.0.0.1:${(node.address() as AddressInfo).port}`;
+    const { post } = await world(
+      () => ({ address }),
+      () => false,
+      times,
+    );
+    const answers = await Promise.all([post(CALL), post(CALL)]);
+    for (const answer of answers) expect(await answer.text()).toContain('whether the call was made is not known');
+    expect(heard.filter((piece) => piece.startsWith('POST /mcp'))).toHaveLength(2);
+    isThere = true;
+    expect(await (await post(CALL)).text()).toBe('there');
+  });
+
+  it('is not one that takes its time, which says so when it is asked', async () => {
+    let asked = 0;
+    const address = await listen(async (request, response) => {
+      if (request.url === '/healthz') {
+        asked += 1;
+        response.writeHead(503).end();
+        return;
+      }
+      while (asked < 4) await new Promise<void>((resolve) => void setTimeout(resolve, 5));
+      response.end('there');
+    });
+    const { post } = await world(
+      () => ({ address }),
+      () => false,
+      times,
+    );
+    expect(await (await post(CALL)).text()).toBe('there');
+  });
+
+  it('ends a stream that it has begun', async () => {
+    const node = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', (piece) => {
+        if (String(piece).startsWith('GET /mcp'))
+          socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n');
+      });
+    });
+    await new Promise<void>((resolve) => node.listen(0, '127.0.0.1', resolve));
+    closers.push(() => void node.close());
+    const address = `http://127.0.0.1:${(node.address() as AddressInfo).port}`;
+    const { url } = await world(
+      () => ({ address }),
+      () => false,
+      times,
+    );
+    const response = await fetch(`${url}/mcp`, { headers: { authorization: 'Bearer good' } });
+    await expect(response.text()).rejects.toThrow('terminated');
+  });
 });
 
 it('what turns out to be this node’s own while it waits is served here after all', async () => {

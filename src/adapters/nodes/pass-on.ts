@@ -1,6 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { Agent, type Dispatcher, errors, util } from 'undici';
+import { type Dispatcher, errors, Pool, util } from 'undici';
 import type { Passed } from '../../domain/node.ts';
+import { createPeerWatch, isAnswering, type PeerWatch, type WatchTimes } from './watch-peer.ts';
 
 /** Of one connection, not of the message (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -26,6 +27,13 @@ const NOT_SENT: ReadonlySet<string> = new Set([
 ]);
 
 const CONNECT_MS = 1_000;
+/** A node that is gone without a word is noticed within seven seconds: when the others have taken over what it had. */
+const WATCH: WatchTimes = { lookMs: 1_000, answerMs: 3_000 };
+
+interface Peer {
+  readonly pool: Pool;
+  readonly watch: PeerWatch;
+}
 
 export interface NodeLink {
   passOn(
@@ -41,15 +49,36 @@ export interface NodeLink {
  * @param mark header that says so, and by whom
  * @param host under which every node may be addressed: which one the client named was checked by the node that it came to
  * @param misdirected status by which a node says that the request is not its own, and that nothing was done
+ * @param times when a node that says nothing is taken to be lost
  */
-export function createNodeLink(mark: string, host: string, misdirected: number): NodeLink {
-  // Streams of other nodes may be silent for long.
-  const agent = new Agent({ connect: { timeout: CONNECT_MS }, headersTimeout: 0, bodyTimeout: 0 });
+export function createNodeLink(mark: string, host: string, misdirected: number, times: WatchTimes = WATCH): NodeLink {
+  const peers = new Map<string, Peer>();
+
+  function peerAt(address: string): Peer {
+    const found = peers.get(address);
+    if (found !== undefined) return found;
+    // An answer may take long, and streams may be silent for long: the watch tells a node that is lost.
+    const pool = new Pool(address, { connect: { timeout: CONNECT_MS }, headersTimeout: 0, bodyTimeout: 0 });
+    const watch = createPeerWatch(
+      times.lookMs,
+      () => isAnswering(address, host, times.answerMs),
+      () => {
+        peers.delete(address);
+        // With it go the connections that wait for nothing: what comes next must not be sent on one of them.
+        pool.destroy(new Error('the node does not answer any more')).catch(() => {});
+      },
+    );
+    const peer = { pool, watch };
+    peers.set(address, peer);
+    return peer;
+  }
+
   return {
     passOn(request, response, { address, body, by }) {
       return new Promise((resolve) => {
-        const passing = new Passing(response, misdirected, resolve);
-        agent.dispatch(
+        const { pool, watch } = peerAt(address);
+        const passing = new Passing(response, misdirected, watch, resolve);
+        pool.dispatch(
           {
             origin: address,
             path: request.url ?? '/',
@@ -61,7 +90,9 @@ export function createNodeLink(mark: string, host: string, misdirected: number):
         );
       });
     },
-    close: () => agent.destroy(),
+    async close() {
+      await Promise.all([...peers.values()].map(({ pool }) => pool.destroy()));
+    },
   };
 }
 
@@ -69,16 +100,19 @@ export function createNodeLink(mark: string, host: string, misdirected: number):
 class Passing implements Dispatcher.DispatchHandler {
   readonly #response: ServerResponse;
   readonly #misdirected: number;
+  readonly #watch: PeerWatch;
   readonly #settle: (passed: Passed) => void;
   #abort: ((error?: Error) => void) | undefined;
   #resume: () => void = () => {};
   #isSentBack = false;
   #isOver = false;
 
-  constructor(response: ServerResponse, misdirected: number, settle: (passed: Passed) => void) {
+  constructor(response: ServerResponse, misdirected: number, watch: PeerWatch, settle: (passed: Passed) => void) {
     this.#response = response;
     this.#misdirected = misdirected;
+    this.#watch = watch;
     this.#settle = settle;
+    watch.begin();
     response.once('close', this.#onClose);
   }
 
@@ -88,6 +122,7 @@ class Passing implements Dispatcher.DispatchHandler {
   }
 
   onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
+    this.#watch.heard();
     // An informational one is between the two nodes.
     if (status < 200) return true;
     this.#resume = resume;
@@ -102,6 +137,7 @@ class Passing implements Dispatcher.DispatchHandler {
   }
 
   onData(chunk: Buffer): boolean {
+    this.#watch.heard();
     if (this.#isSentBack || this.#response.write(chunk)) return true;
     this.#response.once('drain', this.#resume);
     return false;
@@ -126,6 +162,7 @@ class Passing implements Dispatcher.DispatchHandler {
 
   #end(passed: Passed): void {
     this.#isOver = true;
+    this.#watch.end();
     this.#response.off('close', this.#onClose);
     this.#settle(passed);
   }
