@@ -16,7 +16,7 @@ import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildTaskLimits } from './build-task-limits.ts';
 import { buildTasks } from './build-tasks.ts';
 import { buildWire } from './build-wire.ts';
-import { closeInReverse } from './close-in-reverse.ts';
+import { closeInReverse, doneOrLate } from './close-in-reverse.ts';
 import { buildCatalogue } from './connectors/build-catalogue.ts';
 import { buildFlow } from './connectors/build-flow.ts';
 import { discoverAll } from './connectors/discover.ts';
@@ -231,8 +231,13 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
     // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
     closers.push(async () => {
-      // Side by side: a server that will not stop must not keep its credential.
-      await Promise.all([wire.closeAll(), leases.revokeAll('gateway stopped')]);
+      // Side by side: a server that will not stop must not keep its credential. What cannot be revoked in time is revoked by the others, or at the next start.
+      const ending = [wire.closeAll(), leases.revokeAll('gateway stopped')];
+      await doneOrLate(
+        ending,
+        system,
+        'not all credentials are revoked yet: the other nodes, or the next start, see to them',
+      );
       leases.close();
     });
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
