@@ -4,7 +4,8 @@ import type { Network } from './network.ts';
 
 const KILL = 'kill −9';
 const STOP = 'SIGSTOP';
-const CUT_OFF = 'cut off';
+/** From all but its agents: those are told that it stops. */
+const ENDS_WITHOUT = ['cut from the store', 'cut from the other nodes', 'cut from its downstreams'];
 const END = 'SIGTERM while cut off';
 
 /** What can be done to a node there. */
@@ -12,7 +13,7 @@ export const faultsOf = ({ cuts }: Pick<Network, 'cuts'>): readonly string[] => 
   KILL,
   STOP,
   ...cuts,
-  ...(cuts.includes(CUT_OFF) ? [END] : []),
+  ...(ENDS_WITHOUT.every((cut) => cuts.includes(cut)) ? [END] : []),
 ];
 
 /** So long may a node take that is asked to stop, whatever it can reach: what our manifests give it before they kill it. */
@@ -54,12 +55,14 @@ export async function runFaults(parts: {
       await pause(ms);
       process.kill(node.process.pid, 'SIGCONT');
     } else if (fault === END) {
-      const heal = await network.cut(node.index, CUT_OFF, random);
-      const isLate = await Promise.race([
-        node.process.stop().then(() => false),
-        pause(ENDS_WITHIN_MS).then(() => true),
-      ]);
-      if (isLate) {
+      const cuts = await Promise.all(ENDS_WITHOUT.map((cut) => network.cut(node.index, cut, random)));
+      const heal = () => Promise.all(cuts.splice(0).map((one) => one()));
+      const ended = node.process.stop().then(() => 'ended');
+      // Most are healed while they stop, some are not.
+      const heals = random.chance(0.9);
+      if (heals) await Promise.race([ended, pause(ms)]);
+      if (heals) await heal();
+      if ((await Promise.race([ended, pause(ENDS_WITHIN_MS)])) !== 'ended') {
         findings.push(`${node.name}, cut off and asked to stop, had not after ${ENDS_WITHIN_MS / 1000} s`);
         node.process.kill();
         await node.process.exited;
