@@ -34,7 +34,7 @@ export function adminOperations(parts: {
   recorder: Recorder;
   leases: LeaseManager;
   approvals: BuiltApprovals;
-  risk: Pick<BuiltRisk, 'levels'>;
+  risk: Pick<BuiltRisk, 'levels' | 'clear'>;
   catalogue: Catalogue;
   flow: Pick<Flow, 'canaries'>;
   revocation: RevocationControl;
@@ -89,7 +89,7 @@ export function adminOperations(parts: {
     },
     ...approvalOperations(workspace, parts.approvals, administer),
     ...policyOperations(parts.policies),
-    ...riskOperations(parts.risk.levels, administer),
+    ...riskOperations(parts.risk, administer),
     /** Calls made with each lease that is held here: rows learn of them when a lease ends. */
     'lease-uses': async () => ({ uses: Object.fromEntries(leases.calls()) }),
     /** For its owner's browser. Scopes are separated by spaces. */

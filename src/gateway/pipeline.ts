@@ -52,7 +52,8 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
       if (decision.gate === 'task' || decision.gate === 'flow')
         await noteDeviation(gateway, caller, operation, decision);
       if (decision.verdict !== 'step_up') {
-        noteDenied(gateway, caller, decision, operation.item);
+        const told = noteDenied(gateway, caller, decision, operation.item);
+        if (told !== undefined) await told;
         return refuseCall(gateway, caller, operation, decision);
       }
       const lifted = await hold(gateway, caller, operation, decision);

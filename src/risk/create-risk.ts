@@ -14,6 +14,7 @@ import type { Task } from '../domain/task.ts';
 import type { Clock } from '../seams/clock.ts';
 import type { Consequences } from './consequences.ts';
 import type { Scores } from './scores.ts';
+import type { SharedScores } from './shared-scores.ts';
 
 /** Something happened that says how risky somebody is. */
 export interface Signal {
@@ -26,6 +27,8 @@ export interface Signal {
   readonly points?: number;
   /** Of whom it was seen; of a task's signal, the task's identity. */
   readonly identity?: Pick<AuditRecord, 'trace' | 'span' | 'user' | 'agent' | 'task' | 'connector' | 'tool'>;
+  /** What others may see as well: among several nodes it counts once for a subject. */
+  readonly cause?: string;
 }
 
 /** Whom a call concerns. */
@@ -58,6 +61,8 @@ export interface RiskParts {
   readonly recordLater: (entry: SignalRecord) => void;
   readonly count: (kind: SignalKind) => void;
   readonly clock: Clock;
+  /** What other nodes are to know; left out where there are none. */
+  readonly shared?: Pick<SharedScores, 'tell' | 'told' | 'exchange'> | undefined;
 }
 
 /** How risky tasks, connectors, agents and users are. */
@@ -68,10 +73,14 @@ export interface Risk {
   judge(call: RiskyCall, levels: CallRisk, isRead: boolean): RiskJudgement | undefined;
   /** Counts at once, goes on the trail ahead of whatever is decided after, and then has its consequence. */
   signal(signal: Signal): void;
-  /** The same; resolves when it is on the trail. @throws what putting it there throws: it counts all the same */
+  /** Resolves when other nodes can know what was signalled, or the store cannot be asked; undefined where there is nothing to wait for. */
+  told(): Promise<void> | undefined;
+  /** The same; resolves when it is on the trail, and other nodes have it. @throws what putting it there throws: it counts all the same */
   signalDurably(signal: Signal): Promise<void>;
   restore(subject: RiskSubject, score: Score): void;
   list(): ReturnType<Scores['list']>;
+  /** What its level calls for is ordered, where it has not been. */
+  follow(subject: RiskSubject): void;
   /** Of one subject. */
   show(subject: RiskSubject): { readonly score: number; readonly level: RiskLevel };
   /** A person has looked. To be put on the trail before. @returns whether there was a score */
@@ -113,7 +122,7 @@ export function createRisk(parts: RiskParts): Risk {
 
   /** @returns undefined where nothing waits for it */
   function take(
-    { kind, what, subjects, points = weights[kind], identity }: Signal,
+    { kind, what, subjects, points = weights[kind], identity, cause }: Signal,
     mustBeDurable: boolean,
   ): Promise<unknown> | undefined {
     if (!(points > 0) || subjects.length === 0) return undefined;
@@ -132,6 +141,7 @@ export function createRisk(parts: RiskParts): Risk {
       },
     };
     parts.count(kind);
+    for (const subject of subjects) parts.shared?.tell(subject, points, cause);
     const calls = subjects.filter((subject, at) => {
       const level = levels[at]?.[1] ?? 'critical';
       return consequences.actionAt(subject.kind, level) !== undefined;
@@ -152,13 +162,20 @@ export function createRisk(parts: RiskParts): Risk {
     levelsOf,
     judge,
     signal: (signal) => void take(signal, false),
+    told: () => parts.shared?.told(),
     async signalDurably(signal) {
       await take(signal, true);
+      await parts.shared?.exchange();
     },
     restore: (subject, score) => scores.set(subject, score, clock()),
     list() {
       scores.sweep(clock());
       return scores.list(clock());
+    },
+    follow(subject) {
+      const level = scores.level(subject, clock());
+      // The signals are on the trails of those who saw them, and the order says that it goes by all of them.
+      consequences.follow(subject, level, Promise.resolve(), `risk ${level}, by signals of all nodes`);
     },
     show(subject) {
       const now = clock();

@@ -23,6 +23,8 @@ export interface Past {
 export interface History {
   /** Made where there is none yet. */
   of(scope: string, now: number): Past;
+  /** What was done elsewhere is known from now on. */
+  learn(uses: readonly Use[]): void;
 }
 
 /** Of one scope (guarantee I3): what is beyond is not kept, and so is new each time. */
@@ -58,11 +60,14 @@ export function createHistory(known: readonly Use[], keep: (use: Use) => void): 
     return past;
   }
 
-  for (const { scope, kind, value, firstAt } of known) {
-    const past = pastOf(scope, firstAt);
-    past.since = Math.min(past.since, firstAt);
-    past.values.add(`${kind} ${value}`);
+  function learn(uses: readonly Use[]): void {
+    for (const { scope, kind, value, firstAt } of uses) {
+      const past = pastOf(scope, firstAt);
+      past.since = Math.min(past.since, firstAt);
+      past.values.add(`${kind} ${value}`);
+    }
   }
 
-  return { of: pastOf };
+  learn(known);
+  return { of: pastOf, learn };
 }

@@ -29,6 +29,11 @@ export class Scores {
     this.#options = options;
   }
 
+  /** The highest that a score gets. */
+  get most(): number {
+    return MOST * this.#options.bounds.critical;
+  }
+
   /** Whether no subject has a score at all. */
   get isEmpty(): boolean {
     return this.#size === 0;
@@ -37,7 +42,7 @@ export class Scores {
   add({ kind, id }: RiskSubject, points: number, now: number): Score {
     const known = this.#of(kind).get(id);
     const before = known === undefined ? 0 : scoreAt(known, now, this.#options.halfLifeMs);
-    const score = Math.min(before + points, MOST * this.#options.bounds.critical);
+    const score = Math.min(before + points, this.most);
     // A time that is none: what was added then never decays, until somebody clears it.
     const at = Number.isFinite(now) ? Math.max(now, known?.at ?? 0) : Number.MAX_SAFE_INTEGER;
     const next = { score, at };

@@ -47,7 +47,8 @@ export function createEventTaker(parts: {
           const subjects = points > 0 ? subjectsOf(event.subject ?? payload.subject, of) : [];
           if (subjects.length === 0) continue;
           moved += subjects.length;
-          await risk.signalDurably({ kind: 'external', what: `${event.transmitter}: ${type}`, subjects, points });
+          const what = `${event.transmitter}: ${type}`;
+          await risk.signalDurably({ kind: 'external', what, subjects, points, cause: `${key} ${type}` });
         }
       } catch (error) {
         // It is sent again, and must count then.

@@ -27,7 +27,13 @@ export function watchConnectors(parts: {
     const value = `${kind} ${ref} ${fingerprint}`;
     if (past.has('definition', value)) return;
     // Told first: a crash in between tells it twice, and never not at all.
-    risk.signal({ kind, what, subjects: [{ kind: 'connector', id: connector }], identity: { connector } });
+    risk.signal({
+      kind,
+      what,
+      subjects: [{ kind: 'connector', id: connector }],
+      identity: { connector },
+      cause: value,
+    });
     past.add('definition', value, clock());
   }
 

@@ -1,5 +1,6 @@
 import type { TaskId, TenantId } from '../domain/ids.ts';
 import type { GatewayNode, OwnedTask, SeenNode, TaskPlace } from '../domain/node.ts';
+import type { Score } from '../domain/risk.ts';
 import type { TrailHead } from '../domain/trail-head.ts';
 
 /** What several gateways on one store share beyond its rows. */
@@ -8,6 +9,7 @@ export interface SharedStore {
   readonly places: TaskPlaceRepository;
   readonly heads: TrailHeadRepository;
   readonly paces: PaceRepository;
+  readonly risks: RiskScoreRepository;
   readonly notices: Notices;
   readonly server: StoreServer;
 }
@@ -27,7 +29,7 @@ export interface ConnectionLimits {
 }
 
 /** Something that others should read at once. What it says is in the store: of a notice nothing is taken. */
-export type Notice = 'revocation' | 'approval' | 'mark';
+export type Notice = 'revocation' | 'approval' | 'mark' | 'risk';
 
 /** Notices between nodes: any may be lost, told twice, or told too often. */
 export interface Notices {
@@ -100,6 +102,36 @@ export interface PaceDraw {
   readonly most: number;
   /** So long it may be used. */
   readonly holdMs: number;
+}
+
+/** A score of risk as of a time, by the database's clock. */
+export interface RiskScoreRow {
+  /** `agent scribe`: a subject's key. */
+  readonly subject: string;
+  readonly score: number;
+  readonly at: number;
+}
+
+/** Points of a signal, once for a cause where it has one; or what a score was at a time, of which no less may be left unless it was cleared since. */
+export type RiskChange =
+  | { readonly subject: string; readonly points: number; readonly cause?: string }
+  | { readonly subject: string; readonly atLeast: Score };
+
+/** Risk that nodes share. Positions count changes, in the order in which they become durable: whoever has read one has read all before it. */
+export interface RiskScoreRepository {
+  /**
+   * Adds to what is left of the scores.
+   * @param decay how fast a score halves, in milliseconds, and the most that one is
+   * @returns the scores of all who are named, after all changes
+   */
+  add(
+    tenant: TenantId,
+    changes: readonly RiskChange[],
+    decay: { readonly halfLifeMs: number; readonly most: number },
+  ): Promise<RiskScoreRow[]>;
+  clear(tenant: TenantId, subject: string): Promise<void>;
+  /** Scores that have changed since a position, and the last position that there is; both as of one moment. */
+  read(tenant: TenantId, after: number): Promise<{ readonly head: number; readonly rows: RiskScoreRow[] }>;
 }
 
 /** The newest checkpoint of each node's journal. A row proves itself by its signature, so that any node may put back one that was lost. */

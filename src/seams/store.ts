@@ -362,7 +362,8 @@ export interface RiskHistoryRow {
 
 /** What agents and connectors have done before: a lost row makes something count as new once more. */
 export interface RiskHistoryRepository {
-  list(tenant: TenantId): Promise<RiskHistoryRow[]>;
+  /** @param since by the clocks of those who added, milliseconds since the epoch; left out: all */
+  list(tenant: TenantId, since?: number): Promise<RiskHistoryRow[]>;
   /** Idempotent: the first time stays. */
   add(row: RiskHistoryRow): Promise<void>;
 }

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { callAdmin } from '../../src/cli/admin-client.ts';
+import { placesOf } from '../../src/compose/workspace.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
 import { endAll, run, type Up } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
@@ -37,6 +40,7 @@ beforeAll(async () => {
     credential: { static: { secret: mart_token, exception: { owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z", controls: { tools: [price], callsPerMinute: 6, callsPerMinutePerTask: 4 } } } }
     tools:
       price: { class: read, source: { trust: trusted }, approvedBy: dana@shop.example }
+risk: { levels: { critical: 90 }, agent: { suspend: critical } }
 templates:
   mart: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read], tools: [mart/price], calls: 100 }
   paced: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write, export], tools: ["office/*"], calls: 100, limits: { callsPerMinute: 2, sentBytes: 40, readBytes: 120 } }
@@ -177,6 +181,41 @@ describe('three nodes', () => {
     await take(1, 'office');
   });
 
+  /** One signal about the agent, of 20 points, at one node. */
+  async function seeDenials(index: number): Promise<void> {
+    const task = await take(index, 'short');
+    for (let n = 0; n < 5; n += 1) expect(await call(index, task, 'send')).toContain('remit:task');
+  }
+  const ask = async <T>(index: number, operation: string, given: Record<string, string>): Promise<T> =>
+    await callAdmin<T>(placesOf(await loadConfig(node(index).config)).socket, operation, given);
+  const riskAt = async (index: number): Promise<number> =>
+    (await ask<{ score: number }>(index, 'risk', { kind: 'agent', id: 'scribe' })).score;
+
+  it('V1 know the risk of an agent together: what all have seen of it has its consequence, and is cleared at any', async () => {
+    for (const index of [0, 0, 1, 1]) await seeDenials(index);
+    await eventually(
+      'a third knows of all',
+      () => riskAt(2),
+      (score) => score > 79,
+    );
+    const task = await take(0, 'office');
+    expect(await call(1, task, 'count')).toContain('call');
+    await seeDenials(2);
+    await eventually(
+      'the agent is suspended at every node',
+      () => Promise.all([0, 1, 2].map((index) => call(index, task, 'count'))),
+      (answers) => answers.every((answer) => answer.includes('suspended')),
+    );
+    await ask(1, 'risk-clear', { kind: 'agent', id: 'scribe', reason: 'test' });
+    const resumed = await run(['agent', 'resume', 'scribe', '--reason', 'test', '--config', node(0).config]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    await eventually(
+      'it is served again, and nothing is left of it anywhere',
+      () => Promise.all([riskAt(0), riskAt(1), riskAt(2), call(2, task, 'count')]),
+      ([...answers]) => answers.slice(0, 3).every((score) => score === 0) && String(answers[3]).includes('call '),
+    );
+  });
+
   it('I3 keep the pace of a shared credential together, whichever is asked', async () => {
     const tasks = [await take(0, 'mart'), await take(1, 'mart'), await take(2, 'mart')];
     const asked = tasks.flatMap((task, index) =>
@@ -209,12 +248,14 @@ describe('three nodes', () => {
     expect(await call(2, paced, 'count')).toContain('call');
     expect(await call(2, paced, 'count')).toContain('call');
     expect(await call(2, sender, 'send', { to: 'x'.repeat(25) })).toContain('sent');
+    await seeDenials(2);
     await kill(2);
     const begun = Date.now();
     expect(await call(0, tainted, 'send')).toContain('remit:third-leg');
     expect(Date.now() - begun).toBeLessThan(10_000);
     expect(await call(1, short, 'count')).toContain('call');
     expect(await call(0, short, 'count')).toContain('budget');
+    expect(await riskAt(1), 'what it knew of an agent').toBeGreaterThan(19);
     expect(await call(0, paced, 'count'), 'its pace').toContain('2 calls of office/count a minute');
     expect(await call(1, sender, 'send', { to: 'x'.repeat(25) }), 'bytes that it sent').toContain('may send 40');
     expect(await call(0, reader, 'send'), 'bytes that it read').toContain('may read 120');

@@ -33,6 +33,7 @@ export function makeRisk(
     readonly known?: readonly Use[];
     readonly offHoursOf?: WatchParts['offHoursOf'];
     readonly start?: number;
+    readonly shared?: Parameters<typeof createRisk>[0]['shared'];
   } = {},
 ) {
   const records: SignalRecord[] = [];
@@ -60,19 +61,21 @@ export function makeRisk(
     recordLater: (entry) => void records.push(entry),
     count() {},
     clock,
+    shared: options.shared,
   });
+  const history = createHistory(options.known ?? [], (use) => void kept.push(use));
   const calls = createCallWatch({
     risk: levels,
     weights: WEIGHTS,
     burst: { count: 3, windowMs: 60_000 },
-    history: createHistory(options.known ?? [], (use) => void kept.push(use)),
+    history,
     learnMs: 3_600_000,
     digest: (text) => `digest of ${text}`,
     offHoursOf: options.offHoursOf ?? (() => undefined),
     clock,
   });
   const signals = (): string[] => records.map(({ detail }) => String(detail.signal));
-  return { levels, calls, records, signals, ordered, kept, faults, time };
+  return { levels, calls, history, records, signals, ordered, kept, faults, time };
 }
 
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

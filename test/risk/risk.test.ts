@@ -41,6 +41,36 @@ describe('risk', () => {
     expect(levels.levelsOf(call)).toBe(NO_RISK);
   });
 
+  it('among several nodes each signal is told, once for a cause that others see too, and one that must last waits for it', async () => {
+    const told: unknown[] = [];
+    const state = { exchange: async (): Promise<void> => {} };
+    const shared = {
+      tell: (...given: unknown[]) => void told.push(given),
+      told: () => undefined,
+      exchange: () => state.exchange(),
+    };
+    const agent = { kind: 'agent', id: 'scribe' } as const;
+    const { levels, ordered } = makeRisk({ rules: { agent: { holdReads: false, suspend: 'high' } }, shared });
+    levels.signal({ ...signal, subjects: [ofTask, agent], points: 10 });
+    await levels.signalDurably({ ...signal, subjects: [agent], points: 15, cause: 'event 1' });
+    expect(told).toEqual([
+      [ofTask, 10, undefined],
+      [agent, 10, undefined],
+      [agent, 15, 'event 1'],
+    ]);
+    state.exchange = () => Promise.reject(new Error('gone'));
+    await expect(levels.signalDurably({ ...signal, subjects: [agent], points: 1 })).rejects.toThrow('gone');
+    levels.follow(agent);
+    await settled();
+    expect(ordered).toEqual([]);
+    // What others have seen of it has come.
+    levels.restore(agent, { score: 60, at: 1_800_000_000_000 });
+    levels.follow(agent);
+    expect(levels.judge(call, levels.levelsOf(call), true), 'another agent').toBeUndefined();
+    await settled();
+    expect(ordered).toEqual(['suspend agent scribe']);
+  });
+
   it('V2 until the revocation log has what a level calls for, its calls are denied', async () => {
     let durable = (): void => {};
     const recorded = new Promise<void>((resolve) => {

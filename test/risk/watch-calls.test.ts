@@ -19,6 +19,19 @@ const use = (item = ORDERS, destinations: readonly string[] = [], of = task) => 
 describe('novelty', () => {
   const known = [{ scope: SCOPE, kind: 'tool', value: 'shop/orders', firstAt: 1_700_000_000_000 }] as const;
 
+  it('what the agent has done at another node is new here no more, and is not kept once more', () => {
+    const { calls, signals, kept, history } = makeRisk({ known });
+    history.learn([{ scope: SCOPE, kind: 'tool', value: 'shop/refunds', firstAt: 1_700_000_000_001 }]);
+    calls.attempt(use(REFUNDS));
+    expect(signals()).toEqual([]);
+    calls.attempt(use(makeTool('other')));
+    expect(signals()).toEqual(['novel_tool']);
+    history.learn([{ scope: SCOPE, kind: 'tool', value: 'shop/other', firstAt: 1_700_000_000_002 }]);
+    calls.permitted(use(makeTool('other')));
+    expect(calls.hasNew).toBe(false);
+    expect(kept).toEqual([]);
+  });
+
   it('a tool that the agent has not used under this template is a signal once a task, until a call of it is permitted', () => {
     const { calls, signals, kept } = makeRisk({ known });
     calls.attempt(use(ORDERS));

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import { RemitError } from '../../domain/errors.ts';
-import type { Notices } from '../../seams/shared-store.ts';
+import type { Notices, SharedStore } from '../../seams/shared-store.ts';
 import type { Repositories, Store } from '../../seams/store.ts';
 import { makeApprovalRepository } from './approval-repository.ts';
 import { makeCanaryRepository } from './canary-repository.ts';
@@ -18,6 +18,7 @@ import { makePaceRepository } from './pace-repository.ts';
 import { makeStoreServer } from './postgres-server.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
 import { makeRiskHistoryRepository } from './risk-history-repository.ts';
+import { makeRiskScoreRepository } from './risk-score-repository.ts';
 import type { Atomically, Queries, Schema } from './schema.ts';
 import { makeSealedRowRepository } from './sealed-row-repository.ts';
 import { makeSecretRepository } from './secret-repository.ts';
@@ -158,10 +159,8 @@ export async function makeStore(database: Database): Promise<Store> {
 
   const served: Guard = (work) => outside(() => patiently(work));
   const { notices } = database;
-  const shared = notices && {
-    ...guard(makeSharedRepositories(queries, runTransaction, where), served),
-    notices,
-  };
+  const shared =
+    notices && sharedWithNotices(guard(makeSharedRepositories(queries, runTransaction, where), served), notices);
   const repositories = guard(makeRepositories(queries, runTransaction, database.dialect), served);
   return {
     ...(notices === undefined ? repositories : withNotices(repositories, notices)),
@@ -184,6 +183,7 @@ function makeSharedRepositories(queries: Queries, atomically: Atomically, where:
     places: makeTaskPlaceRepository(queries),
     heads: makeTrailHeadRepository(queries),
     paces: makePaceRepository(atomically),
+    risks: makeRiskScoreRepository(queries, atomically),
     server: makeStoreServer(queries),
   };
 }
@@ -224,9 +224,16 @@ function guard<R extends object>(repositories: R, through: Guard): R {
 
 /** What others should read at once is told of, when it is durable. */
 function withNotices(repositories: Repositories, notices: Notices): Repositories {
-  const { revocations, approvals, storedMarks } = repositories;
+  const { revocations, approvals, storedMarks, riskHistory } = repositories;
   return {
     ...repositories,
+    riskHistory: {
+      ...riskHistory,
+      async add(row) {
+        await riskHistory.add(row);
+        notices.send(row.tenant, 'risk');
+      },
+    },
     revocations: {
       ...revocations,
       async append(entry) {
@@ -248,6 +255,26 @@ function withNotices(repositories: Repositories, notices: Notices): Repositories
       async keep(mark) {
         await storedMarks.keep(mark);
         notices.send(mark.tenant, 'mark');
+      },
+    },
+  };
+}
+
+function sharedWithNotices(shared: Omit<SharedStore, 'notices'>, notices: Notices): SharedStore {
+  const { risks } = shared;
+  return {
+    ...shared,
+    notices,
+    risks: {
+      ...risks,
+      async add(tenant, changes, decay) {
+        const after = await risks.add(tenant, changes, decay);
+        notices.send(tenant, 'risk');
+        return after;
+      },
+      async clear(tenant, subject) {
+        await risks.clear(tenant, subject);
+        notices.send(tenant, 'risk');
       },
     },
   };

@@ -1,6 +1,7 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { addNodeFacts, createNodes } from './node-tables.ts';
 import { createPaceCounts } from './pace-tables.ts';
+import { createRiskScores } from './risk-tables.ts';
 import { addSchemaNeeds } from './schema-version.ts';
 import { createTrailHeads } from './trail-tables.ts';
 
@@ -30,6 +31,7 @@ export const MIGRATIONS: readonly Migration[] = [
   addNodeFacts,
   addSchemaNeeds,
   createPaceCounts,
+  createRiskScores,
 ];
 
 /**
@@ -41,6 +43,7 @@ export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([
   addNodeFacts,
   addSchemaNeeds,
   createPaceCounts,
+  createRiskScores,
 ]);
 
 /**

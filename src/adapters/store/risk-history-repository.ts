@@ -5,8 +5,10 @@ import type { Queries } from './schema.ts';
 /** What agents and connectors have done before. */
 export function makeRiskHistoryRepository(queries: Queries): RiskHistoryRepository {
   return {
-    async list(tenant) {
-      const rows = await queries.selectFrom('risk_history').selectAll().where('tenant', '=', tenant).execute();
+    async list(tenant, since) {
+      let query = queries.selectFrom('risk_history').selectAll().where('tenant', '=', tenant);
+      if (since !== undefined) query = query.where('first_at', '>=', since);
+      const rows = await query.execute();
       return rows.map((row) => ({
         tenant: tenantId(row.tenant),
         scope: row.scope,

@@ -27,6 +27,9 @@ export interface Schema {
   task_places: TaskPlaceTable;
   trail_heads: TrailHeadTable;
   pace_counts: PaceCountTable;
+  risk_scores: RiskScoreTable;
+  risk_heads: RevocationHeadTable;
+  risk_causes: RiskCauseTable;
 }
 
 /** The database or one transaction on it. */
@@ -315,4 +318,20 @@ export interface PaceCountTable {
   holder: string;
   counts_until: number;
   calls: number;
+}
+
+export interface RiskScoreTable {
+  tenant: string;
+  subject: string;
+  score: number;
+  at: number;
+  position: number;
+  /** 0: nobody has. */
+  cleared_at: number;
+}
+
+export interface RiskCauseTable {
+  tenant: string;
+  cause: string;
+  at: number;
 }

@@ -4,12 +4,16 @@ import { messageOf } from '../../domain/errors.ts';
 import type { Flow } from '../../flow/create-flow.ts';
 import { repeat } from '../repeat.ts';
 import type { RevocationControl } from '../revocation/build-revocation.ts';
+import type { BuiltRisk } from '../risk/build-risk.ts';
 import { type Adoption, createAdoption } from './adopt-tasks.ts';
 import { buildNodes, type Nodes } from './build-nodes.ts';
 import { assertConnectionsFit } from './connections.ts';
 
 /** How often marks of the others are read, whatever notices are lost: as long as a revocation may take at most. */
 const MARKS_MS = 1_000;
+
+/** How often risk is told of and read, whatever notices are lost: within a second, with what it takes. */
+const RISK_MS = 500;
 
 export interface OpenNodes {
   /** Undefined where the store is one gateway's alone. */
@@ -31,9 +35,10 @@ export function openNodes(
       closers: (() => unknown)[];
       revocation: RevocationControl;
       approvals: Pick<Approvals, 'lookNow'>;
+      risk: Pick<BuiltRisk, 'restore' | 'exchange'>;
     },
 ): OpenNodes {
-  const { workspace, flow, revocation, approvals, leases } = parts;
+  const { workspace, flow, revocation, approvals, leases, risk } = parts;
   const { log } = workspace.system;
   const adoption = createAdoption({
     ...parts,
@@ -45,6 +50,10 @@ export function openNodes(
     flow
       .refresh()
       .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'marks of other nodes could not be read'));
+  const exchange = (): Promise<void> =>
+    risk
+      .exchange()
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'risk could not be told of or read'));
   const nodes = buildNodes({
     ...parts,
     leases: () => leases,
@@ -52,7 +61,8 @@ export function openNodes(
     onNotice(notice) {
       if (notice === 'revocation') void revocation.poll();
       else if (notice === 'approval') approvals.lookNow();
-      else void refresh();
+      else if (notice === 'mark') void refresh();
+      else void exchange();
     },
   });
   if (nodes === undefined) return { nodes, adoption, rejoin: undefined };
@@ -62,6 +72,9 @@ export function openNodes(
     async rejoin() {
       await assertConnectionsFit(parts.workspace, nodes.shared);
       const owned = await nodes.join();
+      // What others have learnt binds here from the first call on.
+      await risk.exchange();
+      parts.closers.push(repeat(workspace.system.schedule, RISK_MS, exchange));
       parts.closers.push(repeat(workspace.system.schedule, MARKS_MS, refresh));
       await adoption.adopt(owned);
       return owned.length;

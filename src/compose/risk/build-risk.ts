@@ -16,6 +16,7 @@ import { createRisk } from '../../risk/create-risk.ts';
 import { createHistory, type Use } from '../../risk/history.ts';
 import { createOffHours } from '../../risk/hours.ts';
 import { Scores } from '../../risk/scores.ts';
+import { createSharedScores, type SharedScores } from '../../risk/shared-scores.ts';
 import { createCallWatch } from '../../risk/watch-calls.ts';
 import { watchConnectors } from '../../risk/watch-connectors.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
@@ -26,6 +27,8 @@ import { buildSecurityEvents } from './build-security-events.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+/** What is in the store of what was done first is read by the clocks of those who did it, and a while back. */
+const CLOCKS_APART_MS = 60_000;
 
 export type BuiltRisk = NonNullable<Gateway['risk']> & {
   /** Undefined where nobody may push events. */
@@ -36,6 +39,10 @@ export type BuiltRisk = NonNullable<Gateway['risk']> & {
   counts(): Readonly<Record<string, number>>;
   /** Takes over what the trail knew at the last start. */
   restore(state: Pick<TrailState, 'risks'>): void;
+  /** Among several nodes: says what was learnt here, and learns what the others have. @throws `ERR_STORE_*` */
+  exchange(): Promise<void>;
+  /** A person has looked; on the trail already. For all nodes. @throws `ERR_STORE_*` */
+  clear(subject: RiskSubject): Promise<void>;
 };
 
 /** Risk over the trail, the revocation log and the history in the store. */
@@ -76,8 +83,23 @@ export async function buildRisk(parts: {
     },
     log,
   });
+  const scores = new Scores({ halfLifeMs: settings.halfLifeMinutes * MINUTE_MS, bounds: settings.levels });
+  const shared: SharedScores | undefined =
+    store.shared &&
+    createSharedScores({
+      tenant,
+      repository: store.shared.risks,
+      scores,
+      halfLifeMs: settings.halfLifeMinutes * MINUTE_MS,
+      clock,
+      monotonic: system.monotonic,
+      log,
+      follow: (subject) => risk.follow(subject),
+      onCleared: (subject) => void risk.clear(subject),
+    });
   const risk = createRisk({
-    scores: new Scores({ halfLifeMs: settings.halfLifeMinutes * MINUTE_MS, bounds: settings.levels }),
+    scores,
+    shared,
     consequences,
     weights,
     record: (entry) => recorder.record(entry),
@@ -86,6 +108,7 @@ export async function buildRisk(parts: {
     clock,
   });
 
+  let readUpTo = clock();
   const known = (await store.riskHistory.list(tenant)) as (Use & { tenant: typeof tenant })[];
   const history = createHistory(known, (use) => {
     store.riskHistory
@@ -145,8 +168,20 @@ export async function buildRisk(parts: {
     restore({ risks }) {
       for (const [key, score] of risks) {
         const subject = readRiskKey(key);
-        if (subject !== undefined) risk.restore(subject, score);
+        if (subject === undefined) continue;
+        risk.restore(subject, score);
+        shared?.restore(subject, score);
       }
+    },
+    async exchange() {
+      await shared?.exchange();
+      const since = readUpTo - CLOCKS_APART_MS;
+      readUpTo = clock();
+      history.learn((await store.riskHistory.list(tenant, since)) as readonly (Use & { tenant: typeof tenant })[]);
+    },
+    async clear(subject) {
+      await shared?.clear(subject);
+      risk.clear(subject);
     },
   };
 }

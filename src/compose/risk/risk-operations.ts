@@ -1,8 +1,8 @@
 import { RemitError } from '../../domain/errors.ts';
 import { RISK_SUBJECTS, type RiskLevel, type RiskSubject, riskKey } from '../../domain/risk.ts';
 import type { AdminOperation } from '../../http/admin-socket.ts';
-import type { Risk } from '../../risk/create-risk.ts';
 import type { Administration } from '../trail/record-administration.ts';
+import type { BuiltRisk } from './build-risk.ts';
 
 /** One subject's risk, as people see it. */
 export interface RiskView {
@@ -15,7 +15,7 @@ export interface RiskView {
 
 /** Risk over the administration socket. */
 export function riskOperations(
-  risk: Risk,
+  { levels: risk, clear }: Pick<BuiltRisk, 'levels' | 'clear'>,
   /** Puts a change on the trail. */
   administer: (change: Administration) => Promise<unknown>,
 ): Readonly<Record<string, AdminOperation>> {
@@ -38,7 +38,7 @@ export function riskOperations(
       const reason = (given.reason ?? '').slice(0, 500);
       if (reason.trim() === '') throw new RemitError('ERR_USAGE', 'a reason is needed');
       await administer({ action: 'risk_clear', subject: riskKey(subject), level, reason });
-      risk.clear(subject);
+      await clear(subject);
       return viewOf(subject, 0, 'low');
     },
   };

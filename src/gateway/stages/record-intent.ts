@@ -134,8 +134,8 @@ export function recordDenial(
 ): Promise<unknown> {
   const { item, gate = 'profile' } = denied;
   tellDenial(gateway, caller, undefined, denied, { verdict: 'deny', gate });
-  noteDenied(gateway, caller, { gate, policies: [denied.rule] }, item);
-  return gateway.recorder.record({
+  const told = noteDenied(gateway, caller, { gate, policies: [denied.rule] }, item);
+  const recorded = gateway.recorder.record({
     type: 'decision',
     ...identityOf(caller),
     span: denied.span,
@@ -149,4 +149,5 @@ export function recordDenial(
       reason: denied.reason,
     },
   });
+  return told === undefined ? recorded : Promise.all([recorded, told]);
 }

@@ -82,15 +82,19 @@ export function learnUse(gateway: Gateway, caller: Caller, operation: Operation,
   if (risk.calls.hasNew) risk.calls.permitted(watchedOf(caller, operation));
 }
 
-/** A denial is worth a signal where it is one of many. A fault of ours, and what risk itself denies, are no doing of the caller's. */
+/**
+ * A denial is worth a signal where it is one of many. A fault of ours, and what risk itself denies, are no doing of the caller's.
+ * @returns what is to be waited for before it is answered: that other nodes can know of the signal, whatever becomes of this one
+ */
 export function noteDenied(
   { risk }: Gateway,
   { task, principal }: Caller,
   { gate, policies }: Pick<Decision, 'gate' | 'policies'>,
   item: GovernedTool | undefined,
-): void {
-  if (risk === undefined || gate === 'fault' || gate === 'risk' || policies[0] === 'remit:busy') return;
+): Promise<void> | undefined {
+  if (risk === undefined || gate === 'fault' || gate === 'risk' || policies[0] === 'remit:busy') return undefined;
   risk.calls.denied(task, principal, policies[0] ?? gate, item);
+  return risk.levels.told();
 }
 
 /** What came of a call may say something of its connector. */
