@@ -4,7 +4,7 @@ import type { TaskPlaceRepository } from '../seams/shared-store.ts';
 
 /** What calls leave behind, in the store before they go on; and the proof that their task is still this node's. */
 export interface TaskLedger {
-  /** A task of this node's, from now on. */
+  /** A task of this node's, from now on. Of two claims the newer one's fence counts, whichever is gone on with last: nothing would be kept under the older. */
   add(task: TaskId, fence: number): void;
   /**
    * Makes the memory of a task and of those above it durable. One statement for all that ask while the one before is under way.
@@ -94,7 +94,7 @@ export function createTaskLedger(parts: {
   }
 
   return {
-    add: (task, fence) => void fences.set(task, fence),
+    add: (task, fence) => void fences.set(task, Math.max(fence, fences.get(task) ?? fence)),
     async keep(task) {
       const chain = chainOf(task);
       filling ??= fill();

@@ -135,6 +135,20 @@ describe('the ledger of a node’s tasks', () => {
     expect(await again).toBe(true);
   });
 
+  it('a fence never goes back: of two claims the older may be gone on with last', async () => {
+    const { ledger, written, commit } = world();
+    ledger.add(TOP, 3);
+    ledger.add(TOP, 2);
+    void ledger.keep(TOP);
+    await commit();
+    expect(written[0]).toMatchObject([{ task: TOP, fence: 3 }]);
+    ledger.remove(TOP);
+    ledger.add(TOP, 2);
+    void ledger.keep(TOP);
+    await commit();
+    expect(written[1], 'once it has been let go of, what is claimed counts').toMatchObject([{ task: TOP, fence: 2 }]);
+  });
+
   it('a task that is not this node’s is not kept, and nothing is written for it', async () => {
     const { ledger, written, commit } = world();
     ledger.remove(OTHER);
