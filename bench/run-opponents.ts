@@ -7,6 +7,7 @@ import { openSession } from './load.ts';
 import { interleave, measure, ratioOf, report, type Variant } from './measure.ts';
 import { canPin, MEASURED_CORE, OTHER_CORE, residentMib, startPinned } from './processes.ts';
 import { openSetting, type Setting, startBenchGateway } from './set-up.ts';
+import { measureProgress, type ProgressCost } from './stdio-progress.ts';
 
 const [, , modules = '', length = 'full'] = process.argv;
 const CONCURRENCY = 16;
@@ -70,7 +71,22 @@ async function main(setting: Setting): Promise<void> {
   const against = variants
     .slice(1)
     .map(({ name }, index) => `${name} takes ${ratioOf(rounds.rows, index + 1).toFixed(1)}×`);
-  setting.say(`against Remit with everything on, without any of it: ${against.join(', ')} the CPU`);
+  const progress = await measureProgress(
+    variants,
+    length === 'quick' ? { calls: 100, rounds: 2 } : { calls: 400, rounds: 4 },
+  );
+  for (const { name, eventUs, arrived } of progress)
+    setting.say(
+      `${name.padEnd(22)} ${eventUs.toFixed(1)} µs CPU a progress notification, of which ${(100 * arrived).toFixed(0)}% arrive`,
+    );
+  const [ours, ...others] = progress as [ProgressCost, ...ProgressCost[]];
+  const events = others.map(
+    (one) => `${one.name} ${one.eventUs.toFixed(1)} µs (${(100 * one.arrived).toFixed(0)}% arrive)`,
+  );
+  setting.say(
+    `against Remit over stdio with everything on, without any of it: ${against.join(', ')} the CPU a call; a progress notification ${ours.eventUs.toFixed(1)} µs, ${events.join(', ')}`,
+  );
+  if (ours.arrived < 1) throw new Error('not every progress notification came through the gateway');
 }
 
 const setting = await openSetting(length === 'quick');
