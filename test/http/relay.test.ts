@@ -203,6 +203,30 @@ describe('a node that is gone without a word', () => {
     expect(await (await post(CALL)).text()).toBe('there');
   });
 
+  it('is not one that takes no more connections: it says so', async () => {
+    let refused = 0;
+    const server = createServer(async (_, response) => {
+      while (refused < 4) await new Promise<void>((resolve) => void setTimeout(resolve, 5));
+      response.end('there');
+    });
+    server.maxConnections = 1;
+    server.on('drop', () => {
+      refused += 1;
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closers.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { post } = await world(
+      () => ({ address }),
+      () => false,
+      times,
+    );
+    expect(await (await post(CALL)).text()).toBe('there');
+  });
+
   it('ends a stream that it has begun', async () => {
     const node = createTcpServer((socket) => {
       socket.on('error', () => {});

@@ -56,7 +56,10 @@ export function createPeerWatch(lookMs: number, ask: () => Promise<boolean>, onL
   };
 }
 
-/** Whether a gateway answers there, whatever it answers. Never rejects. */
+/** What a host says for itself: its process takes no more connections, or has ended. What waits for it is told the same way. */
+const SAID: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+
+/** Whether something answers there, whatever it answers. Never rejects. */
 export async function isAnswering(address: string, host: string, withinMs: number): Promise<boolean> {
   const client = new Client(address, { connect: { timeout: withinMs } });
   try {
@@ -68,8 +71,8 @@ export async function isAnswering(address: string, host: string, withinMs: numbe
     });
     await body.dump();
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return SAID.has(String((error as { readonly code?: unknown }).code));
   } finally {
     await client.destroy();
   }
