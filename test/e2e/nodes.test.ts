@@ -216,6 +216,28 @@ describe('three nodes', () => {
     );
   });
 
+  it('sign an approver in at any of them, and out at all', async () => {
+    const { url } = await ask<{ url: string }>(0, 'approval-link', {});
+    const post = (index: number, path: string, fields: Record<string, string>, Cookie = ''): Promise<Response> =>
+      fetch(`${at(node(index)).url}/approvals/${path}`, {
+        method: 'POST',
+        redirect: 'manual',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded', Cookie },
+        body: new URLSearchParams(fields).toString(),
+      });
+    const code = new URL(url).pathname.split('/').at(-1) ?? '';
+    const done = await post(1, 'sign-in', { code });
+    expect(done.status, await done.text()).toBe(303);
+    const cookie = (done.headers.get('set-cookie') ?? '').split(';')[0] as string;
+    expect((await post(0, 'sign-in', { code })).status, 'once').toBe(401);
+    const open = (index: number) => fetch(`${at(node(index)).url}/approvals`, { headers: { Cookie: cookie } });
+    const pages = await Promise.all([0, 1, 2].map(open));
+    expect(pages.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const csrf = /name="csrf" value="([^"]+)"/.exec(await (pages[2] as Response).text())?.[1] ?? '';
+    expect((await post(0, 'sign-out', { csrf }, cookie)).status).toBe(303);
+    expect((await Promise.all([0, 1, 2].map(open))).map(({ status }) => status)).toEqual([401, 401, 401]);
+  });
+
   it('I3 keep the pace of a shared credential together, whichever is asked', async () => {
     const tasks = [await take(0, 'mart'), await take(1, 'mart'), await take(2, 'mart')];
     const asked = tasks.flatMap((task, index) =>

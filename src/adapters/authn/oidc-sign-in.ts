@@ -1,9 +1,6 @@
-import { hash } from 'node:crypto';
 import type { Configuration } from 'openid-client';
-import type { RandomBytes } from '../../domain/ids.ts';
 import type { Secret } from '../../domain/secret.ts';
-import type { Clock } from '../../seams/clock.ts';
-import type { SignIn } from '../../seams/sign-in.ts';
+import type { CarriedValues, SignIn } from '../../seams/sign-in.ts';
 
 export interface OidcSignInOptions {
   readonly issuer: string;
@@ -16,29 +13,26 @@ export interface OidcSignInOptions {
   readonly fetch: (address: string, init: RequestInit) => Promise<Response>;
   /** Where the provider sends the browser back to. */
   readonly redirectUri: () => string;
-  readonly clock: Clock;
-  readonly random: RandomBytes;
+  readonly carried: CarriedValues;
 }
 
-interface Begun {
+/** What is sealed into the cookie; a type, so that it is JSON. */
+type Begun = {
   readonly verifier: string;
   readonly state: string;
   readonly nonce: string;
   readonly next: string;
-  readonly until: number;
-}
+};
 
 const PATIENCE_MS = 600_000;
-const MOST_BEGUN = 256;
 const MOST_GROUPS = 1_000;
 
 /**
- * OpenID Connect, authorization code flow with PKCE, state and nonce (RFC 9700 section 2.1.1). What was begun is kept here, under a name that the
- * browser carries in a cookie: an answer is good in the browser that began, once, for ten minutes.
+ * OpenID Connect, authorization code flow with PKCE, state and nonce (RFC 9700 section 2.1.1). The browser carries what was begun in a sealed cookie, so that it
+ * may come back to another node: an answer is good in the browser that began, once, for ten minutes. Nothing is kept of who begins and is nobody.
  */
 export function createOidcSignIn(options: OidcSignInOptions): SignIn {
-  const { issuer, clientId, clientSecret, scopes, groupsClaim, redirectUri, clock, random } = options;
-  const begun = new Map<string, Begun>();
+  const { issuer, clientId, clientSecret, scopes, groupsClaim, redirectUri, carried } = options;
   let known: Promise<Configuration> | undefined;
 
   /** Found when it is first needed, and again after a failure: a provider that is down does not keep the gateway from starting. */
@@ -66,11 +60,9 @@ export function createOidcSignIn(options: OidcSignInOptions): SignIn {
   return {
     async start(next) {
       const { client, configuration } = await provider();
-      for (const [key, { until }] of begun) if (until <= clock() || begun.size >= MOST_BEGUN) begun.delete(key);
-      const cookie = Buffer.from(random(32)).toString('base64url');
       const verifier = client.randomPKCECodeVerifier();
       const [state, nonce] = [client.randomState(), client.randomNonce()];
-      begun.set(hash('sha256', cookie, 'base64url'), { verifier, state, nonce, next, until: clock() + PATIENCE_MS });
+      const begun: Begun = { verifier, state, nonce, next };
       const url = client.buildAuthorizationUrl(configuration, {
         redirect_uri: redirectUri(),
         scope: ['openid', 'email', ...scopes].join(' '),
@@ -79,14 +71,12 @@ export function createOidcSignIn(options: OidcSignInOptions): SignIn {
         state,
         nonce,
       });
-      return { url: url.href, cookie };
+      return { url: url.href, cookie: carried.seal(begun, PATIENCE_MS) };
     },
 
     async finish(current, cookie) {
-      const name = hash('sha256', cookie, 'base64url');
-      const own = begun.get(name);
-      begun.delete(name);
-      if (own === undefined || clock() >= own.until) throw new Error('nothing was begun in this browser');
+      const own = carried.open(cookie) as Begun | undefined;
+      if (own === undefined) throw new Error('nothing was begun in this browser');
       const { client, configuration } = await provider();
       const tokens = await client.authorizationCodeGrant(configuration, current, {
         pkceCodeVerifier: own.verifier,
@@ -97,6 +87,8 @@ export function createOidcSignIn(options: OidcSignInOptions): SignIn {
       const claims = tokens.claims();
       if (claims === undefined || claims.iss !== issuer || claims.sub.length > 255)
         throw new Error('the provider vouched for nobody');
+      // The provider takes a code once (RFC 6749 section 4.1.2); a cookie is good once whatever that does.
+      if (!(await carried.isFirst(cookie, PATIENCE_MS))) throw new Error('somebody has signed in with this already');
       const groups: unknown = claims[groupsClaim];
       const named = Array.isArray(groups) ? groups.filter((group) => typeof group === 'string') : [];
       const { email } = claims;

@@ -7,11 +7,11 @@ import type { ApprovalNotice, Notifier } from '../../seams/notifier.ts';
  */
 export function createTerminalNotifier(
   say: (line: string) => void,
-  linkTo: (approval: ApprovalId) => string,
+  linkTo: (approval: ApprovalId) => Promise<string>,
 ): Notifier {
   return {
     async notify({ approval, expiresAt }: ApprovalNotice) {
-      say(`a call waits for your approval until ${new Date(expiresAt).toISOString()}: ${linkTo(approval)}`);
+      say(`a call waits for your approval until ${new Date(expiresAt).toISOString()}: ${await linkTo(approval)}`);
     },
   };
 }

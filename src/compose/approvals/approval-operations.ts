@@ -51,7 +51,7 @@ function profileOf(
 /** Approvals over the administration socket: who may open it speaks as the account that runs the gateway. */
 export function approvalOperations(
   workspace: Workspace,
-  approvals: Approvals & { newLink(): string },
+  approvals: Approvals & { newLink(): Promise<string> },
   /** Puts a change on the trail. */
   administer: (change: Administration) => Promise<unknown>,
 ): Readonly<Record<string, AdminOperation>> {
@@ -102,7 +102,7 @@ export function approvalOperations(
     async 'approval-link'() {
       assertTaken();
       await administer({ action: 'approver_link' });
-      return { url: approvals.newLink() };
+      return { url: await approvals.newLink() };
     },
     deny: ({ id = '', reason = '' }) => give(id, { verdict: 'deny', reason }),
   };

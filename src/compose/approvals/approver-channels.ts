@@ -1,7 +1,7 @@
 import { createOidcSignIn } from '../../adapters/authn/oidc-sign-in.ts';
 import { createWebhookNotifier } from '../../adapters/notifiers/webhook-notifier.ts';
 import type { Notifier } from '../../seams/notifier.ts';
-import type { SignIn } from '../../seams/sign-in.ts';
+import type { CarriedValues, SignIn } from '../../seams/sign-in.ts';
 import { guardedFetch } from '../guarded-fetches.ts';
 import type { Workspace } from '../workspace.ts';
 
@@ -17,8 +17,9 @@ export function buildNotifiers({ config, vault }: Workspace): Promise<Notifier[]
 
 /** Where approvers sign in; undefined where nothing is configured. @throws `ERR_SECRET_MISSING` */
 export async function buildSignIn(
-  { config, vault, system }: Workspace,
+  { config, vault }: Workspace,
   url: () => string,
+  carried: CarriedValues,
 ): Promise<SignIn | undefined> {
   const { signIn } = config.approvals;
   if (signIn === undefined) return undefined;
@@ -31,7 +32,6 @@ export async function buildSignIn(
     groupsClaim,
     fetch: guardedFetch(issuer, allowPrivateNetwork),
     redirectUri: () => `${url()}/approvals/oidc/callback`,
-    clock: system.clock,
-    random: system.random,
+    carried,
   });
 }

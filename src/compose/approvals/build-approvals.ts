@@ -7,6 +7,7 @@ import type { ApprovalId } from '../../domain/ids.ts';
 import type { Standing } from '../../domain/revocation.ts';
 import { createApprovalPages } from '../../http/approvals/approval-pages.ts';
 import { createApproverSessions } from '../../http/approvals/approver-sessions.ts';
+import { createBrowserValues } from '../../http/approvals/browser-values.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import { loadOrCreateStateKey } from '../credentials/state-key.ts';
 import type { OpenTelemetry } from '../open-telemetry.ts';
@@ -28,7 +29,7 @@ export interface BuiltApprovals extends Approvals {
   /** Serves `/approvals`. */
   readonly pages: ReturnType<typeof createApprovalPages>;
   /** A link that signs in once, as the account that runs the gateway. */
-  newLink(next?: ApprovalId): string;
+  newLink(next?: ApprovalId): Promise<string>;
   close(): void;
 }
 
@@ -46,10 +47,11 @@ export async function buildApprovals(parts: {
   const { config, estate, store, vault, system } = workspace;
   const { clock, random, schedule, log } = system;
   const { tenant } = estate;
-  const sessions = createApproverSessions({ clock, random });
-  const newLink = (next?: ApprovalId): string =>
-    `${url()}/approvals/sign-in/${sessions.newCode(operator('link'))}${next === undefined ? '' : `?next=/approvals/${next}`}`;
   const stateKey = await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock });
+  const values = createBrowserValues({ tenant, repository: store.oauth, stateKey, clock, random });
+  const sessions = createApproverSessions(values);
+  const newLink = async (next?: ApprovalId): Promise<string> =>
+    `${url()}/approvals/sign-in/${await sessions.newCode(operator('link'))}${next === undefined ? '' : `?next=/approvals/${next}`}`;
   const approvals = createApprovals({
     tenant,
     repository: store.approvals,
@@ -75,7 +77,7 @@ export async function buildApprovals(parts: {
 
   const pages = createApprovalPages({
     sessions,
-    signIn: await buildSignIn(workspace, url),
+    signIn: await buildSignIn(workspace, url, values),
     url,
     listOpen: () => store.approvals.list(tenant, { states: ['pending', 'approved'] }, MOST_LISTED),
     show: (id) => showApproval(workspace, approvals, id),

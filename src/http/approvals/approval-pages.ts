@@ -68,7 +68,7 @@ export function createApprovalPages(options: ApprovalPagesOptions) {
     const next = safeNext(url.searchParams.get('next'));
     if (first === 'sign-in' && second !== undefined) return send(response, 200, codePage(second, next));
     if (first === 'oidc' && signIn !== undefined) return oidc(signIn, request, response, url, second, next);
-    const session = sessions.find(cookieOf(request, cookieName()));
+    const session = await sessions.find(cookieOf(request, cookieName()));
     if (session === undefined) return send(response, 401, signInPage(signIn !== undefined, safeNext(url.pathname)));
     if (first === '') {
       const open = (await options.listOpen()).filter((one) => options.mayJudge(session.approver, one));
@@ -96,7 +96,7 @@ export function createApprovalPages(options: ApprovalPagesOptions) {
     if ('problem' in body) return send(response, body.status, page('Not accepted', `<p>${text(body.problem)}</p>`));
     const form = new URLSearchParams(body.text);
     if (first === 'sign-in') {
-      const approver = sessions.takeCode(form.get('code') ?? '');
+      const approver = await sessions.takeCode(form.get('code') ?? '');
       if (approver === undefined) {
         return send(
           response,
@@ -104,17 +104,17 @@ export function createApprovalPages(options: ApprovalPagesOptions) {
           page('Not signed in', '<p>This link has been used, or its ten minutes are over.</p>'),
         );
       }
-      const cookie = setCookie(cookieName(), sessions.begin(approver), 3_600);
+      const cookie = setCookie(cookieName(), await sessions.begin(approver), 3_600);
       return redirect(response, safeNext(form.get('next')), cookie);
     }
     const cookie = cookieOf(request, cookieName());
-    const session = sessions.find(cookie);
+    const session = await sessions.find(cookie);
     if (session === undefined) return send(response, 401, signInPage(signIn !== undefined, '/approvals'));
     if (!isSame(form.get('csrf') ?? '', session.csrf)) {
       return send(response, 403, page('Not accepted', '<p>This form is none of this session. Open the page anew.</p>'));
     }
     if (first === 'sign-out') {
-      sessions.end(cookie);
+      await sessions.end(cookie);
       return redirect(response, '/approvals', setCookie(cookieName(), '', 0));
     }
     const id = approvalId(first);
@@ -143,7 +143,7 @@ export function createApprovalPages(options: ApprovalPagesOptions) {
     }
     try {
       const { approver, next: to } = await provider.finish(url, cookieOf(request, OIDC_COOKIE) ?? '');
-      redirect(response, safeNext(to), setCookie(cookieName(), sessions.begin(approver), 3_600));
+      redirect(response, safeNext(to), setCookie(cookieName(), await sessions.begin(approver), 3_600));
     } catch {
       send(
         response,
@@ -156,7 +156,15 @@ export function createApprovalPages(options: ApprovalPagesOptions) {
     }
   }
 
-  return handle;
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    try {
+      await handle(request, response);
+    } catch (error) {
+      // Who cannot be told to be signed in is shown nothing, and signs in again only when the hour is over.
+      if (response.headersSent || !(error instanceof RemitError) || !error.code.startsWith('ERR_STORE_')) throw error;
+      send(response, 503, page('Not now', '<p>The store cannot be reached. Try again in a moment.</p>'));
+    }
+  };
 }
 
 function readSaid(form: URLSearchParams): Said {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Approver } from '../../domain/approval.ts';
-import type { RandomBytes } from '../../domain/ids.ts';
-import type { Clock } from '../../seams/clock.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { BrowserValues } from './browser-values.ts';
 
 /** A browser in which an approver has signed in. */
 export interface ApproverSession {
@@ -10,59 +10,42 @@ export interface ApproverSession {
   readonly csrf: string;
 }
 
-/** One-time codes and browser sessions, in memory: a restart signs everybody out. Only digests are kept. */
+/** One-time codes and browser sessions, in the store: good at every node, and ended at every node. @throws `ERR_STORE_*` each of them */
 export interface ApproverSessions {
   /** A code that signs `approver` in once, within ten minutes. */
-  newCode(approver: Approver): string;
+  newCode(approver: Approver): Promise<string>;
   /** The approver of a code, which is used up by this. */
-  takeCode(code: string): Approver | undefined;
+  takeCode(code: string): Promise<Approver | undefined>;
   /** @returns the value of the cookie */
-  begin(approver: Approver): string;
-  find(cookie: string | undefined): ApproverSession | undefined;
-  end(cookie: string | undefined): void;
+  begin(approver: Approver): Promise<string>;
+  find(cookie: string | undefined): Promise<ApproverSession | undefined>;
+  end(cookie: string | undefined): Promise<void>;
 }
 
 const CODE_MS = 600_000;
 /** Whoever decides for others signs in again after a while. */
 const SESSION_MS = 3_600_000;
-const MOST = 256;
 
-interface Kept<T> {
-  readonly value: T;
-  readonly until: number;
-}
-
-export function createApproverSessions({ clock, random }: { clock: Clock; random: RandomBytes }): ApproverSessions {
-  const codes = new Map<string, Kept<Approver>>();
-  const sessions = new Map<string, Kept<ApproverSession>>();
-  const newName = (): string => Buffer.from(random(32)).toString('base64url');
-  const digest = (name: string): string => hash('sha256', name, 'base64url');
-
-  /** The oldest leave when there are too many. */
-  function keep<T>(kept: Map<string, Kept<T>>, value: T, ms: number): string {
-    for (const [key, { until }] of kept) if (until <= clock() || kept.size >= MOST) kept.delete(key);
-    const name = newName();
-    kept.set(digest(name), { value, until: clock() + ms });
-    return name;
-  }
-
-  function find<T>(kept: Map<string, Kept<T>>, name: string | undefined): T | undefined {
-    if (name === undefined || name.length > 64) return undefined;
-    const found = kept.get(digest(name));
-    return found !== undefined && clock() < found.until ? found.value : undefined;
-  }
-
+export function createApproverSessions(
+  values: Pick<BrowserValues, 'keep' | 'find' | 'take' | 'forget'>,
+): ApproverSessions {
+  const jsonOf = (approver: Approver): JsonObject => ({ ...approver });
+  // Sealed by whichever node of ours made it.
+  const approverOf = (value: JsonObject): Approver => value as unknown as Approver;
   return {
-    newCode: (approver) => keep(codes, approver, CODE_MS),
-    takeCode(code) {
-      const approver = find(codes, code);
-      codes.delete(digest(code));
-      return approver;
+    newCode: (approver) => values.keep('approver_code', jsonOf(approver), CODE_MS),
+    async takeCode(code) {
+      const value = await values.take('approver_code', code);
+      return value && approverOf(value);
     },
-    begin: (approver) => keep(sessions, { approver, csrf: newName() }, SESSION_MS),
-    find: (cookie) => find(sessions, cookie),
-    end(cookie) {
-      if (cookie !== undefined) sessions.delete(digest(cookie));
+    begin: (approver) => values.keep('approver_session', jsonOf(approver), SESSION_MS),
+    async find(cookie) {
+      const value = await values.find('approver_session', cookie);
+      // Whoever knows it knows the cookie, or has read a page of the session.
+      return value && { approver: approverOf(value), csrf: hash('sha256', `remit csrf ${cookie}`, 'base64url') };
+    },
+    async end(cookie) {
+      if (cookie !== undefined) await values.forget('approver_session', cookie);
     },
   };
 }
