@@ -25,7 +25,7 @@ import { makeSecretRepository } from './secret-repository.ts';
 import { makeSigningKeyRepository } from './signing-key-repository.ts';
 import { makeStoredMarkRepository } from './stored-mark-repository.ts';
 import { makeTaskKeyRepository } from './task-key-repository.ts';
-import { makeTaskPlaceRepository } from './task-place-repository.ts';
+import { makeTaskPlaceRepository, type Prepared } from './task-place-repository.ts';
 import { makeTaskRepository } from './task-repository.ts';
 import { makeTrailHeadRepository } from './trail-head-repository.ts';
 
@@ -45,7 +45,7 @@ export interface Database {
   /** Longest life of one transaction, milliseconds: its work holds locks, and on SQLite everybody. */
   readonly transactionMs: number;
   /** Where several gateways may use it at a time. */
-  readonly notices?: Notices;
+  readonly shared?: { readonly notices: Notices; readonly prepared: Prepared };
 }
 
 type Guard = <T>(work: () => Promise<T>) => Promise<T>;
@@ -158,9 +158,13 @@ export async function makeStore(database: Database): Promise<Store> {
   }
 
   const served: Guard = (work) => outside(() => patiently(work));
-  const { notices } = database;
+  const notices = database.shared?.notices;
   const shared =
-    notices && sharedWithNotices(guard(makeSharedRepositories(queries, runTransaction, where), served), notices);
+    database.shared &&
+    sharedWithNotices(
+      guard(makeSharedRepositories(queries, database.shared.prepared, runTransaction, where), served),
+      database.shared.notices,
+    );
   const repositories = guard(makeRepositories(queries, runTransaction, database.dialect), served);
   return {
     ...(notices === undefined ? repositories : withNotices(repositories, notices)),
@@ -177,10 +181,10 @@ export async function makeStore(database: Database): Promise<Store> {
 }
 
 /** What several gateways share beyond the rows that a single one has. */
-function makeSharedRepositories(queries: Queries, atomically: Atomically, where: string) {
+function makeSharedRepositories(queries: Queries, prepared: Prepared, atomically: Atomically, where: string) {
   return {
     nodes: makeNodeRepository(queries, atomically, where),
-    places: makeTaskPlaceRepository(queries),
+    places: makeTaskPlaceRepository(queries, prepared),
     heads: makeTrailHeadRepository(queries),
     paces: makePaceRepository(atomically),
     risks: makeRiskScoreRepository(queries, atomically),

@@ -7,7 +7,7 @@ import { makeStore } from './make-store.ts';
 import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
 import { createPostgresNotices } from './postgres-notices.ts';
 import type { Schema } from './schema.ts';
-import { KEEP_MEMORIES } from './task-place-repository.ts';
+import type { Prepared } from './task-place-repository.ts';
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database?sslmode=…`. Holds a secret: never shown. */
@@ -65,14 +65,17 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
     assertInPlace: ignore,
     busyMs: 0,
     transactionMs,
-    notices: createPostgresNotices(pool, {
-      connectionString: options.url,
-      application_name: 'remit notices',
-      connectionTimeoutMillis: options.connectMs ?? 3_000,
-      query_timeout: statementMs + 1_000,
-      ...LOOKS_FOR_SERVER,
-      options: asOptions(SERVER_LOOKS_FOR_US),
-    }),
+    shared: {
+      notices: createPostgresNotices(pool, {
+        connectionString: options.url,
+        application_name: 'remit notices',
+        connectionTimeoutMillis: options.connectMs ?? 3_000,
+        query_timeout: statementMs + 1_000,
+        ...LOOKS_FOR_SERVER,
+        options: asOptions(SERVER_LOOKS_FOR_US),
+      }),
+      prepared: preparedOn(pool),
+    },
   });
 }
 
@@ -89,9 +92,6 @@ function describeUrl(text: string): string {
   return `${host}:${url.port === '' ? '5432' : url.port}${url.pathname}`;
 }
 
-/** Statements of every call, which a connection parses and plans once. Their results have one shape for ever: a plan made before an upgrade stays good. */
-const PREPARED: ReadonlyMap<string, string> = new Map([[KEEP_MEMORIES, 'remit_keep_memories']]);
-
 /** The pool as kysely uses it, but a connection whose state is unknown is closed instead of lent again. */
 function discardingPool(pool: Pool): PostgresPool {
   return {
@@ -107,10 +107,7 @@ function discardingClient(client: PoolClient) {
       // A hung connection would make its ROLLBACK wait as long again.
       if (lost !== undefined) throw lost;
       try {
-        const name = PREPARED.get(text);
-        const result = await (name === undefined
-          ? client.query(text, parameters)
-          : client.query({ name, text, values: parameters }));
+        const result = await client.query(text, parameters);
         if (text === 'commit' && result.command !== 'COMMIT') throw new Error('the transaction was not committed');
         return result;
       } catch (error) {
@@ -120,6 +117,22 @@ function discardingClient(client: PoolClient) {
       }
     },
     release: () => client.release(lost !== undefined),
+  };
+}
+
+/** One statement on a connection that is lent for it; closed after a fault that leaves its state unknown. */
+function preparedOn(pool: Pool): Prepared {
+  return async (name, text, values) => {
+    const client = await pool.connect();
+    let isLost = false;
+    try {
+      return (await client.query({ name, text, values: values as unknown[] })).rows;
+    } catch (error) {
+      isLost = isConnectionLost(error);
+      throw error;
+    } finally {
+      client.release(isLost);
+    }
   };
 }
 

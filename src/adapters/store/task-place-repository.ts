@@ -1,17 +1,20 @@
-import { CompiledQuery, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { type TaskId, taskId } from '../../domain/ids.ts';
 import { FIRST_FENCE, type OwnedTask, type TaskMemory } from '../../domain/node.ts';
 import type { TaskPlaceRepository } from '../../seams/shared-store.ts';
 import type { Queries, TaskPlaceTable } from './schema.ts';
 
-/** What every call waits for, with those that wait at the same moment: never compiled again, and prepared by name (`open-postgres.ts`). */
+/** Runs a statement that a connection parses and plans once, under its name: past the query layer, which costs as much as the statement. @returns its rows */
+export type Prepared = (name: string, text: string, values: readonly unknown[]) => Promise<readonly unknown[]>;
+
+/** What every call waits for, with those that wait at the same moment. Its result has one shape for ever: a plan made before an upgrade stays good. */
 export const KEEP_MEMORIES = `update task_places as place set calls = given.calls, memory = given.memory
 from unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) as given (task, fence, calls, memory)
 where place.tenant = $5 and place.owner = $6 and place.task = given.task and place.fence = given.fence
 returning place.task`;
 
 /** Who owns which task, in PostgreSQL. */
-export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
+export function makeTaskPlaceRepository(queries: Queries, prepared: Prepared): TaskPlaceRepository {
   const ownersOf = (tenant: string, families: readonly string[]) =>
     queries
       .selectFrom('task_places')
@@ -105,16 +108,14 @@ export function makeTaskPlaceRepository(queries: Queries): TaskPlaceRepository {
     },
 
     async keep(tenant, owner, rows) {
-      const { rows: kept } = await queries.executeQuery<{ task: string }>(
-        CompiledQuery.raw(KEEP_MEMORIES, [
-          rows.map(({ task }) => task),
-          rows.map(({ fence }) => fence),
-          rows.map(({ memory }) => memory.calls),
-          rows.map(({ memory }) => textOf(memory)),
-          tenant,
-          owner,
-        ]),
-      );
+      const kept = (await prepared('remit_keep_memories', KEEP_MEMORIES, [
+        rows.map(({ task }) => task),
+        rows.map(({ fence }) => fence),
+        rows.map(({ memory }) => memory.calls),
+        rows.map(({ memory }) => textOf(memory)),
+        tenant,
+        owner,
+      ])) as readonly { readonly task: string }[];
       return new Set(kept.map(({ task }) => taskId(task)));
     },
 
