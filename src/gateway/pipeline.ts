@@ -136,7 +136,7 @@ function pass(
   operation: Operation,
   held: HeldLease | undefined,
   needles: readonly Needle[],
-  { resultChunks }: LargeResult,
+  { resultChunks, release }: LargeResult,
   startedAt: number,
 ): MethodAnswer {
   const observer = new ChunkObserver();
@@ -164,7 +164,7 @@ function pass(
       finish();
     }
   }
-  return { reply: { resultChunks: guarded() }, recordOutcome: finish };
+  return { reply: { resultChunks: guarded(), release }, recordOutcome: finish };
 }
 
 function record(

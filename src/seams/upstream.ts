@@ -40,6 +40,8 @@ export interface SmallResult {
  */
 export interface LargeResult {
   readonly resultChunks: AsyncIterable<Buffer>;
+  /** For whoever is done with a piece, and knows that nobody else has it: its bytes may become another's. Optional to call. */
+  readonly release?: ((piece: Buffer) => void) | undefined;
 }
 
 export interface ErrorReply {

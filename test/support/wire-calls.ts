@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
 import { guardedConnect } from '../../src/adapters/upstreams/guarded-connect.ts';
 import { HttpExchange } from '../../src/adapters/upstreams/http-exchange.ts';
+import { SHARED_READ } from '../../src/adapters/upstreams/wire/read-bytes.ts';
 import { RequestHeads } from '../../src/adapters/upstreams/wire/request-heads.ts';
 import { WirePool, type WirePoolOptions } from '../../src/adapters/upstreams/wire/wire-pool.ts';
 import { schedule } from './fake-mcp-setup.ts';
@@ -52,7 +53,7 @@ export function createExchange(onBody?: () => void): WireCall {
 }
 
 export function createWirePool(url: URL, more: Partial<WirePoolOptions> = {}): WirePool {
-  const connect = guardedConnect({ hostname: url.hostname, allowPrivateNetwork: false });
+  const connect = guardedConnect({ hostname: url.hostname, allowPrivateNetwork: false, onread: SHARED_READ });
   return new WirePool({ url, connect, schedule, maxSockets: 8, largest: LIMITS.largeBytes, ...more });
 }
 

@@ -124,14 +124,17 @@ describe('a large result over HTTP', () => {
   let answer: (response: ServerResponse, id: number) => void;
   let opener: HttpOpener;
   let url: string;
+  /** After a reply that is not plain, those that follow are left to the library. */
+  let isByLibrary = false;
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const { id, method } = JSON.parse(Buffer.concat(chunks).toString()) as { id: number; method: string };
       const result = { supportedVersions: ['2026-07-28'], capabilities: {} };
+      if (!isByLibrary || method !== 'server/discover') response.setHeader('content-type', 'application/json');
       if (method === 'server/discover') response.end(JSON.stringify({ jsonrpc: '2.0', id, result }));
-      else answer(response.setHeader('content-type', 'application/json'), id);
+      else answer(response, id);
     });
   });
 
@@ -140,6 +143,7 @@ describe('a large result over HTTP', () => {
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   });
   afterEach(async () => {
+    isByLibrary = false;
     await opener.close();
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
@@ -180,14 +184,21 @@ describe('a large result over HTTP', () => {
     ['spaced', (id: number) => `{ "jsonrpc" : "2.0",\n "id" : ${id},\n "result" :\n ${result}\n }\n`],
     ['on both sides', (id: number) => `{"jsonrpc":"2.0","result":${result},"id":${id}}`],
   ])('is passed on to the byte, without its envelope (%s)', async (_order, write) => {
-    const upstream = await open();
-    for (const length of [true, false]) {
+    for (const [byLibrary, length] of [
+      [false, true],
+      [false, false],
+      [true, true],
+      [true, false],
+    ]) {
+      isByLibrary = byLibrary === true;
+      const upstream = await open();
       answer = (response, id) => {
         const body = write(id);
         if (length) response.setHeader('content-length', Buffer.byteLength(body));
         response.end(body);
       };
       expect(await read(await call(upstream))).toBe(result);
+      await opener.close();
     }
   });
 
@@ -305,6 +316,42 @@ describe('a large result over HTTP', () => {
     );
     // Server and client share this process, and the collector takes its time, more of it beside other work; held whole it would be 80 MB a side.
     expect(most).toBeLessThan(80 * 1024 * 1024);
+  });
+
+  it('I1: pieces that were given back become others of the same reader and of others, and never while somebody has them', async () => {
+    const upstream = await open({ largeBytes: 64 * 1024 });
+    answer = (response, id) => {
+      // Each reply of letters of its own.
+      const text = String.fromCharCode(97 + (id % 26)).repeat(3 * 1024 * 1024);
+      const body = `{"jsonrpc":"2.0","id":${id},"result":{"a":"${text}"}}`;
+      if (id % 2 === 0) response.setHeader('content-length', body.length);
+      response.end(body);
+    };
+    const buffers = new Set<ArrayBufferLike>();
+    let count = 0;
+    const readAtItsPace = async (everyTurn: number): Promise<void> => {
+      const reply = await call(upstream);
+      const text: string[] = [];
+      const held: Buffer[] = [];
+      const giveBack = (piece: Buffer): void => {
+        text.push(piece.toString('latin1'));
+        if ('resultChunks' in reply) reply.release?.(piece);
+      };
+      for await (const chunk of chunksOf(reply)) {
+        count += 1;
+        buffers.add(chunk.buffer);
+        held.push(chunk);
+        if (held.length > everyTurn) giveBack(held.shift() as Buffer);
+        for (let turn = 0; turn < everyTurn; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+      for (const piece of held) giveBack(piece);
+      const { a } = JSON.parse(text.join('')) as { a: string };
+      expect(a.length).toBe(3 * 1024 * 1024);
+      expect(a).toBe((a[0] as string).repeat(a.length));
+    };
+    for (let round = 0; round < 3; round += 1) await Promise.all([0, 1, 2, 3, 4, 5].map(readAtItsPace));
+    // They really are used again.
+    expect(buffers.size).toBeLessThan(count / 2);
   });
 
   it('V2: ends the exchange when its reader leaves early, and when the call is cancelled', async () => {

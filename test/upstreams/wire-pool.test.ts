@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { buildConnector } from 'undici';
 import { afterEach, describe, expect, it } from 'vitest';
 import { guardedConnect } from '../../src/adapters/upstreams/guarded-connect.ts';
+import { SHARED_READ } from '../../src/adapters/upstreams/wire/read-bytes.ts';
 import { RequestHeads } from '../../src/adapters/upstreams/wire/request-heads.ts';
 import type { WirePool, WirePoolOptions } from '../../src/adapters/upstreams/wire/wire-pool.ts';
 import { type FakeWireServer, plainReply, startFakeWireServer } from '../support/fake-wire-server.ts';
@@ -82,7 +83,9 @@ describe('sockets of our own', () => {
     expect(await refused.outcome).toMatchObject({ end: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
     expect(refused.exchange.isDispatched).toBe(false);
     expect(server.seen).toEqual([]);
-    const lax = createWirePool(server.url, { connect: buildConnector({ rejectUnauthorized: false }) });
+    const lax = createWirePool(server.url, {
+      connect: buildConnector({ rejectUnauthorized: false, onread: SHARED_READ }),
+    });
     closers.push(() => lax.close());
     const long = JSON.stringify('ä'.repeat(900));
     expect(await bodyOf(send(lax, long))).toBe(long);

@@ -304,6 +304,90 @@ describe('a reply over a socket of our own', () => {
     pool.close();
   });
 
+  it('I1 what has come of one stream is not what comes of another, though both are read into the same memory', async () => {
+    const pool = createWirePool(server.url);
+    const sockets: Socket[] = [];
+    server.answer = (socket) => {
+      sockets.push(socket);
+      socket.write(STREAM, 'latin1');
+    };
+    const calls = [send(pool, '1'), send(pool, '2'), send(pool, '3')];
+    while (sockets.length < 3) await nextTurn();
+    const letters = ['a', 'b', 'c'];
+    for (let n = 0; n < 12; n += 1) {
+      for (const [at, socket] of sockets.entries()) {
+        const event = `data: "${(letters[at] as string).repeat(50 + n)}"\n\n`;
+        const half = 1 + ((n * 7) % (event.length - 2));
+        // Half of an event, and of a chunk; the rest comes after the halves of the others.
+        socket.write(n % 2 === 0 ? chunkOf(event.slice(0, half)) : chunkOf(event).slice(0, half + 4), 'latin1');
+      }
+      for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+      for (const [at, socket] of sockets.entries()) {
+        const event = `data: "${(letters[at] as string).repeat(50 + n)}"\n\n`;
+        const half = 1 + ((n * 7) % (event.length - 2));
+        socket.write(n % 2 === 0 ? chunkOf(event.slice(half)) : chunkOf(event).slice(half + 4), 'latin1');
+      }
+      for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+    }
+    for (const socket of sockets) socket.write('0\r\n\r\n');
+    const outcomes = await Promise.all(calls.map(({ outcome }) => outcome));
+    const found = outcomes.map(({ messages }) => messages).sort();
+    expect(found).toEqual(letters.map((letter) => Array.from({ length: 12 }, (_, n) => `"${letter.repeat(50 + n)}"`)));
+    pool.close();
+  });
+
+  it('a reply that is too large to hold leaves its connection, and the calls that follow, where they are', async () => {
+    const pool = createWirePool(server.url);
+    const connections = server.sockets.length;
+    const body = JSON.stringify('x'.repeat(3_000));
+    server.answer = (socket) => socket.write(plainReply(body));
+    expect(await send(pool, '{}').outcome).toMatchObject({ end: 'body', body });
+    server.answer = (socket) =>
+      void saying([
+        'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+        chunkOf(body.slice(0, 1_500)),
+        chunkOf(body.slice(1_500)),
+        '0\r\n\r\n',
+      ])(socket);
+    expect(await send(pool, '{}').outcome).toMatchObject({ end: 'body', body });
+    expect(pool.takesNext()).toBe(true);
+    expect(server.sockets.length).toBe(connections + 1);
+    pool.close();
+  });
+
+  it('a stream in small pieces is read once in a while, and nothing of it comes late that has come', async () => {
+    const timers: (() => void)[] = [];
+    const pool = createWirePool(server.url, {
+      schedule: (ms, task) => {
+        if (ms < 100) timers.push(task);
+        return () => {};
+      },
+    });
+    let socket: Socket | undefined;
+    server.answer = (its) => {
+      socket = its;
+      its.write(STREAM, 'latin1');
+    };
+    const call = send(pool, '{}');
+    const messages: string[] = [];
+    call.exchange.sink.onMessage = (data) => void messages.push(data);
+    while (socket === undefined) await nextTurn();
+    for (let n = 0; n < 20; n += 1) {
+      socket.write(chunkOf(`data: ${n}\n\n`));
+      for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+    }
+    // The first few at once, then none, until the moment is over: then all.
+    expect(messages.length).toBe(5);
+    expect(timers.length).toBe(1);
+    timers.pop()?.();
+    while (messages.length < 20) await nextTurn();
+    expect(messages).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`));
+    call.exchange.abort(new Error('enough'));
+    expect(await call.outcome).toMatchObject({ end: 'enough' });
+    timers.pop()?.();
+    pool.close();
+  });
+
   it.each([
     [
       'a character in two pieces',

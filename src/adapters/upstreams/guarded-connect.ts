@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from 'node:dns';
-import type { LookupFunction, Socket } from 'node:net';
+import type { LookupFunction, OnReadOpts, Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
 import { RemitError } from '../../domain/errors.ts';
@@ -19,6 +19,8 @@ export interface GuardOptions {
   readonly lookup?: Lookup | undefined;
   /** Certificates in PEM that it is verified against, instead of those that Node knows. */
   readonly ca?: string | undefined;
+  /** How the connections are read, where that is not by their events. */
+  readonly onread?: OnReadOpts | undefined;
 }
 
 type Reach = 'public' | 'private' | 'loopback' | 'never';
@@ -31,7 +33,8 @@ const METADATA = new Set(['fd00:ec2::254', '100.100.100.200', '168.63.129.16']);
  * Checks, at each connect and on the address itself, that a connector is where a connector may be (fault 43, attacks A30 and A36): a name
  * can resolve to another address at each look (rebinding), so checking it before says nothing.
  */
-export function guardedConnect({ hostname, allowPrivateNetwork, lookup, ca }: GuardOptions): buildConnector.connector {
+export function guardedConnect(options: GuardOptions): buildConnector.connector {
+  const { hostname, allowPrivateNetwork, lookup, ca, onread } = options;
   const own = withoutBrackets(hostname);
   const isLoopback = own === 'localhost' || reachOf(own) === 'loopback';
   const isAllowed = (address: string): boolean => {
@@ -41,12 +44,13 @@ export function guardedConnect({ hostname, allowPrivateNetwork, lookup, ca }: Gu
   const connect = buildConnector({
     lookup: guardedLookup(isAllowed, lookup ?? systemLookup) as LookupFunction,
     ...(ca !== undefined && { ca }),
+    ...(onread !== undefined && { onread }),
   });
-  return (options, callback) => {
-    const host = withoutBrackets(options.hostname);
+  return (target, callback) => {
+    const host = withoutBrackets(target.hostname);
     // A literal is never looked up.
     if (ipaddr.isValid(host) && !isAllowed(host)) callback(refusal(), null);
-    else connect(options, callback);
+    else connect(target, callback);
   };
 }
 

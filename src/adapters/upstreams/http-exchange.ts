@@ -1,6 +1,7 @@
 import { isAscii } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Dispatcher, util } from 'undici';
+import { notePassed } from './passed-bytes.ts';
 import { SseReader } from './sse-reader.ts';
 import { protocolFault } from './upstream-faults.ts';
 
@@ -71,6 +72,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   #more: Buffer[] | undefined;
   #size = 0;
   #expected = 0;
+  /** Its head was told of, and some of its body, before the library had any of it. */
+  #isBegun = false;
   #events: SseReader | undefined;
   #large: LargeBody | undefined;
   #isKept = false;
@@ -137,23 +140,27 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.sink.onBody(200, text);
   }
 
-  /** The same for an event stream. Followed by `onPlainData` for the bytes of its body, and `onPlainEnd`. @param resume called when more may come */
-  onPlainStream(headers: () => IncomingHttpHeaders, resume: () => void): void {
-    this.onPlainHead(headers);
+  /**
+   * The same for one that comes in pieces: an event stream, or a body that is not held whole where it is read. Followed by `onPlainData` for
+   * the bytes of its body, and `onPlainEnd`.
+   * @param length of the body in bytes, where it is known; else −1
+   * @param resume called when more may come
+   */
+  onPlainParts(headers: () => IncomingHttpHeaders, isStream: boolean, length: number, resume: () => void): void {
+    this.#isBegun = true;
     this.#resume = resume;
-    this.#readEvents();
+    this.#expected = length;
+    this.onPlainHead(headers);
+    if (isStream) this.#readEvents();
   }
 
-  /** @returns whether more may come at once */
+  /** @param bytes its own, unless it is an event stream. @returns whether more may come at once */
   onPlainData(bytes: Buffer): boolean {
-    if (!this.#isOver && this.#events !== undefined) this.#hearEvents(this.#events, bytes);
-    return !this.#isPaused;
+    return this.#isOver || this.#hear(bytes);
   }
 
   onPlainEnd(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.sink.onStreamEnd?.();
+    if (!this.#isOver) this.onComplete();
   }
 
   onConnect(abort: (error?: Error) => void): void {
@@ -164,8 +171,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   onHeaders(status: number, headers: Buffer[], resume: () => void): boolean {
     if (status < 200) return true;
     this.#resume = resume;
-    // Of an event stream that was read elsewhere so far: it goes on.
-    if (this.#events !== undefined) return !this.#isPaused;
+    // Of a reply that was read elsewhere so far: it goes on.
+    if (this.#isBegun) return !this.#isPaused;
     this.#status = status;
     this.sink.onHeaders?.(status, () => util.parseHeaders(headers) as IncomingHttpHeaders);
     if (status < 300) {
@@ -177,6 +184,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   }
 
   onData(chunk: Buffer): boolean {
+    if (this.#large !== undefined) notePassed(chunk.length);
+    return this.#hear(chunk);
+  }
+
+  #hear(chunk: Buffer): boolean {
     if (this.#events !== undefined) this.#hearEvents(this.#events, chunk);
     else if (this.#large !== undefined) this.#large.push(chunk);
     else this.#collect(chunk);

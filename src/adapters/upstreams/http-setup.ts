@@ -8,6 +8,7 @@ import type { ClientInfo } from './handshake.ts';
 import type { HttpConnectionOptions } from './http-connection.ts';
 import { connectionHeaders } from './http-headers.ts';
 import { calledOff, unreachable } from './upstream-faults.ts';
+import { SHARED_READ } from './wire/read-bytes.ts';
 import { WirePool } from './wire/wire-pool.ts';
 
 const DEFAULT_MAX_REPLY_BYTES = 16 * 1024 * 1024;
@@ -62,11 +63,12 @@ export interface HttpSetup {
  */
 export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
   const url = parseUrl(options.url);
-  const connect = guardedConnect({
+  const guard = {
     hostname: url.hostname,
     allowPrivateNetwork: options.allowPrivateNetwork ?? false,
     lookup: options.lookup,
-  });
+  };
+  const connect = guardedConnect(guard);
   // Each request has a deadline of its own; undici follows no redirect and retries no POST unless told to.
   const common = { connect, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 };
   const pool = new Pool(url.origin, { ...common, connections: options.maxSockets ?? DEFAULT_SOCKETS });
@@ -77,7 +79,7 @@ export function createHttpSetup(options: HttpOpenerOptions): HttpSetup {
   };
   const wire = new WirePool({
     url,
-    connect,
+    connect: guardedConnect({ ...guard, onread: SHARED_READ }),
     schedule: options.schedule,
     maxSockets: options.maxSockets ?? DEFAULT_SOCKETS,
     largest: Math.min(limits.largeBytes, limits.maxReplyBytes),

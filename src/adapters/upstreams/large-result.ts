@@ -1,9 +1,9 @@
 import { isJsonObject } from '../../domain/json.ts';
 import type { LargeResult } from '../../seams/upstream.ts';
 import type { LargeBody } from './http-exchange.ts';
-import { notePassed } from './passed-bytes.ts';
 import { ResultScanner } from './result-scanner.ts';
 import { protocolFault, unreachable } from './upstream-faults.ts';
+import { releasePiece } from './wire/piece-pool.ts';
 
 /** The usual ways to write a reply up to its result: `jsonrpc` and `id` before it, in any order, or after it. */
 const HEAD =
@@ -30,6 +30,7 @@ export interface LargeResultOptions {
 /** A reply whose result is passed on in pieces, cut out of its envelope, checked on the way, and never held. */
 export class LargeResultReader implements LargeBody, LargeResult, AsyncIterator<Buffer, undefined> {
   readonly resultChunks: AsyncIterable<Buffer> = { [Symbol.asyncIterator]: () => this };
+  readonly release = releasePiece;
   readonly #options: LargeResultOptions;
   readonly #scanner: ResultScanner;
   readonly #envelope: string;
@@ -61,7 +62,6 @@ export class LargeResultReader implements LargeBody, LargeResult, AsyncIterator<
     if (this.#fault !== undefined) return;
     this.#options.onProgress();
     this.#passed += chunk.length;
-    notePassed(chunk.length);
     try {
       this.#take(chunk);
     } catch (error) {
@@ -117,7 +117,8 @@ export class LargeResultReader implements LargeBody, LargeResult, AsyncIterator<
     } else {
       const end = this.#scanner.push(chunk);
       const piece = end === -1 ? chunk : chunk.subarray(0, end);
-      if (end !== -1) this.#tail = chunk.subarray(end);
+      // A copy: the piece may be another's before the end has come.
+      if (end !== -1) this.#tail = Buffer.from(chunk.subarray(end));
       this.#queue.push(piece);
       this.#queued += piece.length;
       this.#flow();

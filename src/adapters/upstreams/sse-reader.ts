@@ -45,6 +45,7 @@ export class SseReader {
     );
   }
 
+  /** @param chunk not kept: what has to be is copied */
   push(chunk: Buffer): void {
     if (this.#isStopped) return;
     const end = chunk[chunk.length - 1] === LINE_FEED ? chunk.length : chunk.lastIndexOf(LINE_FEED) + 1;
@@ -70,7 +71,7 @@ export class SseReader {
       this.#overflow();
       return;
     }
-    this.#pieces.push(piece);
+    this.#pieces.push(Buffer.from(piece));
     if (this.#pieces.length >= MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces, this.#pieceBytes)];
   }
 

@@ -23,7 +23,7 @@ const COMPLETE_AND_PRIVATE = `${COMPLETE},"ttlMs":0,"cacheScope":"private"`;
 export function toModern(method: string, uri: unknown, reply: UpstreamReply): UpstreamReply {
   if ('error' in reply) return { error: modernError(uri, reply.error) };
   const head = CACHEABLE.has(method) ? COMPLETE_AND_PRIVATE : COMPLETE;
-  if ('resultChunks' in reply) return { resultChunks: withHeadInChunks(reply.resultChunks, head) };
+  if ('resultChunks' in reply) return { ...reply, resultChunks: withHeadInChunks(reply.resultChunks, head) };
   const { result, resultText } = reply;
   // In a legacy result these words mean nothing. Left in, a modern client would obey them: a round that nobody decided on.
   const text = MODERN_MEMBERS.some((name) => name in result)

@@ -13,6 +13,9 @@ export interface WholeRequest {
 /** What the edge reads of an HTTP request. */
 export type HttpRequest = IncomingMessage | WholeRequest;
 
+/** Called when what was written is with the system, or cannot get there any more. */
+export type OnWritten = (error?: Error | null) => void;
+
 /** What the edge writes of an HTTP response: `ServerResponse` is one, and so is a response on the wire. */
 export interface HttpResponse {
   /** It is over: written whole, or its connection has gone. */
@@ -27,7 +30,7 @@ export interface HttpResponse {
   /** @param head names and values in turn */
   writeHead(status: number, head: (string | number)[]): unknown;
   /** @returns false when more should wait for `drain` */
-  write(chunk: string | Buffer, encoding?: BufferEncoding): boolean;
+  write(chunk: string | Buffer, encoding?: BufferEncoding, written?: OnWritten): boolean;
   end(text?: string, encoding?: BufferEncoding): unknown;
   destroy(): unknown;
   on(event: 'close' | 'drain', listener: () => void): HttpResponse;

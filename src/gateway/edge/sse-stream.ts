@@ -1,4 +1,4 @@
-import type { HttpResponse } from './client-http.ts';
+import type { HttpResponse, OnWritten } from './client-http.ts';
 import type { Beating } from './pulse.ts';
 
 /** What a reader that does not read may cost, in bytes; then its connection is closed (fault 29). */
@@ -93,11 +93,11 @@ export class SseStream implements Beating {
   }
 
   /** Part of an event that is written piece by piece. @returns false when more should wait for `drain` */
-  writePiece(piece: string | Buffer): boolean {
+  writePiece(piece: string | Buffer, written?: OnWritten): boolean {
     if (typeof piece === 'string') return this.response.write(this.#framed(piece));
-    if (!this.#isChunked) return this.response.write(piece);
+    if (!this.#isChunked) return this.response.write(piece, 'latin1', written);
     this.response.write(`${piece.length.toString(16)}\r\n`);
-    this.response.write(piece);
+    this.response.write(piece, 'latin1', written);
     return this.response.write('\r\n');
   }
 

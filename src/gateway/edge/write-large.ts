@@ -1,5 +1,7 @@
 import type { Schedule } from '../../seams/clock.ts';
+import type { LargeResult } from '../../seams/upstream.ts';
 import type { HttpResponse } from './client-http.ts';
+import { resultHead } from './render.ts';
 import { oneLineBytes, type SseStream } from './sse-stream.ts';
 
 /** A result too large to hold: `head` (all that stands before the result), the result's text in pieces, and a closing brace. */
@@ -7,6 +9,12 @@ export interface LargeAnswer {
   readonly id: string | number;
   readonly chunks: AsyncIterable<Buffer>;
   readonly head: string;
+  /** Told of each piece that is with the system. */
+  readonly release?: ((piece: Buffer) => void) | undefined;
+}
+
+export function largeAnswer(id: string | number, { resultChunks, release }: LargeResult): LargeAnswer {
+  return { id, head: resultHead(id), chunks: resultChunks, release };
 }
 
 /** How a large answer went: `broken` when the connector's text broke off, `gone` when the client did or would not read. */
@@ -40,7 +48,9 @@ export async function writeLarge(
         if (stream === undefined) response.write(before());
         else stream.writePiece(before());
       }
-      const isTaken = stream === undefined ? response.write(chunk) : stream.writePiece(oneLineBytes(chunk));
+      const line = stream === undefined ? chunk : oneLineBytes(chunk);
+      const written = answer.release && releasing(answer.release, chunk);
+      const isTaken = stream === undefined ? response.write(line, 'latin1', written) : stream.writePiece(line, written);
       if (!isTaken && !(await drained(response, schedule))) return { written: 'gone', hasBegun };
     }
   } catch {
@@ -54,6 +64,13 @@ export async function writeLarge(
     stream.isWithinEvent = false;
   }
   return { written: 'whole', hasBegun };
+}
+
+/** Of a write that has failed nobody knows what is done with its bytes. */
+function releasing(release: (piece: Buffer) => void, piece: Buffer): (error?: Error | null) => void {
+  return (error) => {
+    if (!error) release(piece);
+  };
 }
 
 /** Resolves true when the client has taken what was written, false when it has gone or does not read. */

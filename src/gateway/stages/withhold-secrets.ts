@@ -90,6 +90,8 @@ function cleaned(value: unknown, needles: readonly Needle[]): unknown {
   );
 }
 
+const BACKSLASH = 92;
+
 /**
  * Looks for the credential in a large result as it passes. It cannot be taken out of what has been sent, so a hit breaks the result off before
  * the piece that would complete it (fail closed).
@@ -109,16 +111,24 @@ export class ChunkGuard {
   /** @throws `ERR_CONNECTOR_PROTOCOL` when the credential is in what has come so far */
   check(chunk: Buffer): void {
     if (this.#needles.length === 0) return;
-    const window = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk]);
-    const isFound =
-      this.#needles.some(({ inJson }) => window.includes(inJson)) ||
-      ((window.includes('\\u') || window.includes('\\/')) && this.#isBehindEscapes(window));
-    if (isFound) {
+    // What crosses from one chunk to the next is looked for where they meet: nothing large is copied.
+    const seam = this.#tail.length === 0 ? undefined : Buffer.concat([this.#tail, chunk.subarray(0, this.#overlap)]);
+    if (this.#isIn(chunk) || (seam !== undefined && this.#isIn(seam))) {
       throw new RemitError('ERR_CONNECTOR_PROTOCOL', 'a large result held the credential that was leased for it', {
         hint: 'The connector echoes its credential: it needs mending.',
       });
     }
-    this.#tail = Buffer.from(window.subarray(Math.max(0, window.length - this.#overlap)));
+    const end = chunk.length < this.#overlap ? (seam ?? chunk) : chunk;
+    this.#tail = Buffer.from(end.subarray(Math.max(0, end.length - this.#overlap)));
+  }
+
+  #isIn(window: Buffer): boolean {
+    return (
+      this.#needles.some(({ inJson }) => window.includes(inJson)) ||
+      ((window.includes('\\u') || window.includes('\\/')) &&
+        // What it begins with may be the second half of an escape, or the beginning of the next one.
+        (this.#isBehindEscapes(window) || (window[0] === BACKSLASH && this.#isBehindEscapes(window.subarray(1)))))
+    );
   }
 
   #isBehindEscapes(window: Buffer): boolean {

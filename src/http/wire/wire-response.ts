@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { HttpResponse } from '../../gateway/edge/client-http.ts';
+import type { HttpResponse, OnWritten } from '../../gateway/edge/client-http.ts';
 
 /** The connection that a response is written to, as the response sees it. */
 export interface Carrier {
@@ -25,7 +25,7 @@ export class WireResponse extends EventEmitter implements HttpResponse {
   /** Until the head is written; then whether Node's chunks, or the caller's, or none are used. */
   chunkedEncoding = true;
   readonly #carrier: Carrier;
-  /** Written with what comes first. */
+  /** OnWritten with what comes first. */
   #head: string | undefined;
   #hasHead = false;
   #hasLength = false;
@@ -70,7 +70,7 @@ export class WireResponse extends EventEmitter implements HttpResponse {
     return this;
   }
 
-  write(chunk: string | Buffer, encoding: BufferEncoding = 'utf8'): boolean {
+  write(chunk: string | Buffer, encoding: BufferEncoding = 'utf8', written?: OnWritten): boolean {
     if (this.destroyed || this.writableEnded) return false;
     if (!this.#hasHead) this.writeHead(200, []);
     const { socket } = this.#carrier;
@@ -78,15 +78,15 @@ export class WireResponse extends EventEmitter implements HttpResponse {
     const head = this.#takeHead();
     if (typeof chunk === 'string') {
       const text = this.chunkedEncoding ? `${Buffer.byteLength(chunk, encoding).toString(16)}\r\n${chunk}\r\n` : chunk;
-      return socket.write(head + text, encoding);
+      return socket.write(head + text, encoding, written);
     }
     if (!this.chunkedEncoding) {
       if (head !== '') socket.write(head, 'latin1');
-      return socket.write(chunk);
+      return socket.write(chunk, written);
     }
     socket.cork();
     socket.write(`${head}${chunk.length.toString(16)}\r\n`, 'latin1');
-    socket.write(chunk);
+    socket.write(chunk, written);
     const isTaken = socket.write('\r\n', 'latin1');
     socket.uncork();
     return isTaken;

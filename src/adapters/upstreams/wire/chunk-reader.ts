@@ -5,19 +5,27 @@ const MOST_DIGITS = 8;
 /** What came of a piece of a body: `more` is to come, it has its `end`, a chunk is `odd` and not read, or it is `broken`. */
 export type ChunksRead = 'more' | 'end' | 'odd' | 'broken';
 
+/** Finds where a body ends. */
+export interface BodyReader {
+  /** Once it is no more to come: what has not been read of the piece that was given last. */
+  readonly rest: Buffer;
+  /** @param take given the bytes of the body, piece by piece as they come; false to stop for good */
+  read(piece: Buffer, take: (bytes: Buffer) => boolean): ChunksRead;
+}
+
 /**
  * Reads a body in chunks (RFC 9112 §7.1), if they are as servers write them: a size in digits, no extension, and nothing behind the last one.
  * A chunk that is otherwise is not begun: whoever can read it has it from its first byte on.
  */
-export class ChunkReader {
-  /** Where reading has stopped in what was given last, with what was kept of the pieces before. */
+export class ChunkReader implements BodyReader {
+  /** With what was kept of the pieces before. */
   rest: Buffer = NOTHING;
   /** Of the chunk that is being read, bytes still to come. */
   #left = 0;
   #isWithin = false;
   #kept: Buffer | undefined;
 
-  /** @param take given the bytes of the body, piece by piece as they come and never of two chunks at once; false to stop for good */
+  /** @param take never given bytes of two chunks at once */
   read(piece: Buffer, take: (bytes: Buffer) => boolean): ChunksRead {
     const bytes = this.#kept === undefined ? piece : Buffer.concat([this.#kept, piece]);
     this.#kept = undefined;

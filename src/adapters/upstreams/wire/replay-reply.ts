@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Client } from 'undici';
 import type { ExchangeCarrier, HttpExchange } from '../http-exchange.ts';
+import { readBytes } from './read-bytes.ts';
 
 /** As much as a socket holds. Bytes. */
 const HIGH_WATER = 64 * 1024;
@@ -9,7 +10,7 @@ const HIGH_WATER = 64 * 1024;
 /**
  * Lets the library read a reply whose request was sent without it: it writes one to a connection that swallows it, and gets the bytes that have
  * come, and all that follow. The connection ends with the reply. Nothing is ever sent twice (guarantee I2).
- * @param socket without listeners for its data, end and errors
+ * @param socket without listeners for its end and errors
  */
 export function replayReply(origin: string, exchange: HttpExchange, socket: Socket, first: Buffer): void {
   const replay = new Replay(socket, first);
@@ -43,10 +44,10 @@ class Replay extends Duplex implements ExchangeCarrier {
     super({ highWaterMark: HIGH_WATER, allowHalfOpen: false });
     this.#socket = socket;
     this.#first = first;
-    socket.pause();
-    socket.on('data', (chunk: Buffer) => {
-      if (!this.push(chunk)) socket.pause();
+    readBytes(socket, (bytes) => {
+      if (!this.push(Buffer.from(bytes))) socket.pause();
     });
+    socket.pause();
     socket.on('end', () => this.push(null));
     socket.on('error', (error) => this.destroy(error));
     socket.on('close', () => {

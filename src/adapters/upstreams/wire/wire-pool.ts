@@ -10,6 +10,8 @@ const TICK = 1_000;
 const LONGEST_REST = 4_000;
 /** A server closes on its own clock, and its word that it did is under way for a while. Milliseconds. */
 const MARGIN = 2_000;
+/** How long a stream in small pieces is not read. Milliseconds. */
+const LULL = 2;
 /** Calls that go another way after a reply that was not plain; doubled each time, up to the most. */
 const FIRST_DETOUR = 256;
 const LONGEST_DETOUR = 65_536;
@@ -51,6 +53,9 @@ export class WirePool implements WireHost {
   readonly #idle: WireSocket[] = [];
   /** Those that have answered within this turn. */
   #resting: WireSocket[] = [];
+  /** Those that are not read for a moment. */
+  #lulled: WireSocket[] = [];
+  #cancelLull: (() => void) | undefined;
   #connecting = 0;
   #isTurnAhead = false;
   #cancelTick: (() => void) | undefined;
@@ -94,6 +99,11 @@ export class WirePool implements WireHost {
     this.#awaitTurn();
   }
 
+  lull(socket: WireSocket): void {
+    this.#lulled.push(socket);
+    this.#cancelLull ??= this.#options.schedule(LULL, this.#endLull);
+  }
+
   drop(socket: WireSocket): void {
     if (!this.#all.delete(socket)) return;
     remove(this.#idle, socket);
@@ -112,6 +122,7 @@ export class WirePool implements WireHost {
   close(): void {
     this.#isClosed = true;
     this.#cancelTick?.();
+    this.#cancelLull?.();
     const error = new errors.ClientDestroyedError();
     for (const socket of [...this.#all]) socket.end(error);
     for (let next = this.#next(); next !== undefined; next = this.#next()) next.exchange.onError(error);
@@ -180,6 +191,13 @@ export class WirePool implements WireHost {
       this.#awaitTurn();
     });
   }
+
+  readonly #endLull = (): void => {
+    this.#cancelLull = undefined;
+    const lulled = this.#lulled;
+    this.#lulled = [];
+    for (const socket of lulled) socket.goOn();
+  };
 
   readonly #tick = (): void => {
     this.#cancelTick = undefined;

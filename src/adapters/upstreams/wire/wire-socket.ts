@@ -2,8 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { errors, util } from 'undici';
 import type { ExchangeCarrier, HttpExchange } from '../http-exchange.ts';
-import { ChunkReader } from './chunk-reader.ts';
+import { type BodyReader, ChunkReader, type ChunksRead } from './chunk-reader.ts';
+import { LengthReader } from './length-reader.ts';
+import { lendPiece } from './piece-pool.ts';
 import type { PlainHead } from './plain-head.ts';
+import { readBytes } from './read-bytes.ts';
 import { replayReply } from './replay-reply.ts';
 
 /** What a socket asks of, and tells, the pool that it is of. */
@@ -17,6 +20,8 @@ export interface WireHost {
   drop(socket: WireSocket): void;
   /** A reply was another than a plain one. */
   noteOther(): void;
+  /** Its stream comes in small pieces: it is not read for a moment, and then told to `goOn`. */
+  lull(socket: WireSocket): void;
 }
 
 /** One connection to a server, with at most one request under way. Reads plain replies; gives any other to the library, and itself with it. */
@@ -27,23 +32,29 @@ export class WireSocket implements ExchangeCarrier {
   readonly #host: WireHost;
   readonly #largest: number;
   #exchange: HttpExchange | undefined;
-  /** A body that comes in pieces. */
+  /** A body that is held whole, of a known length. */
   #body: Buffer | undefined;
   #filled = 0;
-  /** Of a body that comes in chunks. */
+  /** The same in chunks: all that has come of the reply, and what of it is the body. Nobody has been told of any of it. */
   #chunks: ChunkReader | undefined;
-  #isStream = false;
-  /** Of a whole body in chunks: all that has come of the reply, and what of it is the body. Nobody has been told of any of it. */
   #came: Buffer[] = [];
   #pieces: Buffer[] = [];
+  /** A body that is passed on as it comes: an event stream, or one that is too large to be held. */
+  #passing: BodyReader | undefined;
+  #isStream = false;
+  /** Of a stream, pieces that were small. */
+  #smallPieces = 0;
+  /** Whether whoever reads what is passed on has asked for a pause. */
+  #isHeld = false;
   #keepAlive = -1;
 
-  /** @param largest body that is read here, in bytes */
+  /** @param largest body that is held whole here, in bytes */
   constructor(socket: Socket, host: WireHost, largest: number) {
     this.#socket = socket;
     this.#host = host;
     this.#largest = largest;
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose);
+    readBytes(socket, this.#onData);
+    socket.on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose);
   }
 
   get isUsable(): boolean {
@@ -71,27 +82,32 @@ export class WireSocket implements ExchangeCarrier {
     if (this.#exchange === exchange) this.end(error);
   }
 
+  /** Its lull is over. */
+  goOn(): void {
+    if (this.#exchange !== undefined && !this.#isHeld) this.#socket.resume();
+  }
+
   /** Gives the connection up. @param error for the request that is under way */
   end(error: Error): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#body = undefined;
-    this.#chunks = undefined;
-    this.#forgetPieces();
+    this.#passing = undefined;
+    this.#forgetChunks();
     this.#host.drop(this);
     this.#socket.destroy();
     exchange?.onError(error);
   }
 
+  /** @param chunk not kept: what has to be is copied */
   readonly #onData = (chunk: Buffer): void => {
     const exchange = this.#exchange;
     try {
       // Bytes that nothing was asked for: they must not become the reply to the next request.
       if (exchange === undefined) this.end(new errors.SocketError('bad response'));
-      else if (this.#chunks !== undefined) {
-        if (this.#isStream) this.#stream(exchange, this.#chunks, chunk);
-        else this.#gather(exchange, this.#chunks, chunk, 0);
-      } else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
+      else if (this.#passing !== undefined) this.#pass(exchange, this.#passing, chunk);
+      else if (this.#chunks !== undefined) this.#gather(exchange, this.#chunks, chunk, 0);
+      else if (this.#body !== undefined) this.#fill(exchange, this.#body, chunk);
       else this.#begin(exchange, chunk);
     } catch (error) {
       // Whoever hears of the reply has failed: as with the library, that costs a connection, not the process.
@@ -101,19 +117,22 @@ export class WireSocket implements ExchangeCarrier {
 
   #begin(exchange: HttpExchange, chunk: Buffer): void {
     const { head } = this.#host;
-    if (!head.read(chunk) || head.bodyLength > this.#largest) {
+    if (!head.read(chunk)) {
       this.#handOver(exchange, chunk);
       return;
     }
     const { bodyAt, bodyLength } = head;
     const end = bodyAt + bodyLength;
     this.#keepAlive = head.keepAlive;
+    if (head.isStream || bodyLength > this.#largest) {
+      const reader = bodyLength === -1 ? new ChunkReader() : new LengthReader(bodyLength);
+      this.#beginPassing(exchange, reader, () => headersIn(chunk, bodyAt), head.isStream, bodyLength);
+      if (this.#exchange === exchange && chunk.length > bodyAt) this.#pass(exchange, reader, chunk.subarray(bodyAt));
+      return;
+    }
     if (bodyLength === -1) {
-      const chunks = new ChunkReader();
-      this.#chunks = chunks;
-      this.#isStream = head.isStream;
-      if (head.isStream) this.#beginStream(exchange, chunks, chunk, bodyAt);
-      else this.#gather(exchange, chunks, chunk, bodyAt);
+      this.#chunks = new ChunkReader();
+      this.#gather(exchange, this.#chunks, chunk, bodyAt);
       return;
     }
     exchange.onPlainHead(() => headersIn(chunk, bodyAt));
@@ -133,57 +152,88 @@ export class WireSocket implements ExchangeCarrier {
     this.#finish(exchange, body.toString('utf8'), copied < chunk.length);
   }
 
-  /** A body in chunks that is held whole. As long as it is not, the library can have the reply from its first byte. */
-  #gather(exchange: HttpExchange, chunks: ChunkReader, piece: Buffer, bodyAt: number): void {
+  /** A body in chunks that is held whole, while it is not large. As long as it is, the library can have the reply from its first byte. */
+  #gather(exchange: HttpExchange, chunks: ChunkReader, bytes: Buffer, bodyAt: number): void {
+    const piece = Buffer.from(bytes);
     this.#came.push(piece);
-    const read = chunks.read(piece.subarray(bodyAt), (bytes) => this.#pieces.push(bytes) > 0);
+    const read = chunks.read(piece.subarray(bodyAt), (part) => this.#pieces.push(part) > 0);
     const came = this.#came;
-    const isLarge = came.length > MOST_PIECES || came.reduce((sum, { length }) => sum + length, 0) > this.#largest;
-    if (read === 'more' && !isLarge) return;
-    const body = this.#pieces;
-    this.#chunks = undefined;
-    this.#forgetPieces();
-    if (read !== 'end' || isLarge) {
+    if (read === 'odd' || read === 'broken') {
+      this.#forgetChunks();
       this.#handOver(exchange, Buffer.concat(came));
       return;
     }
+    const isLarge = came.length > MOST_PIECES || came.reduce((sum, { length }) => sum + length, 0) > this.#largest;
+    if (read === 'more' && !isLarge) return;
+    const parts = this.#pieces;
     const first = came[0] as Buffer;
-    exchange.onPlainHead(() => headersIn(first, first.indexOf(HEAD_END) + HEAD_END.length));
+    const headers = (): IncomingHttpHeaders => headersIn(first, first.indexOf(HEAD_END) + HEAD_END.length);
+    this.#forgetChunks();
+    if (isLarge) {
+      this.#beginPassing(exchange, chunks, headers, false, -1);
+      let mayGoOn = true;
+      for (const part of parts) if (this.#exchange === exchange) mayGoOn = exchange.onPlainData(part);
+      if (this.#exchange === exchange) this.#passed(exchange, chunks, read, mayGoOn, 0);
+      return;
+    }
+    exchange.onPlainHead(headers);
     if (this.#exchange !== exchange) return; // given up
-    const text = (body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body)).toString('utf8');
+    const text = (parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)).toString('utf8');
     this.#finish(exchange, text, chunks.rest.length > 0);
   }
 
-  #forgetPieces(): void {
+  #forgetChunks(): void {
+    this.#chunks = undefined;
     if (this.#came.length > 0) this.#came = [];
     if (this.#pieces.length > 0) this.#pieces = [];
   }
 
-  #beginStream(exchange: HttpExchange, chunks: ChunkReader, chunk: Buffer, bodyAt: number): void {
-    const resume = (): void => {
-      if (this.#exchange === exchange) this.#socket.resume();
-    };
-    exchange.onPlainStream(() => headersIn(chunk, bodyAt), resume);
-    if (this.#exchange === exchange && chunk.length > bodyAt) this.#stream(exchange, chunks, chunk.subarray(bodyAt));
+  #beginPassing(
+    exchange: HttpExchange,
+    reader: BodyReader,
+    headers: () => IncomingHttpHeaders,
+    isStream: boolean,
+    length: number,
+  ): void {
+    this.#passing = reader;
+    this.#isStream = isStream;
+    this.#smallPieces = 0;
+    this.#isHeld = false;
+    exchange.onPlainParts(headers, isStream, length, () => {
+      if (this.#exchange !== exchange) return;
+      this.#isHeld = false;
+      this.#socket.resume();
+    });
   }
 
-  #stream(exchange: HttpExchange, chunks: ChunkReader, piece: Buffer): void {
+  #pass(exchange: HttpExchange, reader: BodyReader, piece: Buffer): void {
     let mayGoOn = true;
-    const read = chunks.read(piece, (bytes) => {
-      mayGoOn = exchange.onPlainData(bytes);
+    const read = reader.read(piece, (bytes) => {
+      mayGoOn = exchange.onPlainData(this.#isStream ? bytes : lendPiece(bytes));
       return this.#exchange === exchange;
     });
-    if (this.#exchange !== exchange) return; // given up
+    if (this.#exchange === exchange) this.#passed(exchange, reader, read, mayGoOn, piece.length);
+  }
+
+  /** @param size bytes that came at once */
+  #passed(exchange: HttpExchange, reader: BodyReader, read: ChunksRead, mayGoOn: boolean, size: number): void {
     if (read === 'more') {
-      if (!mayGoOn) this.#socket.pause();
+      if (!mayGoOn) {
+        this.#isHeld = true;
+        this.#socket.pause();
+      } else if (this.#isStream && size < SMALL_PIECE && ++this.#smallPieces > MOST_AT_ONCE) {
+        this.#socket.pause();
+        this.#host.lull(this);
+      }
       return;
     }
-    this.#chunks = undefined;
+    this.#passing = undefined;
     if (read === 'end') {
-      this.#release(chunks.rest.length > 0);
+      this.#release(reader.rest.length > 0);
       exchange.onPlainEnd();
-    } else if (read === 'odd') this.#handOver(exchange, Buffer.concat([STREAM_HEAD, chunks.rest]));
-    else this.end(new errors.HTTPParserError('Response does not match the HTTP/1.1 protocol'));
+    } else if (read === 'odd') {
+      this.#handOver(exchange, Buffer.concat([this.#isStream ? STREAM_HEAD : JSON_HEAD, reader.rest]));
+    } else this.end(new errors.HTTPParserError('Response does not match the HTTP/1.1 protocol'));
   }
 
   #finish(exchange: HttpExchange, text: string, isFollowed: boolean): void {
@@ -202,9 +252,9 @@ export class WireSocket implements ExchangeCarrier {
   #handOver(exchange: HttpExchange, chunk: Buffer): void {
     this.#exchange = undefined;
     const socket = this.#socket;
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError);
+    socket.off('end', this.#onEnd).off('error', this.#onError);
     this.#host.noteOther();
-    replayReply(this.#host.origin, exchange, socket, chunk);
+    replayReply(this.#host.origin, exchange, socket, Buffer.from(chunk));
   }
 
   readonly #onEnd = (): void => this.end(new errors.SocketError('other side closed'));
@@ -213,13 +263,17 @@ export class WireSocket implements ExchangeCarrier {
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n');
+/** Of a stream: bytes that are worth no turn of the event loop of their own, and how many such pieces are read as they come. */
+const SMALL_PIECE = 4_096;
+const MOST_AT_ONCE = 4;
 /** Of a body in chunks that drips in. */
 const MOST_PIECES = 64;
 
 /** As it was read: what follows it is read by the library, which needs to know how. */
-const STREAM_HEAD = Buffer.from(
-  'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n',
-);
+const chunkedHead = (type: string): Buffer =>
+  Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ntransfer-encoding: chunked\r\n\r\n`);
+const STREAM_HEAD = chunkedHead('text/event-stream');
+const JSON_HEAD = chunkedHead('application/json');
 
 function headersIn(bytes: Buffer, end: number): IncomingHttpHeaders {
   const lines = bytes.toString('latin1', 0, end).split('\r\n').slice(1, -2);

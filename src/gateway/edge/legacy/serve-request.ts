@@ -2,9 +2,9 @@ import { RPC } from '../../../domain/era.ts';
 import { isRefused } from '../../../domain/refusal.ts';
 import type { MethodAnswer } from '../../client-request.ts';
 import type { Caller } from '../../stages/authenticate.ts';
-import { errorAnswer, type HttpAnswer, replyAnswer, resultAnswer, resultHead } from '../render.ts';
+import { errorAnswer, type HttpAnswer, replyAnswer, resultAnswer } from '../render.ts';
 import { faultAnswer, unwritableAnswer } from '../send-answer.ts';
-import type { LargeAnswer } from '../write-large.ts';
+import { type LargeAnswer, largeAnswer } from '../write-large.ts';
 import type { LegacyParts } from './legacy-parts.ts';
 import type { LegacyRequest } from './legacy-request.ts';
 import { MOST_SUBSCRIPTIONS, type Session } from './session.ts';
@@ -66,10 +66,7 @@ async function handle(
   const { reply, recordOutcome } = answered;
   if (session !== undefined && !isRefused(reply) && !('error' in reply)) settle(session, request);
   try {
-    const answer =
-      'resultChunks' in reply
-        ? { id: request.id, head: resultHead(request.id), chunks: reply.resultChunks }
-        : replyAnswer(request, reply, challenge);
+    const answer = 'resultChunks' in reply ? largeAnswer(request.id, reply) : replyAnswer(request, reply, challenge);
     return { answer, recordOutcome };
   } catch (error) {
     return { answer: unwritableAnswer(gateway, error, request.id), recordOutcome };

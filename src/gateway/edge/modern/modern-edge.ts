@@ -5,10 +5,10 @@ import { acceptsStream } from '../accepts.ts';
 import type { EraEdge, Exchange } from '../exchange.ts';
 import { findNameMismatch } from '../name-headers.ts';
 import { type ClientMessage, idOf, readMessage } from '../read-message.ts';
-import { errorAnswer, type HttpAnswer, methodNotAllowed, replyAnswer, resultAnswer, resultHead } from '../render.ts';
+import { errorAnswer, type HttpAnswer, methodNotAllowed, replyAnswer, resultAnswer } from '../render.ts';
 import { createReply, type Reply, type ReplyOptions } from '../reply.ts';
 import { faultAnswer, sendAnswer, unwritableAnswer } from '../send-answer.ts';
-import type { LargeAnswer } from '../write-large.ts';
+import { type LargeAnswer, largeAnswer } from '../write-large.ts';
 import { discoverResult } from './discover.ts';
 import type { ModernParts } from './modern-parts.ts';
 import { ModernRequest } from './modern-request.ts';
@@ -99,7 +99,7 @@ export function createModernEdge(parts: ModernParts): EraEdge {
   }
 
   function answerOf(request: ModernRequest, reply: MethodAnswer['reply']): HttpAnswer | LargeAnswer {
-    if ('resultChunks' in reply) return { id: request.id, chunks: reply.resultChunks, head: resultHead(request.id) };
+    if ('resultChunks' in reply) return largeAnswer(request.id, reply);
     try {
       return replyAnswer(request, reply, challenge);
     } catch (error) {
