@@ -78,7 +78,7 @@ describe('a call that carries a canary', () => {
   it('raises a signal about its task and its agent, before the task is held back', async () => {
     const signals: unknown[] = [];
     const fake = make();
-    const levels = { isQuiet: true, signal: (signal: unknown) => void signals.push(signal) };
+    const levels = { isQuiet: true, signal: (signal: unknown) => void signals.push(signal), told() {} };
     const calls = { isUsual: () => true, denied() {} };
     const gateway = { ...fake.gateway, risk: { levels, calls } as never };
     await call({ ...fake, gateway }, { note: VALUE });
