@@ -1,4 +1,4 @@
-import { type RunningGateway, startGateway } from '../compose/start-gateway.ts';
+import type { RunningGateway } from '../compose/start-gateway.ts';
 import type { System } from '../compose/system.ts';
 import type { Worker } from '../compose/workers/worker.ts';
 import { openWorkspace } from '../compose/workspace.ts';
@@ -25,6 +25,8 @@ export async function runGateway(parts: {
   const workspace = await openWorkspace(parts.config, parts.system, parts.worker);
   let gateway: RunningGateway;
   try {
+    // What a gateway is made of takes most of a second to load: whoever keeps workers needs none of it, and a wrong configuration is told without.
+    const { startGateway } = await import('../compose/start-gateway.ts');
     gateway = await startGateway(workspace, parts.version);
   } catch (error) {
     await workspace.close();

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openSqlite } from '../adapters/store/open-sqlite.ts';
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf, RemitError } from '../domain/errors.ts';
@@ -92,7 +91,11 @@ export async function openWorkspace(configPath: string, system: System, worker?:
 }
 
 async function openStore(config: Config, places: Places, system: System): Promise<Store> {
-  if (config.store.kind === 'sqlite') return openSqlite({ path: join(places.data, 'remit.db') });
+  // Loaded here: commands that open no store need not wait for what a store is made of.
+  if (config.store.kind === 'sqlite') {
+    const { openSqlite } = await import('../adapters/store/open-sqlite.ts');
+    return openSqlite({ path: join(places.data, 'remit.db') });
+  }
   const { urlVariable, connections } = config.store;
   const url = system.environment(urlVariable);
   if (url === undefined || url === '') {

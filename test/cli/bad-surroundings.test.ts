@@ -170,7 +170,7 @@ describe('who the agent is', () => {
     const { config, folder } = await makeHome();
     const gateway = await startUp(config);
     try {
-      const other = await makeHome();
+      const other = await makeHome('own');
       const key = join(other.folder, '.remit', 'agents', 'my-agent.key.json');
       const asked = (...more: string[]) => runToFail(['connect', '--agent', 'my-agent', '--config', config, ...more]);
       expect(await asked('--key', key)).toMatchObject({

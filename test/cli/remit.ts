@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { vi } from 'vitest';
@@ -112,10 +112,26 @@ export async function makeFolder(): Promise<string> {
   return folder;
 }
 
-export async function makeHome(): Promise<Home> {
+let initialised: Promise<string> | undefined;
+
+/** What `remit init` has written, once for a file of tests. */
+async function initialise(): Promise<string> {
   const folder = await makeFolder();
   const made = await run(['init', folder, '--owner', 'dana@shop.example']);
   if (made.code !== 0) throw new Error(made.stderr);
+  return folder;
+}
+
+/** @param keys `own`: with an agent's key and a vault's key that no other home of this file has */
+export async function makeHome(keys: 'own' | 'shared' = 'shared'): Promise<Home> {
+  let folder: string;
+  if (keys === 'own') folder = await initialise();
+  else {
+    initialised ??= initialise();
+    const made = await initialised;
+    folder = await makeFolder();
+    await cp(made, folder, { recursive: true });
+  }
   const config = join(folder, 'remit.yaml');
   const edit = async (from: string, to: string): Promise<void> => {
     const text = await readFile(config, 'utf8');
@@ -194,6 +210,7 @@ export async function endAll(): Promise<void> {
       await gone;
     }),
   );
+  initialised = undefined;
   for (const folder of folders) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   folders.clear();
 }

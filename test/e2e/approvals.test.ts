@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RecordType } from '../../src/domain/record.ts';
 import { endAll, run, runJson, runToFail, startUp, type Up, until } from '../cli/remit.ts';
 import { type FakePayments, makePaymentsEstate, startFakePayments } from '../support/fake-payments.ts';
 import {
@@ -94,7 +95,7 @@ it('the trail tells the whole of it, in order, under the call', async () => {
   await approve(id, '--reason', 'seen the invoice');
   await callPay(client, { to: 'trail', amount: 7 });
   await client.close();
-  const ofTask = async (type: string) => (await recordsOf(estate, type)).filter(({ task }) => task === own.task);
+  const ofTask = async (type: RecordType) => (await recordsOf(estate, type)).filter(({ task }) => task === own.task);
   const [requested] = await ofTask('approval_requested');
   const [verdict] = await ofTask('approval_verdict');
   const [used] = await until(async () => {

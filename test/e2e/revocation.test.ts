@@ -171,7 +171,7 @@ it('V1 V2 a suspended task loses streams, calls and credentials within the bound
   expect(await (await again.post(toolCall(1, 'talk__mutter'))).text()).not.toContain('isError":true');
   const leases = await leasesOf(own);
   expect(leases.length).toBeGreaterThanOrEqual(2);
-  const said = (await recordsOf(estate, 'task_suspended,task_resumed')).filter(({ task }) => task === own.task);
+  const said = (await recordsOf(estate, 'task_suspended', 'task_resumed')).filter(({ task }) => task === own.task);
   expect(said.map(({ type }) => type)).toEqual(['task_suspended', 'task_resumed']);
   expect(said[0]?.detail).toMatchObject({ reason: 'test' });
 });
@@ -247,7 +247,7 @@ it('V1 a gateway whose store does not answer denies everything, says so on the t
   expect(refused.text).toMatch(/Nothing was sent\. Try again/);
   await rename(`${file}.aside`, file);
   await until(async () => (await ask(own)).text.includes('talk__mutter'), 'it serves again', 10_000);
-  const [began, ended] = await recordsOf(estate, 'denial_began,denial_ended');
+  const [began, ended] = await recordsOf(estate, 'denial_began', 'denial_ended');
   expect([began?.type, ended?.type]).toEqual(['denial_began', 'denial_ended']);
 });
 

@@ -3,11 +3,20 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Client, type ClientOptions, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { writeAgentKey } from '../../src/agent/agent-key.ts';
-import type { AuditRecord } from '../../src/domain/record.ts';
-import { makeFolder, run, runJson } from '../cli/remit.ts';
+import { createJournalReader } from '../../src/adapters/journal/journal-reader.ts';
+import { readAgentKey, writeAgentKey } from '../../src/agent/agent-key.ts';
+import { openTaskSession } from '../../src/agent/task-session.ts';
+import { readNewest } from '../../src/audit/read-backwards.ts';
+import { findGateway } from '../../src/cli/admin-client.ts';
+import { placesOf } from '../../src/compose/workspace.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import type { AuditRecord, RecordType } from '../../src/domain/record.ts';
+import { makeFolder, run } from '../cli/remit.ts';
 
-/** What tests of a whole gateway share: a folder to start it from, tasks, clients of the official SDK, and its trail. */
+/**
+ * What tests of a whole gateway share: a folder to start it from, tasks, clients of the official SDK, and its trail. Tasks and the trail are had as the command line has them, but
+ * in this process: the commands have their own tests, and a process for each costs most of a second.
+ */
 
 export const exceptionFor = (...tools: readonly string[]): string =>
   `{ owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z", controls: { tools: ${JSON.stringify(tools)}, callsPerMinute: 6000, callsPerMinutePerTask: 6000 } }`;
@@ -69,9 +78,15 @@ export interface OwnTask {
 
 /** Starts a task of its own: `remit token` would go on with one that is under way. */
 export async function takeTask({ config }: Estate, template: string, agent = 'scribe'): Promise<OwnTask> {
-  const started = ['task', 'start', '--agent', agent, '--template', template, '--config', config];
-  const { task, access_token: token } = await runJson<{ task: string; access_token: string }>(started);
-  return { task, token };
+  const loaded = await loadConfig(config);
+  const session = await openTaskSession({
+    gateway: await findGateway(loaded, undefined),
+    agent,
+    key: await readAgentKey(placesOf(loaded).agentKey(agent)),
+    task: { declare: { template } },
+    clock: Date.now,
+  });
+  return { task: session.granted.task, token: await session.token() };
 }
 
 export type ClientEra = 'legacy' | 'modern';
@@ -95,13 +110,11 @@ export async function connectTo(
   return client;
 }
 
-/** The last records of a type. */
-export async function recordsOf({ config }: Estate, type: string): Promise<AuditRecord[]> {
-  const { stdout } = await run(['audit', 'tail', '-n', '1000', '--json', '--type', type, '--config', config]);
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as AuditRecord);
+/** The last records of some types. */
+export async function recordsOf({ config }: Estate, ...types: readonly RecordType[]): Promise<AuditRecord[]> {
+  const { journal } = placesOf(await loadConfig(config));
+  const { records } = await readNewest(createJournalReader(journal), 1_000, { types });
+  return JSON.parse(JSON.stringify(records)) as AuditRecord[];
 }
 
 export type Message = Readonly<Record<string, unknown>>;

@@ -1,6 +1,5 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { request } from 'undici';
 import { messageOf } from '../../domain/errors.ts';
 import type { Log, Schedule } from '../../seams/clock.ts';
 
@@ -48,12 +47,14 @@ export function httpTarget(url: string): PublishTarget {
   return {
     name: url,
     async publish(note) {
+      const { request } = await import('undici');
       const headers = { 'content-type': 'text/plain; charset=utf-8' };
       const answer = await request(url, { method: 'POST', headers, body: note, signal: signal(), ...times });
       await answer.body.dump();
       if (answer.statusCode < 200 || answer.statusCode > 299) throw new Error(`HTTP ${answer.statusCode}`);
     },
     async read() {
+      const { request } = await import('undici');
       const answer = await request(url, { method: 'GET', signal: signal(), ...times });
       if (answer.statusCode === 404 || answer.statusCode === 405) {
         await answer.body.dump();

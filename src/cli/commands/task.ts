@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { openTaskSession } from '../../agent/task-session.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
@@ -56,6 +55,7 @@ export function addTaskCommands(program: Command): void {
       }
       const loaded = await loadConfig(options.config);
       const list = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
+      const { openTaskSession } = await import('../../agent/task-session.ts');
       const session = await openTaskSession({
         ...(await readSessionOptions(loaded, options)),
         task: {

@@ -6,7 +6,6 @@ import type { VaultKeyConfig } from '../../config/schema.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { KeyProvider } from '../../seams/key-provider.ts';
 import type { System } from '../system.ts';
-import { guardedService } from './makers/guarded-service.ts';
 
 type Of<K extends VaultKeyConfig['kind']> = Extract<VaultKeyConfig, { kind: K }>;
 type CloudKey = Of<'awsKms' | 'gcpKms' | 'transit'>;
@@ -35,11 +34,17 @@ function make(loaded: LoadedConfig, key: CloudKey, system: System): Promise<KeyP
   return key.kind === 'gcpKms' ? makeGcpKms(loaded, key, system) : makeTransit(loaded, key, system);
 }
 
+/** Loaded with the key, for most keys are files, and every command opens a key ring. */
+async function guarded(loaded: LoadedConfig, address: string, settings: CloudKey) {
+  const { guardedService } = await import('./makers/guarded-service.ts');
+  return guardedService({ loaded }, address, settings);
+}
+
 async function makeAwsKms(loaded: LoadedConfig, settings: Of<'awsKms'>, system: System): Promise<KeyProvider> {
   const { key, region } = settings;
   const { endpoint = `https://kms.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}` } = settings;
   const { createAwsKmsKeyProvider } = await import('../../adapters/keys/aws-kms-key-provider.ts');
-  const { fetch } = await guardedService({ loaded }, endpoint, settings);
+  const { fetch } = await guarded(loaded, endpoint, settings);
   const credentials = async () => {
     const token = system.environment(settings.sessionTokenVariable);
     return {
@@ -55,7 +60,7 @@ async function makeGcpKms(loaded: LoadedConfig, settings: Of<'gcpKms'>, system: 
   const { key, keyFile, endpoint = 'https://cloudkms.googleapis.com' } = settings;
   const { GOOGLE_TOKEN_URL } = await import('../../adapters/clouds/google-token.ts');
   const { createGcpKmsKeyProvider } = await import('../../adapters/keys/gcp-kms-key-provider.ts');
-  const { fetch } = await guardedService({ loaded }, endpoint, settings);
+  const { fetch } = await guarded(loaded, endpoint, settings);
   const { tokenEndpoint: tokenUrl = GOOGLE_TOKEN_URL } = settings;
   const account = () => fromFile(loaded, keyFile);
   return createGcpKmsKeyProvider({ cryptoKey: key, key: account, tokenUrl, endpoint, fetch, clock: system.clock });
@@ -64,7 +69,7 @@ async function makeGcpKms(loaded: LoadedConfig, settings: Of<'gcpKms'>, system: 
 async function makeTransit(loaded: LoadedConfig, settings: Of<'transit'>, system: System): Promise<KeyProvider> {
   const { address, namespace, mount, key, derived, tokenFile, tokenVariable = '' } = settings;
   const { createTransitKeyProvider } = await import('../../adapters/keys/transit-key-provider.ts');
-  const { fetch } = await guardedService({ loaded }, address, settings);
+  const { fetch } = await guarded(loaded, address, settings);
   const token = async () =>
     tokenFile === undefined ? fromVariable(system, tokenVariable) : fromFile(loaded, tokenFile);
   const server = { address, namespace, login: { token }, fetch, clock: system.clock };

@@ -1,6 +1,5 @@
 import { createS3Archive } from '../../adapters/archive/s3-archive.ts';
 import type { Archive } from '../../seams/archive.ts';
-import { guardedService } from '../credentials/makers/guarded-service.ts';
 import type { Workspace } from '../workspace.ts';
 
 export interface OpenArchive {
@@ -14,6 +13,7 @@ export async function openArchive(workspace: Workspace): Promise<OpenArchive | u
   const { s3 } = config.journal.ship;
   if (s3 === undefined) return undefined;
   const { endpoint, bucket, prefix, region, accessKeyId, secretAccessKey } = s3;
+  const { guardedService } = await import('../credentials/makers/guarded-service.ts');
   const { fetch, close } = await guardedService(workspace, endpoint, s3);
   const archive = createS3Archive({
     endpoint,
