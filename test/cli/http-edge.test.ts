@@ -7,9 +7,10 @@ import { importJWK, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSystem } from '../../src/compose/system.ts';
 import { openWorkspace } from '../../src/compose/workspace.ts';
-import type { AuditRecord } from '../../src/domain/record.ts';
+import type { AuditRecord, RecordType } from '../../src/domain/record.ts';
 import { loadOrCreateSigningKeys } from '../../src/http/authorization-server/signing-keys.ts';
 import { processesWith } from '../support/fake-mcp-processes.ts';
+import { recordsOf } from '../support/whole-gateway.ts';
 import { endAll, type Home, makeHome, run, runJson, startUp, type Up, until } from './remit.ts';
 
 /** What the gateway's port answers to whoever does not keep to the rules. */
@@ -97,13 +98,7 @@ function sendPart(headers: string[], body: string): Promise<Pick<Answer, 'status
 
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 
-async function records(type: string): Promise<AuditRecord[]> {
-  const { stdout } = await run(['audit', 'tail', '-n', '1000', '--json', '--type', type, '--config', home.config]);
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as AuditRecord);
-}
+const records = (type: RecordType): Promise<AuditRecord[]> => recordsOf(home, type);
 
 /** A token that the gateway's own key signed, with claims as they should not be. */
 async function signToken(change: JWTPayload, typ = 'at+jwt'): Promise<string> {

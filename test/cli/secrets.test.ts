@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { exceptionFor } from '../support/whole-gateway.ts';
+import { exceptionFor, recordsOf } from '../support/whole-gateway.ts';
 import { endAll, type Home, makeHome, run, runJson, runToFail, startUp } from './remit.ts';
 
 const TYPED = 'hunter2-typed-by-mistake';
@@ -32,11 +32,8 @@ afterAll(endAll);
 const options = (): string[] => ['--config', home.config];
 const put = (name: string, input: string) => run(['secret', 'put', name, ...options()], { input });
 async function trail(): Promise<{ action: string; [detail: string]: unknown }[]> {
-  const { stdout } = await run(['audit', 'tail', '-n', '100', '--json', '--type', 'administration', ...options()]);
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => (JSON.parse(line) as { detail: { action: string } }).detail);
+  const records = await recordsOf(home, 'administration');
+  return records.map(({ detail }) => detail as { action: string });
 }
 
 describe('remit secret', () => {
