@@ -7,7 +7,7 @@ import { callAdmin } from '../../src/cli/admin-client.ts';
 import { endAll, run, runJson, runToFail, startUp, type Up, until } from '../cli/remit.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
-import { callUnder, makeEstate, type OwnTask, takeTask } from '../support/whole-gateway.ts';
+import { callUnder, makeEstate, type OwnTask } from '../support/whole-gateway.ts';
 
 /** One `remit up --workers 3`: four processes, one port, one real PostgreSQL. */
 let office: FakeToolsServer;
@@ -147,7 +147,8 @@ describe('workers', () => {
     const seen = new Set<string | undefined>();
     await until(async () => {
       // By the command line, as each process has a connection of its own: those that tests have are with the others.
-      const late = await Promise.all([1, 2, 3].map(() => takeTask(first(), 'short')));
+      const asked = ['task', 'start', '--agent', 'scribe', '--template', 'short', '--config', config()];
+      const late = await Promise.all([1, 2, 3].map(() => runJson<{ task: string }>(asked)));
       const after = await owners();
       for (const { task } of late) seen.add(after.get(task));
       return seen.size === 3;
