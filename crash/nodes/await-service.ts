@@ -12,17 +12,19 @@ const MOST = 60;
 
 /**
  * Liveness: when nothing is the matter any more, each task that nobody stopped or ended is served, at whichever node.
- * @returns what was not, and how many were tried
+ * @returns what was not, how many were tried, and how long the slowest of them took, milliseconds
  */
 export async function awaitService(
   cluster: Cluster,
   { going, calls, tasks }: Stories,
-): Promise<{ findings: string[]; tried: number }> {
+): Promise<{ findings: string[]; tried: number; slowestMs: number }> {
   const now = Date.now();
   const live = [...going].filter(([, at]) => now - at < LASTS_MS).map(([task]) => task);
   const tried = live.slice(-MOST);
+  const from = performance.now();
+  let slowestMs = 0;
   const findings = await Promise.all(tried.map((task, index) => serve(task, index)));
-  return { findings: findings.filter((one) => one !== undefined), tried: tried.length };
+  return { findings: findings.filter((one) => one !== undefined), tried: tried.length, slowestMs };
 
   async function serve(task: HeldTask, index: number): Promise<string | undefined> {
     const story = tasks.get(task.task);
@@ -35,6 +37,7 @@ export async function awaitService(
       const id = `s${index}-${turn}`;
       const { answered, text } = await call(node, task, 'bump', { id, task: task.task });
       calls.set(id, { task: story, tool: 'bump', sentAt: Date.now(), answered });
+      slowestMs = Math.max(slowestMs, performance.now() - from);
       if (answered === 'done') return undefined;
       last = `${node.name}: ${text.slice(0, 300)}`;
       await pause(250);

@@ -58,7 +58,7 @@ export async function runNodes(options: {
     findings.push(...stories.hung.map((one) => `never answered: ${one}`));
     for (const [fault, times] of done) say(`  ${String(times).padStart(6)}  ${fault}`);
     say(
-      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again; ${served.tried} that nobody had stopped were tried in the end. A call took ${quantile(0.5)}, one in a hundred ${quantile(0.99)}, the slowest ${quantile(0.9999)}`,
+      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again; ${served.tried} that nobody had stopped were tried in the end, the slowest for ${(served.slowestMs / 1000).toFixed(1)} s. A call took ${quantile(0.5)}, one in a hundred ${quantile(0.99)}, the slowest ${quantile(0.9999)}`,
     );
     for (const [what, cases] of Object.entries(verdict)) for (const one of cases) say(`FOUND ${what}: ${one}`);
     for (const [tag, why] of alive) say(`ALIVE ${tag}: ${why}`);
