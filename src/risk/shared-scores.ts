@@ -47,6 +47,7 @@ export function createSharedScores(parts: SharedScoreParts): SharedScores {
   const decay = { halfLifeMs, most: scores.most };
   let pending: RiskChange[] = [];
   let position = 0;
+  let isBegun = false;
   let isTold = true;
   let isAgain = false;
   let running: Promise<void> | undefined;
@@ -82,9 +83,11 @@ export function createSharedScores(parts: SharedScoreParts): SharedScores {
       throw error;
     }
     isTold = pending.length === 0;
+    // What was only brought back has had its consequence.
+    const signalled = new Set(telling.flatMap((one) => ('points' in one ? [one.subject] : [])));
     for (const row of after) {
       const higher = apply(row);
-      if (higher !== undefined) parts.follow(higher);
+      if (higher !== undefined && signalled.has(row.subject)) parts.follow(higher);
     }
   }
 
@@ -102,9 +105,10 @@ export function createSharedScores(parts: SharedScoreParts): SharedScores {
     for (const row of rows) {
       const higher = apply(row);
       // What was so before this node came has had its consequence, and perhaps a person has taken it back.
-      if (higher !== undefined && position > 0) moved.set(higher, monotonic());
+      if (higher !== undefined && isBegun) moved.set(higher, monotonic());
     }
     position = head;
+    isBegun = true;
   }
 
   function followOthers(): void {

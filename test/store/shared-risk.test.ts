@@ -143,8 +143,6 @@ describe('nodes that know each other’s scores', () => {
   it('F8 what a level calls for follows at another node, where the one whose signal it was is gone', async () => {
     const [gone, other] = [join(0), join(1)];
     await other.exchange();
-    await risks().add(ACME, [{ subject: 'connector crm', points: 1 }], decay);
-    await other.exchange();
     gone.signal(60);
     await gone.exchange();
     await other.exchange();
@@ -156,9 +154,16 @@ describe('nodes that know each other’s scores', () => {
     const started = join(0);
     await started.exchange();
     expect(started.value(), 'who starts later knows it too').toBe(60);
+    const restarted = join(0);
+    restarted.restore(SCRIBE, { score: 10, at: Date.now() });
+    await restarted.exchange();
+    expect(restarted.value(), 'and who has known less').toBe(60);
     started.state.monotonic += 5_000;
     await started.exchange();
-    expect(started.state.followed, 'and orders nothing anew that a person may have taken back').toEqual([]);
+    expect(
+      [...started.state.followed, ...restarted.state.followed],
+      'and orders nothing anew that a person may have taken back',
+    ).toEqual([]);
   });
 
   it('D1 a signal counts here while the store is gone, and on the others when it is back', async () => {
