@@ -9,7 +9,7 @@ export const CONNECTOR_OAUTH_PATHS = {
 
 /** What a browser is shown: one line, no secret. */
 export interface BrowserAnswer {
-  readonly status: 200 | 400;
+  readonly status: 200 | 400 | 503;
   readonly text: string;
 }
 

@@ -259,7 +259,7 @@ export interface SigningKeyRepository {
   removeRetiredBefore(time: number): Promise<number>;
 }
 
-/** Rows of the authorization server's adapter (oidc-provider `Adapter`); times in seconds as it gives them. */
+/** Rows of the authorization server's adapter (oidc-provider `Adapter`), and of whatever else waits for a browser; times in seconds as it gives them. */
 export interface OAuthRepository {
   upsert(model: string, id: string, payload: object, expiresAt: number | undefined): Promise<void>;
   find(
@@ -268,6 +268,8 @@ export interface OAuthRepository {
     now: number,
   ): Promise<{ payload: object; consumedAt: number | undefined } | undefined>;
   findByUid(model: string, uid: string, now: number): Promise<{ id: string; payload: object } | undefined>;
+  /** Deletes it and gives what it was, expired or not, in one step: of those that ask at once, one gets it. */
+  takeByUid(model: string, uid: string): Promise<{ id: string; payload: object } | undefined>;
   /** Marks as used; false when it had been used before (single use). */
   consume(model: string, id: string, at: number): Promise<boolean>;
   destroy(model: string, id: string): Promise<void>;

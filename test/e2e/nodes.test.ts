@@ -3,6 +3,7 @@ import { callAdmin } from '../../src/cli/admin-client.ts';
 import { placesOf } from '../../src/compose/workspace.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { endAll, run, type Up } from '../cli/remit.ts';
+import { type FakeOauthServer, startFakeOauthServer } from '../support/fake-oauth-server.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
 import { eventually } from '../support/governed-shop.ts';
@@ -11,6 +12,7 @@ import { callUnder, type OwnTask, openRawSession, recordsOf, toolCall } from '..
 
 /** Three gateways, each a process of its own, on one real PostgreSQL. */
 let office: FakeToolsServer;
+let notes: FakeOauthServer;
 let estate: NodesEstate;
 const gateways: Up[] = [];
 let sent = 0;
@@ -22,6 +24,7 @@ beforeAll(async () => {
     send: () => 'sent',
     price: () => '5 euros',
   });
+  notes = await startFakeOauthServer({ tools: { look: 'notes.read' } });
   estate = await makeNodesEstate(3, {
     secrets: { mart_token: 'long-lived' },
     yaml: `connectors:
@@ -40,6 +43,7 @@ beforeAll(async () => {
     credential: { static: { secret: mart_token, exception: { owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z", controls: { tools: [price], callsPerMinute: 6, callsPerMinutePerTask: 4 } } } }
     tools:
       price: { class: read, source: { trust: trusted }, approvedBy: dana@shop.example }
+  notes: { owner: dana@shop.example, transport: { http: { url: ${JSON.stringify(notes.url)} } }, credential: { mcpOauth: {} } }
 risk: { levels: { critical: 90 }, agent: { suspend: critical } }
 templates:
   mart: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read], tools: [mart/price], calls: 100 }
@@ -53,6 +57,7 @@ templates:
 afterAll(async () => {
   await endAll();
   await office?.close();
+  await notes?.close();
   await estate?.close();
 });
 
@@ -236,6 +241,17 @@ describe('three nodes', () => {
     const csrf = /name="csrf" value="([^"]+)"/.exec(await (pages[2] as Response).text())?.[1] ?? '';
     expect((await post(0, 'sign-out', { csrf }, cookie)).status).toBe(303);
     expect((await Promise.all([0, 1, 2].map(open))).map(({ status }) => status)).toEqual([401, 401, 401]);
+  });
+
+  it('take the answer to an authorization that another of them began, once', async () => {
+    const { url } = await ask<{ url: string }>(0, 'authorize-connector', { connector: 'notes' });
+    const query = await notes.open(url);
+    const back = (index: number) => fetch(`${at(node(index)).url}/oauth/connector/callback?${query}`);
+    const answers = await Promise.all([back(1), back(2)]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 400]);
+    expect((await back(0)).status).toBe(400);
+    const seen = await Promise.all([0, 1, 2].map((index) => ask<object>(index, 'authorizations', {})));
+    expect(seen).toMatchObject(Array(3).fill({ authorizations: [{ connector: 'notes', state: 'authorized' }] }));
   });
 
   it('I3 keep the pace of a shared credential together, whichever is asked', async () => {

@@ -42,6 +42,22 @@ export function testOAuth(current: () => StoreFixture): void {
     expect(await oauth.findByUid('Interaction', 'u-1', NOW_S)).toBeUndefined();
   });
 
+  test('a row is taken by its uid once, whoever asks at the same time, as it was written last', async () => {
+    const { store, openAnother } = current();
+    const other = await openAnother();
+    await store.oauth.upsert('Pending', 'p', { uid: 'u-2', of: 'older' }, NOW_S + 10);
+    await store.oauth.upsert('Pending', 'p', { uid: 'u-3', of: 'newer' }, NOW_S + 10);
+    await store.oauth.upsert('Pending', 'q', { uid: 'u-4' }, NOW_S - 10);
+    expect(await other.oauth.takeByUid('Pending', 'u-2')).toBeUndefined();
+    expect(await other.oauth.takeByUid('Session', 'u-3')).toBeUndefined();
+    const taken = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => (n % 2 === 0 ? store : other).oauth.takeByUid('Pending', 'u-3')),
+    );
+    expect(taken.filter((row) => row !== undefined)).toEqual([{ id: 'p', payload: { uid: 'u-3', of: 'newer' } }]);
+    expect(await store.oauth.find('Pending', 'p', NOW_S)).toBeUndefined();
+    expect(await store.oauth.takeByUid('Pending', 'u-4')).toEqual({ id: 'q', payload: { uid: 'u-4' } });
+  });
+
   test('rows are destroyed one by one, by grant and by expiry', async () => {
     const { oauth } = current().store;
     await oauth.upsert('RefreshToken', 'one', {}, NOW_S + 10);

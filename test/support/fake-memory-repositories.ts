@@ -66,6 +66,14 @@ export function createMemoryOAuth(): OAuthRepository & { readonly rows: Map<stri
       }
       return undefined;
     },
+    async takeByUid(model, uid) {
+      for (const [name, row] of rows) {
+        if (!name.startsWith(`${model}:`) || (row.payload as { uid?: string }).uid !== uid) continue;
+        rows.delete(name);
+        return { id: name.slice(model.length + 1), payload: row.payload };
+      }
+      return undefined;
+    },
     async consume(model, id, at) {
       const row = rows.get(key(model, id));
       if (row === undefined || row.consumedAt !== undefined) return false;

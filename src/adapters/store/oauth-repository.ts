@@ -38,6 +38,16 @@ export function makeOAuthRepository(queries: Queries): OAuthRepository {
       return row === undefined ? undefined : { id: row.id, payload: objectOf(row.payload) };
     },
 
+    async takeByUid(model, uid) {
+      const row = await queries
+        .deleteFrom('oauth')
+        .where('model', '=', model)
+        .where('uid', '=', uid)
+        .returning(['id', 'payload'])
+        .executeTakeFirst();
+      return row === undefined ? undefined : { id: row.id, payload: objectOf(row.payload) };
+    },
+
     async consume(model, id, at) {
       const { numUpdatedRows } = await queries
         .updateTable('oauth')

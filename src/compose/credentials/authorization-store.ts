@@ -3,13 +3,14 @@ import { isRemitError } from '../../domain/errors.ts';
 import type { ConnectorId } from '../../domain/ids.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { Vault } from '../../secrets/vault.ts';
+import { openIdentity, type SealedIdentity, sealIdentity } from './sealed-identity.ts';
 
 /** No secret of a person's can be called so, and `remit secret ls` does not show it. */
 export const authorizationName = (connector: ConnectorId): string => `remit-authorization:${connector}`;
 
 /** Members that are secrets, within what is sealed as one. */
 interface Sealed extends Omit<Authorization, 'identity' | 'refreshToken' | 'sharedToken'> {
-  readonly identity: Omit<Authorization['identity'], 'secret'> & { readonly secret?: string };
+  readonly identity: SealedIdentity;
   readonly refreshToken?: string;
   readonly sharedToken?: { readonly value: string; readonly expiresAt: number };
 }
@@ -44,17 +45,15 @@ export function createSealedAuthorizations(vault: Vault, name: string): Authoriz
 }
 
 function sealAll({ identity, refreshToken, sharedToken, ...rest }: Authorization): Sealed {
-  const { secret, ...known } = identity;
   return {
     ...rest,
-    identity: { ...known, ...(secret && { secret: secret.reveal() }) },
+    identity: sealIdentity(identity),
     ...(refreshToken && { refreshToken: refreshToken.reveal() }),
     ...(sharedToken && { sharedToken: { ...sharedToken, value: sharedToken.value.reveal() } }),
   };
 }
 
 function openAll({ identity, refreshToken, sharedToken, ...rest }: Sealed): Authorization {
-  const { secret, secretExpiresAt, ...known } = identity;
   return {
     ...rest,
     resource: rest.resource,
@@ -62,7 +61,7 @@ function openAll({ identity, refreshToken, sharedToken, ...rest }: Sealed): Auth
     claim: rest.claim,
     unanswered: rest.unanswered,
     ended: rest.ended,
-    identity: { ...known, secretExpiresAt, secret: secret === undefined ? undefined : new Secret(secret) },
+    identity: openIdentity(identity),
     refreshToken: refreshToken === undefined ? undefined : new Secret(refreshToken),
     sharedToken: sharedToken && { ...sharedToken, value: new Secret(sharedToken.value) },
   };

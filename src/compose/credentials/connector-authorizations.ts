@@ -1,5 +1,5 @@
 import type { AuthorizationStore, StoredAuthorization } from '../../adapters/issuers/mcp-oauth/authorization.ts';
-import type { Authorizer, PendingAuthorization } from '../../adapters/issuers/mcp-oauth/authorizer.ts';
+import type { Authorizer } from '../../adapters/issuers/mcp-oauth/authorizer.ts';
 import type { McpOauthSetup } from '../../adapters/issuers/mcp-oauth/setup.ts';
 import type { Recorder } from '../../audit/recorder.ts';
 import { isRemitError, messageOf, RemitError } from '../../domain/errors.ts';
@@ -14,6 +14,8 @@ import type { Workspace } from '../workspace.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
 import { mcpOauthSetup } from './mcp-oauth-setup.ts';
 import { oauthRefreshSetup } from './oauth-refresh-setup.ts';
+import { createPendingAuthorizations } from './pending-authorizations.ts';
+import { loadOrCreateStateKey } from './state-key.ts';
 
 export interface AuthorizationParts {
   readonly workspace: Workspace;
@@ -61,18 +63,19 @@ interface Authorizable {
   readonly authorizer: Authorizer;
   /** What its refresh token is stored as by its owner: then no browser is asked. */
   readonly secret: string | undefined;
-  pending: { readonly of: PendingAuthorization; readonly until: number } | undefined;
 }
 
-/** How long an owner has to come back from the browser. */
-const PENDING_MS = 600_000;
+/** Of a refusal, where the store cannot be asked. */
+const NOT_KNOWN = 'whether an authorization waits for this answer is not known';
 
 /** Undefined where no connector is authorised at: its library is not loaded then. */
 export async function buildConnectorAuthorizations(
   parts: AuthorizationParts,
 ): Promise<ConnectorAuthorizations | undefined> {
   const { workspace, tokens, url, recorder, leases, catalogue } = parts;
-  const { estate, system } = workspace;
+  const { estate, store, vault, system } = workspace;
+  const { tenant } = estate;
+  const { clock, random } = system;
   const isSecure = url.startsWith('https:');
   const callback = `${url}${CONNECTOR_OAUTH_PATHS.callback}`;
   const ownDocument = isSecure ? `${url}${CONNECTOR_OAUTH_PATHS.document}` : undefined;
@@ -94,9 +97,16 @@ export async function buildConnectorAuthorizations(
       setup,
       authorizer: createAuthorizer({ ...setup, callback, documentUrl }),
       secret: connector.config.credential?.oauthRefresh?.refreshToken,
-      pending: undefined,
     });
   }
+  const pendings = createPendingAuthorizations({
+    tenant,
+    repository: store.oauth,
+    stateKey: await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock }),
+    targets: new Map([...all].map(([id, { setup }]) => [id, targetOf(setup, callback)])),
+    clock,
+    random,
+  });
 
   const record = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: change });
@@ -119,19 +129,18 @@ export async function buildConnectorAuthorizations(
     });
   }
 
-  /** Single use: whoever comes second with the same state finds nothing. */
-  function take(state: string | null): [ConnectorId, Authorizable, PendingAuthorization] | undefined {
-    for (const [id, one] of all) {
-      const { pending } = one;
-      if (pending === undefined || state === null || pending.of.state !== state) continue;
-      one.pending = undefined;
-      return pending.until > system.clock() ? [id, one, pending.of] : undefined;
-    }
-    return undefined;
-  }
-
   async function answer(query: URLSearchParams): Promise<BrowserAnswer> {
-    const taken = take(query.get('state'));
+    const taken = await pendings.take(query.get('state')).catch((error: unknown) => {
+      system.log.warn({ reason: messageOf(error) }, NOT_KNOWN);
+      return 'not known' as const;
+    });
+    if (taken === 'not known') {
+      parts.recordRefusal({ at: 'connector callback', reason: NOT_KNOWN });
+      return {
+        status: 503,
+        text: 'Whether an authorization waits for this answer is not known: the store cannot be asked. Nothing was sent. Load this page again in a while, or begin anew with `remit connector authorize`.',
+      };
+    }
     if (taken === undefined) {
       parts.recordRefusal({ at: 'connector callback', reason: 'no authorization waits for this answer' });
       return {
@@ -139,7 +148,8 @@ export async function buildConnectorAuthorizations(
         text: 'No authorization waits for this answer. Begin anew with `remit connector authorize`.',
       };
     }
-    const [connector, { authorizer }, pending] = taken;
+    const { connector, pending } = taken;
+    const { authorizer } = find(connector);
     const common = { connector, by: pending.by };
     try {
       await record({ action: 'connector_authorization_answered', ...common, issuer: pending.metadata.issuer });
@@ -171,7 +181,7 @@ export async function buildConnectorAuthorizations(
     const authorization = (await readIfThere(setup.store))?.authorization;
     if (authorization === undefined) return { connector, state: 'missing' };
     const { issuer, resource, identity, scopes, authorizedAt, authorizedBy, ended, sharedToken } = authorization;
-    const missing = authorizer.missing();
+    const missing = authorizer.missing(authorization.authorizedAt);
     const isOver = sharedToken !== undefined && sharedToken.expiresAt <= setup.clock();
     const shared = isOver ? 'shared token over' : 'shared token';
     return {
@@ -195,9 +205,9 @@ export async function buildConnectorAuthorizations(
       const by = administrator();
       await record({ action: 'connector_authorize', connector: id, by, ...(scopes.length > 0 && { scopes }) });
       try {
-        const of = await one.authorizer.begin(scopes, by);
-        one.pending = { of, until: system.clock() + PENDING_MS };
-        return { url: of.url, issuer: of.metadata.issuer, scopes: of.scopes };
+        const begun = await one.authorizer.begin(scopes, by);
+        await pendings.keep(connectorId(id), begun);
+        return { url: begun.url, issuer: begun.metadata.issuer, scopes: begun.scopes };
       } catch (error) {
         await refuse({ connector: id, by }, error);
         throw error;
@@ -206,9 +216,9 @@ export async function buildConnectorAuthorizations(
     async end(id) {
       const one = find(id);
       const { setup } = one;
-      // An owner who is on the way back from a browser would undo it.
-      one.pending = undefined;
       await record({ action: 'connector_deauthorize', connector: id, by: administrator() });
+      // An owner who is on the way back from a browser, to whichever node, would undo it.
+      await pendings.forget(connectorId(id));
       const ended = await endAuthorization(setup, () => leases.revokeConnector(connectorId(id), 'authorization ended'));
       if (ended !== undefined) return ended;
       throw new RemitError('ERR_NOT_FOUND', `nobody has authorised Remit at ${id}`, { where: `connectors.${id}` });
@@ -225,6 +235,11 @@ function setupOf(workspace: Workspace, tokens: ConnectorTokens, connector: Estat
   const { mcpOauth, oauthRefresh } = connector.config.credential ?? {};
   if (mcpOauth !== undefined) return mcpOauthSetup(workspace, tokens, connector, mcpOauth);
   return oauthRefresh && oauthRefreshSetup(workspace, tokens, connector.id, oauthRefresh);
+}
+
+/** What the configuration says of where Remit is authorised, and as whom. */
+function targetOf({ url, named, server, clientId }: McpOauthSetup, callback: string): readonly unknown[] {
+  return [url, named ?? null, server ?? null, clientId ?? null, callback];
 }
 
 /** A secret that nobody has stored yet is an authorization that is missing. */

@@ -1,9 +1,10 @@
-import { createCipheriv, createDecipheriv, hash, hkdfSync } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { RandomBytes, TenantId } from '../../domain/ids.ts';
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../seams/clock.ts';
 import type { CarriedValues } from '../../seams/sign-in.ts';
 import type { OAuthRepository } from '../../seams/store.ts';
+import { createSealedTexts } from '../../secrets/sealed-texts.ts';
 
 /** What a browser comes back for, at whichever node of the store. */
 export interface BrowserValues extends CarriedValues {
@@ -22,15 +23,12 @@ export type KeptKind = 'approver_code' | 'approver_session';
 const NAME_BYTES = 32;
 const LONGEST_NAME = 64;
 const LONGEST_TEXT = 2_048;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
-const ALGORITHM = 'aes-256-gcm';
 /** Rows of texts that were opened. */
 const OPENED = 'approver_opened';
 
 /**
- * AES-256-GCM (NIST SP 800-38D) under a key that comes of the store's shared one, which the vault has sealed: who can write the store and has not the vault's
- * key makes nobody an approver. A row is found by the digest of its name, so who can read the store has no name either.
+ * Sealed under a key that comes of the store's shared one, which the vault has sealed: who can write the store and has not the vault's key makes nobody an
+ * approver. A row is found by the digest of its name, so who can read the store has no name either.
  */
 export function createBrowserValues(parts: {
   readonly tenant: TenantId;
@@ -41,38 +39,9 @@ export function createBrowserValues(parts: {
   readonly random: RandomBytes;
 }): BrowserValues {
   const { tenant, repository, clock, random } = parts;
-  const key = Buffer.from(hkdfSync('sha256', parts.stateKey, '', 'remit approvers', 32));
+  const { seal, open } = createSealedTexts({ ...parts, purpose: 'remit approvers', label: 'remit/approver/1' });
   const idOf = (name: string): string => hash('sha256', JSON.stringify([tenant, name]), 'base64url');
   const seconds = (ms: number): number => Math.ceil(ms / 1_000);
-
-  /** @param about what a text is good for, and nothing else */
-  function seal(about: string, value: JsonObject, ms: number): string {
-    const iv = random(IV_BYTES);
-    const cipher = createCipheriv(ALGORITHM, key, iv, { authTagLength: TAG_BYTES }).setAAD(boundTo(about));
-    const text = cipher.update(JSON.stringify([clock() + ms, value]), 'utf8');
-    cipher.final();
-    return Buffer.concat([iv, text, cipher.getAuthTag()]).toString('base64url');
-  }
-
-  const boundTo = (about: string): Buffer => Buffer.from(JSON.stringify(['remit/approver/1', tenant, about]));
-
-  function open(about: string, text: string): JsonObject | undefined {
-    const bytes = Buffer.from(text, 'base64url');
-    if (bytes.length <= IV_BYTES + TAG_BYTES) return undefined;
-    // Exactly one text stands for each sealed value.
-    if (bytes.toString('base64url') !== text) return undefined;
-    const end = bytes.length - TAG_BYTES;
-    const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
-    decipher.setAAD(boundTo(about)).setAuthTag(bytes.subarray(end));
-    const opened = decipher.update(bytes.subarray(IV_BYTES, end));
-    try {
-      decipher.final();
-    } catch {
-      return undefined;
-    }
-    const [until, value] = JSON.parse(opened.toString('utf8')) as [number, unknown];
-    return clock() < until && isJsonObject(value) ? value : undefined;
-  }
 
   async function find(kind: KeptKind, name: string | undefined): Promise<JsonObject | undefined> {
     if (name === undefined || name.length > LONGEST_NAME) return undefined;

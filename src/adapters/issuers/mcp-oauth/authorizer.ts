@@ -32,6 +32,9 @@ export interface PendingAuthorization {
   readonly resource: string | undefined;
   readonly scopes: readonly string[];
   readonly by: string;
+}
+
+export interface BegunAuthorization extends PendingAuthorization {
   /** For the owner to open. */
   readonly url: string;
 }
@@ -58,7 +61,7 @@ export interface Authorizer {
    * @param wanted scopes that the owner names
    * @throws `ERR_AUTHORIZATION_REFUSED`, `ERR_STORE_…`
    */
-  begin(wanted: readonly string[], by: string): Promise<PendingAuthorization>;
+  begin(wanted: readonly string[], by: string): Promise<BegunAuthorization>;
   /**
    * The owner's browser came back. The authorization replaces the one before.
    * @param beforeStored puts it on the trail, between the server's answer and the vault
@@ -71,8 +74,8 @@ export interface Authorizer {
   ): Promise<AuthorizationFacts>;
   /** A server answered 401 or 403: what it finds missing is asked for the next time. */
   noteChallenge(status: number, header: string): void;
-  /** Scopes that it found missing since the last authorization. */
-  missing(): readonly string[] | undefined;
+  /** Scopes that it found missing here since the last authorization. @param authorizedAt when that was, milliseconds since the epoch */
+  missing(authorizedAt?: number): readonly string[] | undefined;
 }
 
 export const factsOf = ({
@@ -91,9 +94,15 @@ export const factsOf = ({
 export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
   const { url, store, fetch, clock, random, callback, documentUrl } = setup;
   const newToken = (): string => Buffer.from(random(32)).toString('base64url');
-  let missing: readonly string[] | undefined;
+  let found: { readonly scopes: readonly string[]; readonly at: number } | undefined;
 
-  async function begin(wanted: readonly string[], by: string): Promise<PendingAuthorization> {
+  /** Another node may have been answered since: what was given after that is not missing any more. */
+  const missingFrom = (authorizedAt = 0): readonly string[] | undefined =>
+    found !== undefined && found.at >= authorizedAt ? found.scopes : undefined;
+
+  async function begin(wanted: readonly string[], by: string): Promise<BegunAuthorization> {
+    const known = (await store.read())?.authorization;
+    const missing = missingFrom(known?.authorizedAt);
     const configured = setup.scopes === undefined ? [] : Object.values(setup.scopes.classes).flat();
     if (setup.scopes !== undefined && wanted.length === 0 && missing !== undefined) {
       // Leases are narrowed by class: what one lacked was not asked for, whatever was authorised.
@@ -103,7 +112,6 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
         'Name them for the class of the tool, start the gateway again, and authorise then.',
       );
     }
-    const known = (await store.read())?.authorization;
     const { challenge, resource, issuers, scopes: ofResource } = await findTarget();
     const metadata = await findServer(chooseIssuer(issuers), url, fetch);
     assertAuthorizes(metadata);
@@ -237,7 +245,7 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
         const facts = factsOf(authorization);
         await beforeStored(facts);
         await store.write(authorization, (await store.read())?.version ?? 0);
-        missing = undefined;
+        found = undefined;
         return facts;
       } catch (error) {
         await giveBack(setup, pending.metadata, pending.identity, [answer.refresh_token, answer.access_token]);
@@ -246,8 +254,9 @@ export function createAuthorizer(setup: AuthorizerSetup): Authorizer {
     },
     noteChallenge(status, header) {
       const challenge = status === 403 ? readChallenge(header) : undefined;
-      if (challenge?.error === 'insufficient_scope' && challenge.scopes !== undefined) missing = challenge.scopes;
+      if (challenge?.error === 'insufficient_scope' && challenge.scopes !== undefined)
+        found = { scopes: challenge.scopes, at: clock() };
     },
-    missing: () => missing,
+    missing: missingFrom,
   };
 }
