@@ -279,9 +279,9 @@ describe('authorizations of connectors', () => {
       const late = await answerOf(await here.begin('notes', []));
       await there.end('notes');
       expect((await here.answer(late)).status).toBe(400);
-      const never = await answerOf(await here.begin('notes', []));
+      const last = await answerOf(await here.begin('notes', []));
       await expect(there.end('notes')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
-      expect((await here.answer(never)).status).toBe(400);
+      expect((await here.answer(last)).status).toBe(400);
     });
 
     it('is none where the connector is configured otherwise', async () => {
@@ -368,7 +368,7 @@ describe('authorizations of connectors', () => {
       expect((await all.answer(query)).status, 'as it was').toBe(200);
     });
 
-    it('asks the store nothing about what cannot be a state, and changes nothing for a wrong one', async () => {
+    it('changes nothing in the store for a wrong state', async () => {
       const all = await build();
       await all.begin('notes', []);
       pending.takeByUid = () => expect.unreachable();
