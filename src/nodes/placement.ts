@@ -18,6 +18,8 @@ export interface PlacementParts {
   readonly log: Log;
   /** Whether this node may own anything now. */
   readonly isMember: () => boolean;
+  /** Whether this node goes on with it. */
+  readonly isServed: (task: TaskId) => boolean;
   /** Goes on with tasks that have become this node's: when it resolves they are served. */
   readonly adopt: (owned: readonly OwnedTask[]) => Promise<void>;
   /** A node was buried, and this one is to see to what it left. */
@@ -54,7 +56,7 @@ export function createPlacement(parts: PlacementParts): Placement {
     }
   }
 
-  async function claim(which: { readonly family: TaskId } | { readonly orphans: number }): Promise<number> {
+  async function claim(which: Exclude<Parameters<typeof places.claim>[2], 'earlier'>): Promise<number> {
     if (isClosed || !parts.isMember()) return 0;
     const owned = [...left, ...(await places.claim(tenant, owner, which))];
     left = [];
@@ -86,6 +88,8 @@ export function createPlacement(parts: PlacementParts): Placement {
     if (place === undefined) return 'nowhere';
     if (place.owner === owner) {
       await Promise.allSettled(adopting);
+      // Its own by the store's word, and not gone on with: one that was let go of when its fence had changed, say. Nobody else would ever take it.
+      if (!parts.isServed(task)) await claimHere({ mine: place.family });
       return 'here';
     }
     if (place.address === undefined) return 'nowhere';

@@ -69,13 +69,14 @@ export interface TaskPlaceRepository {
   /** Undefined for a task that has ended, or has no place. */
   find(tenant: TenantId, task: TaskId): Promise<TaskPlace | undefined>;
   /**
-   * Makes a node the owner of families whose owner is lost or has left, or of those that were its own in an earlier life.
-   * @returns the tasks of them that have not ended, each with its new fence
+   * Makes a node the owner of families whose owner is lost or has left, or of those that were its own in an earlier life; of one that is its own
+   * already (`mine`) it changes nothing.
+   * @returns the tasks of them that have not ended, each with its fence, which is a new one but for `mine`
    */
   claim(
     tenant: TenantId,
     owner: string,
-    which: { readonly family: TaskId } | { readonly orphans: number } | 'earlier',
+    which: { readonly family: TaskId } | { readonly orphans: number } | { readonly mine: TaskId } | 'earlier',
   ): Promise<OwnedTask[]>;
   /** Makes memories durable; each replaces the one before. @returns those of them that are the owner's still, under that fence */
   keep(tenant: TenantId, owner: string, rows: readonly OwnedTask[]): Promise<ReadonlySet<TaskId>>;

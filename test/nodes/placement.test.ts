@@ -14,6 +14,7 @@ function world() {
   const state = {
     place: undefined as TaskPlace | undefined,
     isMember: true,
+    isServed: true,
     lost: [] as string[],
     orphans: [] as OwnedTask[],
     adoptFault: undefined as Error | undefined,
@@ -29,7 +30,8 @@ function world() {
         return state.place;
       },
       async claim(_tenant, owner, which) {
-        log.push(typeof which === 'object' && 'family' in which ? 'claim family' : 'claim orphans');
+        log.push(`claim ${typeof which === 'object' ? (Object.keys(which)[0] as string) : which}`);
+        if (typeof which === 'object' && 'mine' in which) return [owned];
         if (typeof which === 'object' && 'orphans' in which) return state.orphans.splice(0);
         if (state.place?.address !== undefined) return [];
         state.place = { family: TASK, owner, address: 'http://a' };
@@ -40,6 +42,7 @@ function world() {
     schedule: time.schedule,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     isMember: () => state.isMember,
+    isServed: () => state.isServed,
     async adopt(tasks) {
       await state.adopting;
       if (state.adoptFault !== undefined) throw state.adoptFault;
@@ -77,6 +80,17 @@ describe('placement', () => {
     state.place = { family: TASK, owner: 'nb', address: undefined };
     expect(await placement.locate(TASK)).toBe('here');
     expect(log).toEqual(['find', 'claim family', `adopt ${TASK}`, 'find']);
+  });
+
+  it('a task that is its own by the store’s word, and is not gone on with, is gone on with: nobody else would take it', async () => {
+    const { placement, state, log } = world();
+    state.place = { family: TASK, owner: 'na', address: 'http://a' };
+    state.isServed = false;
+    expect(await placement.locate(TASK)).toBe('here');
+    expect(log).toEqual(['find', 'claim mine', `adopt ${TASK}`]);
+    state.isServed = true;
+    expect(await placement.locate(TASK)).toBe('here');
+    expect(log).toHaveLength(4);
   });
 
   it('who asks while it is being gone on with waits for that', async () => {

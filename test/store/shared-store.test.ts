@@ -181,6 +181,10 @@ describe('places of tasks', () => {
     await nodes.leave({ ...self('a'), life });
     const claimed = await places.claim(ACME, 'b', { family: ONE });
     expect(claimed).toEqual([{ task: ONE, fence: 2, memory, from: 'a' }]);
+    expect(await places.claim(ACME, 'b', { mine: ONE }), 'its own already: as it is').toEqual([
+      { task: ONE, fence: 2, memory },
+    ]);
+    expect(await places.claim(ACME, 'a', { mine: ONE }), 'another’s').toEqual([]);
     expect(await places.keep(ACME, 'a', rows), 'the one that was not taken over').toEqual(new Set([TWO]));
     expect(await places.keep(ACME, 'b', [{ task: ONE, fence: 1, memory }]), 'an older fence').toEqual(new Set());
   });

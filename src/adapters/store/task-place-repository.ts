@@ -23,6 +23,27 @@ export function makeTaskPlaceRepository(queries: Queries, prepared: Prepared): T
       .where('family', 'in', families)
       .execute();
 
+  /** Those whose tasks have not ended; a place of any other is let go of. */
+  async function living(
+    tenant: string,
+    rows: readonly Selectable<TaskPlaceTable>[],
+  ): Promise<Selectable<TaskPlaceTable>[]> {
+    if (rows.length === 0) return [];
+    const ids = rows.map(({ task }) => task);
+    const live = await queries
+      .selectFrom('tasks')
+      .select('id')
+      .where('tenant', '=', tenant)
+      .where('id', 'in', ids)
+      .where('state', '<>', 'ended')
+      .execute();
+    const alive = new Set(live.map(({ id }) => id));
+    const over = ids.filter((id) => !alive.has(id));
+    if (over.length > 0)
+      await queries.deleteFrom('task_places').where('tenant', '=', tenant).where('task', 'in', over).execute();
+    return rows.filter(({ task }) => alive.has(task));
+  }
+
   return {
     async own(tenant, owner, task, family) {
       await queries
@@ -54,6 +75,16 @@ export function makeTaskPlaceRepository(queries: Queries, prepared: Prepared): T
     },
 
     async claim(tenant, owner, which) {
+      if (which !== 'earlier' && 'mine' in which) {
+        const rows = await queries
+          .selectFrom('task_places')
+          .selectAll()
+          .where('tenant', '=', tenant)
+          .where('owner', '=', owner)
+          .where('family', '=', which.mine)
+          .execute();
+        return (await living(tenant, rows)).map(toOwned);
+      }
       // Asked again of each row once its lock is had: of two nodes that claim a family, one finds that it has an owner.
       const isFree =
         which === 'earlier'
@@ -85,26 +116,11 @@ export function makeTaskPlaceRepository(queries: Queries, prepared: Prepared): T
         .where(isFree);
       if (families !== undefined) query = query.where('family', 'in', families);
       const claimed = await query.returningAll().execute();
-      if (claimed.length === 0) return [];
-      const ids = claimed.map(({ task }) => task);
-      const live = await queries
-        .selectFrom('tasks')
-        .select('id')
-        .where('tenant', '=', tenant)
-        .where('id', 'in', ids)
-        .where('state', '<>', 'ended')
-        .execute();
-      const alive = new Set(live.map(({ id }) => id));
-      const over = ids.filter((id) => !alive.has(id));
-      if (over.length > 0)
-        await queries.deleteFrom('task_places').where('tenant', '=', tenant).where('task', 'in', over).execute();
       const before = new Map(had.map((row) => [row.task, row.owner]));
-      return claimed
-        .filter(({ task }) => alive.has(task))
-        .map((row) => {
-          const from = before.get(row.task);
-          return { ...toOwned(row), ...(from !== undefined && from !== owner && { from }) };
-        });
+      return (await living(tenant, claimed)).map((row) => {
+        const from = before.get(row.task);
+        return { ...toOwned(row), ...(from !== undefined && from !== owner && { from }) };
+      });
     },
 
     async keep(tenant, owner, rows) {

@@ -94,8 +94,17 @@ export function createAdoption(parts: {
       const found = rows.filter((task): task is Task => task !== undefined && task.state !== 'ended');
       await Promise.all(found.map(({ id }) => taskKeys.load(id)));
       const ended = found.filter(({ id }) => state.tasks.get(id)?.hasEnded === true).map(({ id }) => id);
-      await tasks.load({ tasks: found, onAdmitted: (task) => restore(task, byId.get(task.id) as OwnedTask) });
-      for (const task of found) {
+      const admitted: Task[] = [];
+      await tasks.load({
+        tasks: found,
+        onAdmitted(task) {
+          restore(task, byId.get(task.id) as OwnedTask);
+          admitted.push(task);
+        },
+      });
+      // Of two claims that are gone on with at the same moment, one finds the task admitted by the other: the newer fence counts all the same.
+      for (const { task, fence } of owned) if (ledger.has(task)) ledger.add(task, fence);
+      for (const task of admitted) {
         if (ended.includes(task.id)) await tasks.end(task.id, 'revoked');
         else if (!estate.agents.has(task.agent)) await tasks.end(task.id, 'agent_disabled');
         else {
@@ -125,7 +134,8 @@ export function createAdoption(parts: {
       prompts?.forget(id);
       parts.forgetDeviations(id);
       await leases.dropTask(id, 'task_moved');
-      taskKeys.forget(id);
+      // It may have come back meanwhile.
+      if (!parts.ledger().has(id)) taskKeys.forget(id);
     },
   };
 }

@@ -114,6 +114,7 @@ export function buildNodes(parts: {
     schedule,
     log,
     isMember: membership.isMember,
+    isServed: ledger.has,
     adopt: parts.adopt,
     onBuried: (lost) => leases().takeOver(lost),
   });
