@@ -56,6 +56,8 @@ export interface LeaseManager {
   dropTask(task: TaskId, reason: string): Promise<Lease[]>;
   /** The same for everything at a connector. Refusing it meanwhile is the caller's. */
   revokeConnector(connector: ConnectorId, reason: string): Promise<Lease[]>;
+  /** The same for what is held here of a connector: what other nodes hold is theirs to end. Out of memory before this returns. */
+  dropConnector(connector: ConnectorId, reason: string): Promise<Lease[]>;
   /** The same for everything of an agent, whatever its tasks. Refusing it meanwhile is the caller's. */
   revokeAgent(agent: AgentId, reason: string): Promise<Lease[]>;
   /** Ends one lease; its task may get a new one. @throws `ERR_NOT_FOUND` */
@@ -253,6 +255,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     suspendTask: (id, reason) => endEverywhere(({ task }) => task === id, { task: id }, reason),
     dropTask: (id, reason) => endHere(({ task }) => task === id, reason),
     revokeConnector: (id, reason) => endEverywhere(({ connector }) => connector === id, { connector: id }, reason),
+    dropConnector: (id, reason) => endHere(({ connector }) => connector === id, reason),
     revokeAgent: (id, reason) => endEverywhere(({ agent }) => agent === id, { agent: id }, reason),
     async revoke(id, reason) {
       const ours = findOurs(tasks, id);

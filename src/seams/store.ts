@@ -203,8 +203,8 @@ export interface SecretRepository {
   put(secret: SealedSecret): Promise<void>;
   /** Newest version. */
   get(tenant: TenantId, name: string): Promise<SealedSecret | undefined>;
-  /** Newest version of each, without envelopes being opened. */
-  list(tenant: TenantId): Promise<SealedSecret[]>;
+  /** Newest version of each, without envelopes being opened. @param names these alone; undefined: all */
+  list(tenant: TenantId, names?: readonly string[]): Promise<SealedSecret[]>;
   remove(tenant: TenantId, name: string): Promise<boolean>;
   /** Who else has that secret, whatever the tenant: the one question that is asked across tenants. */
   withFingerprint(fingerprint: string): Promise<{ readonly tenant: TenantId; readonly name: string }[]>;

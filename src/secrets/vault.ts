@@ -46,7 +46,8 @@ export interface Vault {
   get(name: string): Promise<Secret>;
   /** The same with the version that it is. */
   getVersioned(name: string): Promise<{ readonly secret: Secret; readonly version: number }>;
-  list(): Promise<SecretEntry[]>;
+  /** @param names these alone; undefined: all */
+  list(names?: readonly string[]): Promise<SecretEntry[]>;
   /** False when there was none. */
   remove(name: string): Promise<boolean>;
   /**
@@ -123,8 +124,8 @@ export function createVault(options: VaultOptions): Vault {
     putAfter: (name, secret, version) => putVersion(name, secret, version + 1),
     get: async (name) => (await getVersioned(name)).secret,
     getVersioned,
-    async list() {
-      const rows = await repository.list(tenant);
+    async list(names) {
+      const rows = await repository.list(tenant, names);
       return rows.map(({ name, version, keyId, createdAt, fingerprint }) => ({
         name,
         version,

@@ -103,6 +103,10 @@ describe('authorizations of connectors', () => {
           steps.push(`leases revoked, ${kept()}`);
           return [];
         },
+        dropConnector: async () => {
+          steps.push(`own leases dropped, ${kept()}`);
+          return [];
+        },
       },
       catalogue: {
         refresh: async () => {
@@ -127,7 +131,7 @@ describe('authorizations of connectors', () => {
       'connector_authorization_answered after 5, nothing kept',
       'connector_authorized after 6, nothing kept',
       'leases revoked, nothing kept',
-      'leases revoked, kept',
+      'own leases dropped, kept',
       'listed',
     ]);
   });

@@ -8,7 +8,14 @@ import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tool
 import { at, makeNodesEstate, type NodesEstate } from '../support/gateway-nodes.ts';
 import { eventually } from '../support/governed-shop.ts';
 import { runSql } from '../support/shop-database.ts';
-import { callUnder, type OwnTask, openRawSession, recordsOf, toolCall } from '../support/whole-gateway.ts';
+import {
+  callUnder,
+  type OwnTask,
+  openRawSession,
+  type RawSession,
+  recordsOf,
+  toolCall,
+} from '../support/whole-gateway.ts';
 
 /** Three gateways, each a process of its own, on one real PostgreSQL. */
 let office: FakeToolsServer;
@@ -43,10 +50,16 @@ beforeAll(async () => {
     credential: { static: { secret: mart_token, exception: { owner: dana@shop.example, reason: test, expires: "2099-01-01T00:00:00Z", controls: { tools: [price], callsPerMinute: 6, callsPerMinutePerTask: 4 } } } }
     tools:
       price: { class: read, source: { trust: trusted }, approvedBy: dana@shop.example }
-  notes: { owner: dana@shop.example, transport: { http: { url: ${JSON.stringify(notes.url)} } }, credential: { mcpOauth: {} } }
+  notes:
+    owner: dana@shop.example
+    transport: { http: { url: ${JSON.stringify(notes.url)} } }
+    credential: { mcpOauth: {} }
+    tools:
+      look: { class: read, source: { trust: trusted }, approvedBy: dana@shop.example }
 risk: { levels: { critical: 90 }, agent: { suspend: critical } }
 templates:
   mart: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read], tools: [mart/price], calls: 100 }
+  notes: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read], tools: [notes/look], calls: 100 }
   paced: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write, export], tools: ["office/*"], calls: 100, limits: { callsPerMinute: 2, sentBytes: 40, readBytes: 120 } }
   office: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read, write, export], tools: ["office/*"], calls: 10000 }
   short: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write], tools: ["office/*"], calls: 3 }
@@ -243,7 +256,14 @@ describe('three nodes', () => {
     expect((await Promise.all([0, 1, 2].map(open))).map(({ status }) => status)).toEqual([401, 401, 401]);
   });
 
-  it('take the answer to an authorization that another of them began, once', async () => {
+  it('take the answer to an authorization that another of them began, once, and all serve what it opens until it is taken away', async () => {
+    const tasks = [await take(0, 'notes'), await take(1, 'notes'), await take(2, 'notes')];
+    const each = <T>(ask: (index: number) => Promise<T>): Promise<T[]> => Promise.all([0, 1, 2].map(ask));
+    const sessions = await each((index) => openRawSession(at(node(index)), (tasks[index] as OwnTask).token));
+    const listed = () =>
+      each(async (index) => await (await (sessions[index] as RawSession).post({ id: 2, method: 'tools/list' })).text());
+    const lookAll = () => each((index) => callUnder(at(node(index)), tasks[index] as OwnTask, 'notes__look', {}));
+    expect((await listed()).filter((tools) => tools.includes('notes__look'))).toEqual([]);
     const { url } = await ask<{ url: string }>(0, 'authorize-connector', { connector: 'notes' });
     const query = await notes.open(url);
     const back = (index: number) => fetch(`${at(node(index)).url}/oauth/connector/callback?${query}`);
@@ -252,6 +272,14 @@ describe('three nodes', () => {
     expect((await back(0)).status).toBe(400);
     const seen = await Promise.all([0, 1, 2].map((index) => ask<object>(index, 'authorizations', {})));
     expect(seen).toMatchObject(Array(3).fill({ authorizations: [{ connector: 'notes', state: 'authorized' }] }));
+    await eventually('listed at every node', listed, (all) => all.every((tools) => tools.includes('notes__look')));
+    expect(await lookAll()).toEqual(Array(3).fill(expect.stringContaining('look: done')));
+    await ask(0, 'deauthorize-connector', { connector: 'notes' });
+    expect(notes.calls.filter(({ token }) => notes.admits(token))).toEqual([]);
+    const held = () => each((index) => ask<{ uses: object }>(index, 'lease-uses', {}));
+    await eventually('let go of at every node', held, (all) => all.every(({ uses }) => Object.keys(uses).length === 0));
+    expect(await lookAll()).toEqual(Array(3).fill(expect.stringMatching(/"verdict":"deny"|isError":true|authorize/)));
+    expect(notes.calls).toHaveLength(3);
   });
 
   it('I3 keep the pace of a shared credential together, whichever is asked', async () => {

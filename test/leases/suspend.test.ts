@@ -77,6 +77,24 @@ describe('suspended is not ended', () => {
 });
 
 describe('a connector or an agent', () => {
+  it('L4 a lease that another node has revoked is out of memory here at once when it is dropped, and nobody is asked again', async () => {
+    const { manager, issuer, task, restart, rowsOf, outcomes } = createWideWorld();
+    const here = restart();
+    const [mine, other] = [task(), task()];
+    const held = (await here.acquire(mine, SHOP)) as HeldLease;
+    const crm = (await here.acquire(mine, CRM)) as HeldLease;
+    expect(await manager.revokeConnector(SHOP, 'authorised anew')).toMatchObject([{ state: 'ended' }]);
+    const theirs = (await manager.acquire(other, SHOP)) as HeldLease;
+    const dropped = here.dropConnector(SHOP, 'authorised anew');
+    expect(held.isLive).toBe(false);
+    expect(await dropped).toMatchObject([{ id: held.lease.id, state: 'ended' }]);
+    expect([crm.isLive, theirs.isLive], 'of another connector, and of another node').toEqual([true, true]);
+    expect(outcomes(), 'revoked once').toEqual(['revoked']);
+    expect(issuer.live.size).toBe(2);
+    expect(rowsOf(other.id)).toMatchObject([{ state: 'active' }]);
+    expect(((await here.acquire(mine, SHOP)) as HeldLease).isLive, 'anew').toBe(true);
+  });
+
   it('V2 loses every lease, and others keep theirs', async () => {
     const { manager, task } = createWideWorld();
     const [mine, others] = [task(), task({ agent: agentId('other') })];

@@ -64,6 +64,8 @@ export function testKeys(current: () => StoreFixture): void {
     const { secrets } = current().store;
     for (const name of ['b', 'a']) await secrets.put(sampleSecret({ name }));
     expect((await secrets.list(ACME)).map(({ name }) => name)).toEqual(['a', 'b']);
+    expect((await secrets.list(ACME, ['b', 'absent'])).map(({ name }) => name)).toEqual(['b']);
+    expect(await secrets.list(ACME, [])).toEqual([]);
     expect(await secrets.remove(ACME, 'a')).toBe(true);
     expect(await secrets.remove(ACME, 'a')).toBe(false);
     expect((await secrets.list(ACME)).map(({ name }) => name)).toEqual(['b']);

@@ -20,8 +20,9 @@ export function createFakeMemorySecretRepository(): FakeMemorySecretRepository {
       rows.push(secret);
     },
     get: async (tenant, name) => newest(tenant, name),
-    async list(tenant) {
-      const names = new Set(rows.filter((row) => row.tenant === tenant).map((row) => row.name));
+    async list(tenant, wanted) {
+      const own = rows.filter((row) => row.tenant === tenant && (wanted?.includes(row.name) ?? true));
+      const names = new Set(own.map((row) => row.name));
       return [...names].flatMap((name) => newest(tenant, name) ?? []);
     },
     async remove(tenant, name) {

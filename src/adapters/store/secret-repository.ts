@@ -30,11 +30,13 @@ export function makeSecretRepository(queries: Queries): SecretRepository {
       return row === undefined ? undefined : fromRow(row);
     },
 
-    async list(tenant) {
+    async list(tenant, names) {
+      if (names?.length === 0) return [];
       const rows = await queries
         .selectFrom('secrets')
         .selectAll()
         .where('tenant', '=', tenant)
+        .$if(names !== undefined, (query) => query.where('name', 'in', names ?? []))
         .orderBy('name')
         .execute();
       return rows.map(fromRow);

@@ -1,4 +1,8 @@
-import type { Authorization, AuthorizationStore } from '../../adapters/issuers/mcp-oauth/authorization.ts';
+import type {
+  Authorization,
+  AuthorizationStore,
+  StoredAuthorization,
+} from '../../adapters/issuers/mcp-oauth/authorization.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import type { ConnectorId } from '../../domain/ids.ts';
 import { Secret } from '../../domain/secret.ts';
@@ -42,6 +46,14 @@ export function createSealedAuthorizations(vault: Vault, name: string): Authoriz
     },
     remove: () => vault.remove(name),
   };
+}
+
+/** A secret that nobody has stored yet is an authorization that is missing. */
+export function readIfThere(store: AuthorizationStore): Promise<StoredAuthorization | undefined> {
+  return store.read().catch((error: unknown) => {
+    if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
+    throw error;
+  });
 }
 
 function sealAll({ identity, refreshToken, sharedToken, ...rest }: Authorization): Sealed {

@@ -1,4 +1,3 @@
-import type { AuthorizationStore, StoredAuthorization } from '../../adapters/issuers/mcp-oauth/authorization.ts';
 import type { Authorizer } from '../../adapters/issuers/mcp-oauth/authorizer.ts';
 import type { McpOauthSetup } from '../../adapters/issuers/mcp-oauth/setup.ts';
 import type { Recorder } from '../../audit/recorder.ts';
@@ -11,11 +10,14 @@ import type { LeaseManager } from '../../leases/lease-manager.ts';
 import type { EstateConnector } from '../estate.ts';
 import { type Administration, administrator } from '../trail/record-administration.ts';
 import type { Workspace } from '../workspace.ts';
+import { authorizationName, readIfThere } from './authorization-store.ts';
 import type { ConnectorTokens } from './connector-tokens.ts';
+import { AUTHORISED_ANEW, followAuthorizations } from './follow-authorizations.ts';
 import { mcpOauthSetup } from './mcp-oauth-setup.ts';
 import { oauthRefreshSetup } from './oauth-refresh-setup.ts';
 import { createPendingAuthorizations } from './pending-authorizations.ts';
 import { loadOrCreateStateKey } from './state-key.ts';
+import { storedTokenName } from './stored-token-authorization.ts';
 
 export interface AuthorizationParts {
   readonly workspace: Workspace;
@@ -24,7 +26,7 @@ export interface AuthorizationParts {
   readonly url: string;
   readonly recorder: Pick<Recorder, 'record'>;
   readonly recordRefusal: (refusal: { readonly at: string; readonly reason: string }) => void;
-  readonly leases: Pick<LeaseManager, 'revokeConnector'>;
+  readonly leases: Pick<LeaseManager, 'revokeConnector' | 'dropConnector'>;
   readonly catalogue: Pick<Catalogue, 'refresh'>;
   /** What ends with the gateway, in reverse order. */
   readonly closers: (() => unknown)[];
@@ -63,6 +65,8 @@ interface Authorizable {
   readonly authorizer: Authorizer;
   /** What its refresh token is stored as by its owner: then no browser is asked. */
   readonly secret: string | undefined;
+  /** Rows that it is read from, in the vault. */
+  readonly rows: readonly string[];
 }
 
 /** Of a refusal, where the store cannot be asked. */
@@ -93,10 +97,12 @@ export async function buildConnectorAuthorizations(
     if (setup === undefined) continue;
     const documentUrl = connector.config.credential?.mcpOauth?.clientMetadataUrl ?? ownDocument;
     parts.closers.push(() => setup.close());
+    const secret = connector.config.credential?.oauthRefresh?.refreshToken;
     all.set(connector.id, {
       setup,
       authorizer: createAuthorizer({ ...setup, callback, documentUrl }),
-      secret: connector.config.credential?.oauthRefresh?.refreshToken,
+      secret,
+      rows: secret === undefined ? [authorizationName(connector.id)] : [secret, storedTokenName(secret)],
     });
   }
   const pendings = createPendingAuthorizations({
@@ -108,12 +114,24 @@ export async function buildConnectorAuthorizations(
     random,
   });
 
+  const followed = await followAuthorizations({
+    workspace,
+    places: new Map([...all].map(([id, { setup, rows }]) => [id, { store: setup.store, rows }])),
+    leases,
+    catalogue,
+  });
+  parts.closers.push(followed.stop);
+
   const record = (change: Administration): Promise<number> =>
     recorder.record({ type: 'administration', detail: change });
 
-  /** What was leased meanwhile has the rights of before, and what the server has may be another. @returns what to tell the owner */
+  /**
+   * What was leased here meanwhile has the rights of before, and what the server has may be another. Other nodes see to theirs as they follow: of
+   * what they have leased, only they know whether that was before. @returns what to tell the owner
+   */
   async function takeUp(connector: ConnectorId): Promise<string> {
-    await leases.revokeConnector(connector, 'authorised anew');
+    await followed.note(connector);
+    await leases.dropConnector(connector, AUTHORISED_ANEW);
     return await catalogue.refresh(connector).then(
       (tools) => `It has ${tools.length} tools.`,
       (error: unknown) => `It could not be listed: ${messageOf(error)}.`,
@@ -156,7 +174,7 @@ export async function buildConnectorAuthorizations(
       const facts = await authorizer.complete(pending, query, async (given) => {
         await record({ action: 'connector_authorized', ...common, ...given });
         // While it is still known who Remit was when they were made.
-        await leases.revokeConnector(connector, 'authorised anew');
+        await leases.revokeConnector(connector, AUTHORISED_ANEW);
       });
       const scopes = facts.scopes.length > 0 ? ` with ${facts.scopes.join(' ')}` : '';
       const news = await takeUp(connector);
@@ -240,14 +258,6 @@ function setupOf(workspace: Workspace, tokens: ConnectorTokens, connector: Estat
 /** What the configuration says of where Remit is authorised, and as whom. */
 function targetOf({ url, named, server, clientId }: McpOauthSetup, callback: string): readonly unknown[] {
   return [url, named ?? null, server ?? null, clientId ?? null, callback];
-}
-
-/** A secret that nobody has stored yet is an authorization that is missing. */
-function readIfThere(store: AuthorizationStore): Promise<StoredAuthorization | undefined> {
-  return store.read().catch((error: unknown) => {
-    if (isRemitError(error, 'ERR_SECRET_MISSING')) return undefined;
-    throw error;
-  });
 }
 
 function storedByOwner(connector: string, hint: string): RemitError {
