@@ -12,11 +12,13 @@ import { type PartResult, type Setting, startBenchGateway } from './set-up.ts';
 const EVENTS = 100;
 const AT_ONCE = 8;
 const MOST_RATIO = 1.5;
+/** Rounds before anything is counted: a hundred events a call are soon many, and the compiler takes its time. */
+const WARM_UP = 2;
 
 /** What an event costs: calls that send 100 progress notifications each, against nginx that passes them through unread. */
 export async function measureEvents(setting: Setting): Promise<PartResult> {
   const calls = setting.isQuick ? 200 : 1_000;
-  const rounds = setting.isQuick ? 2 : 4;
+  const rounds = setting.isQuick ? 2 : 10;
   const gateway = await startBenchGateway(setting);
   const remit: Target & { pid: number } = {
     name: 'Remit',
@@ -27,7 +29,7 @@ export async function measureEvents(setting: Setting): Promise<PartResult> {
   };
   const nginx = await startNginx(setting, gateway.folder);
   const used: { remit: number; nginx: number }[] = [];
-  for (let round = -1; round < rounds; round += 1) {
+  for (let round = -WARM_UP; round < rounds; round += 1) {
     const sample = { remit: await perEvent(remit, calls), nginx: nginx ? await perEvent(nginx, calls) : Number.NaN };
     if (round >= 0) used.push(sample);
   }

@@ -11,7 +11,7 @@ const LONGEST_REST = 4_000;
 /** A server closes on its own clock, and its word that it did is under way for a while. Milliseconds. */
 const MARGIN = 2_000;
 /** How long a stream in small pieces is not read. Milliseconds. */
-const LULL = 2;
+const LULL = 3;
 /** Calls that go another way after a reply that was not plain; doubled each time, up to the most. */
 const FIRST_DETOUR = 256;
 const LONGEST_DETOUR = 65_536;

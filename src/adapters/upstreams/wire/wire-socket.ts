@@ -265,7 +265,7 @@ export class WireSocket implements ExchangeCarrier {
 const HEAD_END = Buffer.from('\r\n\r\n');
 /** Of a stream: bytes that are worth no turn of the event loop of their own, and how many such pieces are read as they come. */
 const SMALL_PIECE = 4_096;
-const MOST_AT_ONCE = 4;
+const MOST_AT_ONCE = 2;
 /** Of a body in chunks that drips in. */
 const MOST_PIECES = 64;
 
