@@ -1,16 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Pool } from 'undici';
 import { unpackDebian } from '../harness/install.ts';
 import { freePort } from '../harness/service.ts';
+import { callWithProgress } from './call-with-progress.ts';
 import { above } from './calls.ts';
-import { median, openSession, type Target } from './load.ts';
-import { cpuUs, MEASURED_CORE, startPinned } from './processes.ts';
+import { median, type Target } from './load.ts';
+import { MEASURED_CORE, startPinned } from './processes.ts';
 import { type PartResult, type Setting, startBenchGateway } from './set-up.ts';
 
 const EVENTS = 100;
-const AT_ONCE = 8;
 const MOST_RATIO = 1.5;
 /** Rounds before anything is counted: a hundred events a call are soon many, and the compiler takes its time. */
 const WARM_UP = 2;
@@ -48,39 +47,8 @@ export async function measureEvents(setting: Setting): Promise<PartResult> {
 
 /** CPU microseconds per event of the process in the middle. */
 async function perEvent(target: Target & { readonly pid: number }, calls: number): Promise<number> {
-  const pool = new Pool(target.origin, { connections: AT_ONCE, pipelining: 1 });
-  // Without a session there would be nobody to tell of progress.
-  const session = await openSession(target, pool);
-  const before = cpuUs(target.pid);
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let id = next++; id < calls; id = next++) {
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: '/mcp',
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          ...target.headers,
-          ...session,
-        },
-        body: JSON.stringify({
-          jsonrpc: '2.0',
-          id,
-          method: 'tools/call',
-          params: { name: target.tool, arguments: { value: 'e', events: EVENTS }, _meta: { progressToken: `p${id}` } },
-        }),
-      });
-      const text = await body.text();
-      const events = text.split('"notifications/progress"').length - 1;
-      if (statusCode !== 200 || events !== EVENTS || !text.includes('"result":')) {
-        throw new Error(`${target.name} answered ${statusCode} with ${events} events: ${text.slice(0, 200)}`);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  await pool.close();
-  return (cpuUs(target.pid) - before) / (calls * EVENTS);
+  const { usedUs } = await callWithProgress(target, { calls, events: EVENTS, mustArrive: true });
+  return usedUs / (calls * EVENTS);
 }
 
 /** nginx of the machine, or Debian's unpacked into a cache folder; undefined when there is none to be had. */

@@ -1,10 +1,8 @@
-import { Pool } from 'undici';
-import { median, openSession } from './load.ts';
+import { callWithProgress } from './call-with-progress.ts';
+import { median } from './load.ts';
 import type { Variant } from './measure.ts';
-import { cpuUs } from './processes.ts';
 
 const EVENTS = 50;
-const AT_ONCE = 8;
 
 /** What a progress notification of a stdio server costs on its way to the client, of those that get there. */
 export interface ProgressCost {
@@ -38,39 +36,7 @@ export async function measureProgress(
 }
 
 async function callAll(target: Variant, calls: number): Promise<Omit<ProgressCost, 'name'>> {
-  const pool = new Pool(target.origin, { connections: AT_ONCE, pipelining: 1 });
-  // Without a session there would be nobody to tell of progress; who has one keeps it.
-  const headers = Object.hasOwn(target.headers, 'mcp-session-id') ? {} : await openSession(target, pool);
-  const before = cpuUs(target.pid);
-  let next = 0;
-  let events = 0;
-  const worker = async (): Promise<void> => {
-    for (let id = next++; id < calls; id = next++) {
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: '/mcp',
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          ...target.headers,
-          ...headers,
-        },
-        body: JSON.stringify({
-          jsonrpc: '2.0',
-          id,
-          method: 'tools/call',
-          params: { name: target.tool, arguments: { value: 'e', events: EVENTS }, _meta: { progressToken: `p${id}` } },
-        }),
-      });
-      const text = await body.text();
-      if (statusCode !== 200 || !text.includes('"result":'))
-        throw new Error(`${target.name} answered ${statusCode}: ${text.slice(0, 200)}`);
-      events += text.split('"notifications/progress"').length - 1;
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const { usedUs, arrived } = await callWithProgress(target, { calls, events: EVENTS, mustArrive: false });
   const sent = calls * EVENTS;
-  const used = cpuUs(target.pid) - before;
-  await pool.close();
-  return { eventUs: used / sent, arrived: events / sent };
+  return { eventUs: usedUs / sent, arrived: arrived / sent };
 }
