@@ -1,47 +1,16 @@
-import { Client } from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openPostgres } from '../../src/adapters/store/open-postgres.ts';
+import { describe, expect, it } from 'vitest';
 import type { RiskLevel, RiskSubject } from '../../src/domain/risk.ts';
 import { Scores } from '../../src/risk/scores.ts';
 import { createSharedScores } from '../../src/risk/shared-scores.ts';
 import type { RiskScoreRepository } from '../../src/seams/shared-store.ts';
-import type { Store } from '../../src/seams/store.ts';
-import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
+import { useStoresOfOnePostgres } from '../support/stores-of-one-postgres.ts';
 import { ACME, RIVAL } from './samples.ts';
 
 /** Risk that several gateways know, on a real PostgreSQL; each has its own connections. */
-let server: EmbeddedPostgres;
-let stores: Store[] = [];
-let databases = 0;
-let url = '';
+const world = useStoresOfOnePostgres();
+const { query } = world;
 
-beforeAll(async () => {
-  server = await startPostgres({ fsync: false });
-});
-afterAll(async () => {
-  await Promise.all(stores.map((store) => store.close()));
-  await server.stop();
-});
-beforeEach(async () => {
-  await Promise.all(stores.map((store) => store.close()));
-  const name = `risk_${++databases}`;
-  url = server.url('postgres');
-  await query(`create database ${name}`);
-  url = server.url(name);
-  stores = [await openPostgres({ url }), await openPostgres({ url })];
-});
-
-async function query(text: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
-const risks = (index = 0): RiskScoreRepository => stores[index]?.shared?.risks as RiskScoreRepository;
+const risks = (index = 0): RiskScoreRepository => world.stores[index]?.shared?.risks as RiskScoreRepository;
 const decay = { halfLifeMs: 3_600_000, most: 400 };
 const SCRIBE: RiskSubject = { kind: 'agent', id: 'scribe' };
 const KEY = 'agent scribe';
@@ -239,7 +208,7 @@ describe('nodes that know each other’s scores', () => {
 
 it('what an agent did first somewhere is in its history everywhere', async () => {
   const use = { tenant: ACME, scope: 'agent scribe reports', kind: 'tool', value: 'crm/read', firstAt: 1_000_000 };
-  await stores[0]?.riskHistory.add(use);
-  await stores[0]?.riskHistory.add({ ...use, value: 'crm/old', firstAt: 900_000 });
-  expect(await stores[1]?.riskHistory.list(ACME, 1_000_000)).toEqual([use]);
+  await world.stores[0]?.riskHistory.add(use);
+  await world.stores[0]?.riskHistory.add({ ...use, value: 'crm/old', firstAt: 900_000 });
+  expect(await world.stores[1]?.riskHistory.list(ACME, 1_000_000)).toEqual([use]);
 });

@@ -2,49 +2,20 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openPostgres } from '../../src/adapters/store/open-postgres.ts';
+import { describe, expect, it } from 'vitest';
 import { openSqlite } from '../../src/adapters/store/open-sqlite.ts';
 import { taskId } from '../../src/domain/ids.ts';
 import type { Notice, SharedStore } from '../../src/seams/shared-store.ts';
 import type { Store } from '../../src/seams/store.ts';
-import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
 import { eventually } from '../support/governed-shop.ts';
+import { useStoresOfOnePostgres } from '../support/stores-of-one-postgres.ts';
 import { ACME, RIVAL, sampleLease, sampleTask } from './samples.ts';
 
 /** What several gateways share, on a real PostgreSQL; each has its own connections. */
-let server: EmbeddedPostgres;
-let databases = 0;
-let stores: Store[] = [];
-let url = '';
+const world = useStoresOfOnePostgres();
+const { query } = world;
 
-beforeAll(async () => {
-  server = await startPostgres({ fsync: false });
-});
-afterAll(async () => {
-  await Promise.all(stores.map((store) => store.close()));
-  await server.stop();
-});
-beforeEach(async () => {
-  await Promise.all(stores.map((store) => store.close()));
-  const name = `shared_${++databases}`;
-  await query(`create database ${name}`, 'postgres');
-  url = server.url(name);
-  stores = [await openPostgres({ url }), await openPostgres({ url })];
-});
-
-async function query(text: string, database?: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: database === undefined ? url : server.url(database) });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
-const shared = (index = 0): SharedStore => stores[index]?.shared as SharedStore;
+const shared = (index = 0): SharedStore => world.stores[index]?.shared as SharedStore;
 const self = (name: string, tenant = ACME) => ({
   tenant,
   name,
@@ -58,7 +29,7 @@ const [ONE, TWO, CHILD] = [taskId('tsk_one'), taskId('tsk_two'), taskId('tsk_chi
 
 async function startTask(id: typeof ONE, owner: string, family = id): Promise<void> {
   await shared().places.own(ACME, owner, id, family);
-  await stores[0]?.tasks.insert(sampleTask({ id }));
+  await world.stores[0]?.tasks.insert(sampleTask({ id }));
 }
 
 it('a store in one file is one gateway’s alone', async () => {
@@ -115,7 +86,7 @@ describe('the server', () => {
     const { nodes, server: limits } = shared();
     const plain = await limits.connectionLimits();
     expect(plain).toMatchObject({ most: 100, reserved: 3, ofRole: undefined });
-    await query(`alter database ${new URL(url).pathname.slice(1)} connection limit 40`);
+    await query(`alter database ${new URL(world.url).pathname.slice(1)} connection limit 40`);
     await query('alter role postgres connection limit 50');
     expect(await limits.connectionLimits()).toEqual({ ...plain, ofRole: 40 });
     await query('alter role postgres connection limit -1');
@@ -142,7 +113,7 @@ describe('places of tasks', () => {
     expect(await places.find(ACME, ONE)).toEqual({ family: ONE, owner: 'a', address: 'http://127.0.0.1/a' });
     expect(await places.find(RIVAL, ONE)).toBeUndefined();
     expect(await places.find(ACME, TWO)).toBeUndefined();
-    await stores[0]?.tasks.end(ACME, ONE, 'completed', 1);
+    await world.stores[0]?.tasks.end(ACME, ONE, 'completed', 1);
     expect(await places.find(ACME, ONE)).toBeUndefined();
   });
 
@@ -194,7 +165,7 @@ describe('places of tasks', () => {
     await nodes.join(self('a'), HOUR);
     await startTask(ONE, 'a');
     await startTask(TWO, 'a');
-    await stores[0]?.tasks.end(ACME, TWO, 'completed', 1);
+    await world.stores[0]?.tasks.end(ACME, TWO, 'completed', 1);
     expect((await places.claim(ACME, 'a', 'earlier')).map(({ task }) => task)).toEqual([ONE]);
     expect(await query('select task, fence from task_places')).toEqual([{ task: ONE, fence: '2' }]);
     await places.forget(ACME, [ONE]);
@@ -204,7 +175,7 @@ describe('places of tasks', () => {
 
 describe('claims of leases among several nodes', () => {
   it('L5 a start ends the claims of its own earlier life, and nobody else’s', async () => {
-    const store = stores[0] as Store;
+    const store = world.stores[0] as Store;
     const claimed = [
       ['lse_own', 'gateway na 1'],
       ['lse_now', 'gateway na 2'],
@@ -242,7 +213,7 @@ describe('notices', () => {
       () => Promise.resolve([heard.length, elsewhere.length]),
       (counts) => counts.every((count) => count === KINDS),
     );
-    await stores[0]?.revocations.append({
+    await world.stores[0]?.revocations.append({
       tenant: ACME,
       at: 1,
       by: 'dana',
