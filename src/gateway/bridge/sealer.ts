@@ -1,8 +1,8 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { RemitError } from '../../domain/errors.ts';
 import type { RandomBytes } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../seams/clock.ts';
+import { openBytes, SEAL_BYTES, sealBytes } from '../../secrets/seal-bytes.ts';
 import type { Caller } from '../stages/authenticate.ts';
 
 /** What a client carries for us. One kind is never taken for another. */
@@ -34,13 +34,10 @@ export interface SealerOptions {
 }
 
 const LARGEST_VALUE = 8 * 1024;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 const PREFIX = 'r1.';
 /** The value, the node's name and the time around it, in base64url. */
-const LONGEST_TEXT = PREFIX.length + Math.ceil(((LARGEST_VALUE + 512 + IV_BYTES + TAG_BYTES) * 4) / 3);
-const SHORTEST_TEXT = PREFIX.length + Math.ceil(((IV_BYTES + TAG_BYTES + 2) * 4) / 3);
-const ALGORITHM = 'aes-256-gcm';
+const LONGEST_TEXT = PREFIX.length + Math.ceil(((LARGEST_VALUE + 512 + SEAL_BYTES) * 4) / 3);
+const SHORTEST_TEXT = PREFIX.length + Math.ceil(((SEAL_BYTES + 2) * 4) / 3);
 
 /**
  * AES-256-GCM (NIST SP 800-38D) with random nonces: good for 2³² texts a key, a thousand a second for fifty days of nothing else.
@@ -62,11 +59,8 @@ export function createSealer(options: SealerOptions): Sealer {
       }
       // Nothing that a client carries is of use beyond its task.
       const expires = Math.min(clock() + ttlMs, caller.task.expiresAt);
-      const iv = random(IV_BYTES);
-      const cipher = createCipheriv(ALGORITHM, key, iv, { authTagLength: TAG_BYTES }).setAAD(boundTo(kind, caller));
-      const head = cipher.update(`[${JSON.stringify(node)},${expires},${text}]`, 'utf8');
-      cipher.final();
-      return PREFIX + Buffer.concat([iv, head, cipher.getAuthTag()]).toString('base64url');
+      const whole = `[${JSON.stringify(node)},${expires},${text}]`;
+      return PREFIX + sealBytes(key, boundTo(kind, caller), whole, random).toString('base64url');
     },
     open(kind, caller, text) {
       if (text.length < SHORTEST_TEXT || text.length > LONGEST_TEXT || !text.startsWith(PREFIX)) return undefined;
@@ -74,25 +68,12 @@ export function createSealer(options: SealerOptions): Sealer {
       const bytes = Buffer.from(body, 'base64url');
       // Node skips what is no base64url and ignores spare bits: exactly one text stands for each sealed value.
       if (bytes.toString('base64url') !== body) return undefined;
-      const opened = decrypt(key, bytes, boundTo(kind, caller));
+      const opened = openBytes(key, boundTo(kind, caller), bytes);
       if (opened === undefined) return undefined;
       const [from, expires, value] = JSON.parse(opened) as [string, number, unknown];
       return clock() < expires && isJsonObject(value) ? { node: from, value } : undefined;
     },
   };
-}
-
-function decrypt(key: Buffer, bytes: Buffer, aad: Buffer): string | undefined {
-  const end = bytes.length - TAG_BYTES;
-  const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
-  decipher.setAAD(aad).setAuthTag(bytes.subarray(end));
-  const opened = decipher.update(bytes.subarray(IV_BYTES, end));
-  try {
-    decipher.final();
-  } catch {
-    return undefined;
-  }
-  return opened.toString('utf8');
 }
 
 /** Associated data: kind, tenant, user, agent and task. JSON, so that no two of them run into each other. */
