@@ -93,6 +93,17 @@ describe('placement', () => {
     expect(log).toHaveLength(4);
   });
 
+  it('D1 a task that is its own and cannot be gone on with is not said to be served here, and is tried again', async () => {
+    const { placement, state, log } = world();
+    state.place = { family: TASK, owner: 'na', address: 'http://a' };
+    state.isServed = false;
+    state.adoptFault = new Error('no store');
+    await expect(placement.locate(TASK)).rejects.toThrow('no store');
+    state.adoptFault = undefined;
+    expect(await placement.locate(TASK)).toBe('here');
+    expect(log.at(-1)).toContain(`adopt ${TASK}`);
+  });
+
   it('who asks while it is being gone on with waits for that', async () => {
     const { placement, state, time } = world();
     let go = (): void => {};
