@@ -24,7 +24,7 @@ export interface Denial {
   readonly isDenying: boolean;
   /** Last position that was confirmed. */
   readonly position: number;
-  /** Milliseconds since the position was last confirmed. */
+  /** Milliseconds since the position was last confirmed; where denial has ended, since it was before that. */
   readonly unconfirmedMs: number;
   /** What went wrong with the last reading; undefined when there was none. */
   readonly fault: string | undefined;
@@ -70,21 +70,22 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
 
   function confirm(begun: number): void {
     fault = undefined;
+    const before = confirmedAt;
     confirmedAt = begun;
     validUntil = begun + CONFIRMED_MS;
-    look();
+    look(before);
   }
 
   /**
    * Notices that denial began or ended. It is not looked for while a first reading after a pause of the whole process is about to be made: then
    * nothing was denied yet.
    */
-  function look(): void {
+  function look(since = confirmedAt): void {
     const now = monotonic();
     const shouldDeny = now >= validUntil;
     if (shouldDeny === isDenying || isClosed) return;
     isDenying = shouldDeny;
-    options.onDenial({ isDenying, position: standing.position, unconfirmedMs: Math.round(now - confirmedAt), fault });
+    options.onDenial({ isDenying, position: standing.position, unconfirmedMs: Math.round(now - since), fault });
   }
 
   function applyNext(row: Revocation): void {

@@ -55,7 +55,10 @@ describe('revocation reader', () => {
     await time.pass(250);
     expect(positions(applied)).toEqual([1]);
     expect(reader.isCurrent()).toBe(true);
-    expect(denials).toMatchObject([{ isDenying: true }, { isDenying: false, position: 1 }]);
+    expect(denials).toMatchObject([
+      { isDenying: true, unconfirmedMs: 1_000 },
+      { isDenying: false, position: 1, unconfirmedMs: 4_000 },
+    ]);
   });
 
   it('V1 a reading counts from before it was asked for: a slow answer confirms nothing newer than its question', async () => {

@@ -49,6 +49,26 @@ test.each([
 });
 
 test.each([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_HAS_EXPIRED',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+])('a PostgreSQL whose certificate is refused (%s) is unreachable, and the next step is about trust', (code) => {
+  const { code: found, hint } = diagnosePostgres(failure(code));
+  expect(found).toBe('ERR_STORE_UNREACHABLE');
+  expect(hint).toContain('sslrootcert');
+  expect(isConnectionLost(failure(code))).toBe(true);
+});
+
+test('a server without a connection left is not taken for one that cannot be reached', () => {
+  expect(diagnosePostgres(failure('53300')).hint).toContain('max_connections');
+  expect(diagnosePostgres(failure('57P03')).hint).toContain('can be reached');
+});
+
+test.each([
   'Connection terminated unexpectedly',
   'timeout exceeded when trying to connect',
   'Query read timeout',

@@ -174,6 +174,11 @@ describe('PostgreSQL database', () => {
       `postgres://postgres:${password}@127.0.0.1:1/postgres`,
       `mysql://root:${password}@127.0.0.1/x`,
       `postgres://root:${password}@:not a url`,
+      // Not percent-encoded: what follows the first such character would be host, port or database.
+      `postgres://root:12/${password}@127.0.0.1:${server.port}/postgres`,
+      `postgres://root:12#${password}@127.0.0.1:${server.port}/postgres`,
+      `postgres://root:12?${password}@127.0.0.1:${server.port}/postgres`,
+      `postgres://root:x@${password}/y@127.0.0.1:${server.port}/postgres`,
     ];
     for (const url of wrong) {
       const error = await openPostgres({ url, connectMs: 2_000 }).then(

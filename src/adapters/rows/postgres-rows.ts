@@ -2,6 +2,7 @@ import { Pool } from 'pg';
 import { messageOf, RemitError } from '../../domain/errors.ts';
 import type { OpenRecord, RecordRows } from '../../seams/record-rows.ts';
 import { LOOKS_FOR_SERVER } from '../postgres/lost-peer.ts';
+import { placeOfUrl, WRITE_THE_URL } from '../postgres/place-of-url.ts';
 import { cleanText, cleanValue } from './clean-text.ts';
 
 export interface PostgresRowsOptions {
@@ -136,12 +137,10 @@ const isData = (error: unknown): boolean => codeOf(error).startsWith('22');
 
 /** Host, port and database, without user and password. */
 function describe(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
-    throw new RemitError('ERR_CONFIG_INVALID', 'the address of the PostgreSQL for records is not a postgres:// URL', {
-      where: 'journal.ship.postgres.urlVariable',
-      hint: 'Write it as postgres://user:password@host:5432/database.',
-    });
-  }
-  return `${url.hostname === '' ? 'localhost' : url.hostname}:${url.port === '' ? '5432' : url.port}${url.pathname}`;
+  const place = placeOfUrl(text);
+  if (place !== undefined) return place;
+  throw new RemitError('ERR_CONFIG_INVALID', 'the address of the PostgreSQL for records is not a postgres:// URL', {
+    where: 'journal.ship.postgres.urlVariable',
+    hint: WRITE_THE_URL,
+  });
 }

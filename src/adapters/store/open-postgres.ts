@@ -3,6 +3,7 @@ import { Pool, type PoolClient, types } from 'pg';
 import { RemitError } from '../../domain/errors.ts';
 import type { Store } from '../../seams/store.ts';
 import { asOptions, LOOKS_FOR_SERVER, SERVER_LOOKS_FOR_US } from '../postgres/lost-peer.ts';
+import { placeOfUrl, WRITE_THE_URL } from '../postgres/place-of-url.ts';
 import { makeStore } from './make-store.ts';
 import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
 import { createPostgresNotices } from './postgres-notices.ts';
@@ -81,15 +82,13 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
 
 /** Host, port and database of the URL, without user and password. */
 function describeUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^postgres(ql)?:$/.test(url.protocol)) {
-    // Not the text, and no cause: either would hold the password.
-    throw new RemitError('ERR_STORE_UNREACHABLE', 'the address of the PostgreSQL store is not a postgres:// URL', {
-      hint: 'Write it as postgres://user:password@host:5432/database.',
-    });
-  }
-  const host = url.hostname === '' ? (url.searchParams.get('host') ?? 'localhost') : decodeURIComponent(url.hostname);
-  return `${host}:${url.port === '' ? '5432' : url.port}${url.pathname}`;
+  const place = placeOfUrl(text);
+  if (place !== undefined) return place;
+  // Not the text, and no cause: either would hold the password.
+  throw new RemitError('ERR_STORE_UNREACHABLE', 'the address of the PostgreSQL store is not a postgres:// URL', {
+    where: 'store.urlVariable',
+    hint: WRITE_THE_URL,
+  });
 }
 
 /** The pool as kysely uses it, but a connection whose state is unknown is closed instead of lent again. */

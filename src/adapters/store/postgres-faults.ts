@@ -5,6 +5,10 @@ import { CONFLICT, codeOf, DEFECT, type Diagnosis } from './faults.ts';
 const NO_ANSWER =
   /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable|connection error|server does not support SSL/i;
 
+/** What Node and OpenSSL call a certificate that is not trusted, and a handshake that fails. */
+const TLS_REFUSED =
+  /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_|ERR_TLS_|ERR_SSL_|ERR_OSSL_)/;
+
 /** SQLSTATE codes (PostgreSQL's appendix A) and Node's network errors. */
 export function diagnosePostgres(error: unknown): Diagnosis {
   const code = codeOf(error);
@@ -22,6 +26,18 @@ export function diagnosePostgres(error: unknown): Diagnosis {
   }
   if (code === '25006') {
     return { code: 'ERR_STORE_UNREACHABLE', hint: 'The server is read-only: name the primary in the URL.' };
+  }
+  if (code === '53300') {
+    return {
+      code: 'ERR_STORE_UNREACHABLE',
+      hint: 'The server has no connection left: end others (pg_stat_activity), raise max_connections, or set store.connections lower.',
+    };
+  }
+  if (TLS_REFUSED.test(code)) {
+    return {
+      code: 'ERR_STORE_UNREACHABLE',
+      hint: 'Check the server’s certificate (name, end, who issued it) against sslmode and sslrootcert in the URL.',
+    };
   }
   // 08 connection, 53 resources, 57 operator intervention and timeouts, 58 system errors, XX internal or corrupt.
   if (/^(08|53|57|58|XX)/.test(code) || /^E[A-Z_]+$/.test(code) || isSilence(error)) {
