@@ -32,7 +32,7 @@ import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
 import { followKeys } from './nodes/follow-keys.ts';
 import { openNodes } from './nodes/open-nodes.ts';
-import { keepMemory, openRelay, servedTasks, unready } from './nodes/serve-nodes.ts';
+import { openRelay, servedTasks, sharedMemory, unready } from './nodes/serve-nodes.ts';
 import { createTaskUsages } from './nodes/task-usage.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
@@ -273,7 +273,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       }),
       isRegistered: (agent) => estate.agents.has(agent),
       tasks: servedTasks(tasks, revocation, nodes),
-      keepMemory: keepMemory(nodes, adoption, workspace),
+      memory: sharedMemory(nodes, adoption, workspace),
       template: (id) => estate.templates.get(id),
       catalogue,
       flow,

@@ -94,10 +94,12 @@ export interface RememberedFlow {
   readonly outward: number;
 }
 
-/** The worst of what was known and what one more intent says. */
+/** The worst of what was known and what one more intent says. What was known itself, where that says nothing worse. */
 export function joinRemembered(known: RememberedFlow | undefined, said: RememberedFlow): RememberedFlow {
-  const { labels, outward } = known ?? { labels: NO_LABELS, outward: 0 };
-  return { labels: joinLabels(labels, said.labels), outward: Math.max(outward, said.outward) };
+  const before = known ?? { labels: NO_LABELS, outward: 0 };
+  const labels = joinLabels(before.labels, said.labels);
+  const outward = Math.max(before.outward, said.outward);
+  return known !== undefined && labels === known.labels && outward === known.outward ? known : { labels, outward };
 }
 
 /** Where one critical value of a call comes from. Never the value: that is sealed with the arguments. */

@@ -34,8 +34,10 @@ export interface SeenNode extends GatewayNode {
 
 /** What a task leaves behind for whoever goes on with it: the worst that its calls have been charged and have joined. */
 export interface TaskMemory {
-  /** Permitted calls, its children's included. */
+  /** Permitted calls, its children's included; those that are counted ahead as well. */
   readonly calls: number;
+  /** Of them, counted before they are made, and by which node: that one's own journal knows how many were. */
+  readonly ahead?: { readonly calls: number; readonly by: string } | undefined;
   /** Digest of the prompt that it followed from last. */
   readonly prompt?: string | undefined;
   /** Of the task at the top of a family. */

@@ -41,11 +41,15 @@ export interface Gateway {
     takeCall(id: TaskId): boolean;
     end(id: TaskId, reason: TaskEndReason): Promise<boolean>;
   };
-  /**
-   * Among several nodes: makes durable what a call leaves behind, where the others find it; and refuses when its task is another's by now, or
-   * when this node may not act as its owner any more once `recorded` is done too. Never rejects. Undefined where there is one gateway alone.
-   */
-  readonly keepMemory: ((task: TaskId, recorded: Promise<unknown>) => Promise<Refused | undefined>) | undefined;
+  /** Among several nodes: what a call leaves behind, where the others find it. Undefined where there is one gateway alone. */
+  readonly memory:
+    | {
+        /** Makes it durable; undefined where it is already. Refuses when the task is another's by now. Never rejects. */
+        keep(task: TaskId): Promise<Refused | undefined> | undefined;
+        /** Refuses when this node may not act as an owner any more. */
+        confirm(): Refused | undefined;
+      }
+    | undefined;
   /** Templates as they are now: one may have been narrowed since a task under it began. */
   readonly template: (id: TemplateId) => TaskTemplate | undefined;
   readonly catalogue: Pick<

@@ -46,7 +46,7 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
     const recording = recordIntent(gateway, caller, operation, decision);
     const isPermitted = decision.verdict === 'permit';
     // Beside the journal's write: the decision has charged and joined already, and whichever is durable first, the call waits for both.
-    let keeping = isPermitted ? gateway.keepMemory?.(caller.task.id, recording) : undefined;
+    let keeping = isPermitted ? gateway.memory?.keep(caller.task.id) : undefined;
     await recording;
     if (!isPermitted) {
       if (decision.gate === 'task' || decision.gate === 'flow')
@@ -59,10 +59,11 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
       const lifted = await hold(gateway, caller, operation, decision);
       if (isRefused(lifted)) return refuseCall(gateway, caller, operation, decision, lifted);
       operation = lifted.operation;
-      keeping = gateway.keepMemory?.(caller.task.id, recording);
+      keeping = gateway.memory?.keep(caller.task.id);
     }
 
-    const moved = keeping === undefined ? undefined : await keeping;
+    // What was kept says whose the task was then. Either write may have taken long since, or the process may have stood still.
+    const moved = (keeping === undefined ? undefined : await keeping) ?? gateway.memory?.confirm();
     const startedAt = gateway.clock();
     const leasing = moved ?? (operation.reply === undefined ? lease(gateway, caller, operation) : NO_LEASE);
     const leased = leasing instanceof Promise ? await leasing : leasing;

@@ -19,6 +19,7 @@ function world() {
   const keys = new Set<string>();
   const records: string[] = [];
   const kept: number[] = [];
+  const used: number[] = [];
   const ledger = createTaskLedger({
     tenant: TENANT,
     owner: 'na',
@@ -30,10 +31,14 @@ function world() {
     },
     memoryOf: () => ({ calls: 1 }),
     chainOf: (id) => [id],
+    callsLeft: () => 100,
     nextTurn: (resume) => void setImmediate(resume),
+    monotonic: () => 0,
+    schedule: () => () => {},
   });
   const parts = {
     workspace: {
+      node: 'na',
       store: {
         tasks: {
           async get() {
@@ -44,7 +49,7 @@ function world() {
       },
       estate: { tenant: TENANT, agents: new Map([['scribe', {}]]) },
     },
-    state: { tasks: new Map(), risks: new Map(), upTo: 0 },
+    state: { tasks: new Map<string, { calls: number }>(), risks: new Map(), upTo: 0 },
     tasks: {
       async load({ tasks, onAdmitted }: { tasks: Task[]; onAdmitted: (task: Task) => void }) {
         for (const one of tasks) {
@@ -53,7 +58,7 @@ function world() {
           onAdmitted(one);
         }
       },
-      restoreUsed() {},
+      restoreUsed: (_id: string, calls: number) => void used.push(calls),
       drop: (id: string) => void registry.delete(id),
     },
     leases: { dropTask: wait },
@@ -66,7 +71,17 @@ function world() {
     ledger: () => ledger,
     forgetDeviations() {},
   };
-  return { adoption: createAdoption(parts as never), waiting, registry, keys, records, kept, ledger };
+  return {
+    adoption: createAdoption(parts as never),
+    state: parts.state,
+    waiting,
+    registry,
+    keys,
+    records,
+    kept,
+    used,
+    ledger,
+  };
 }
 
 describe('tasks that come to this node, and go', () => {
@@ -107,4 +122,21 @@ describe('tasks that come to this node, and go', () => {
     await gone;
     expect(keys.has(TASK)).toBe(false);
   });
+
+  it.each([
+    ['its own, and its journal has them', 'na', 25, 25],
+    ['its own, and its journal is older than what was told', 'na', 3, 20],
+    ['its own, and its journal does not have the task', 'na', undefined, 60],
+    ['another’s', 'nb', 25, 60],
+  ])(
+    'calls that were counted ahead, %s: none is made twice, and none is lost that need not be',
+    async (_whose, by, journal, left) => {
+      const { adoption, state, waiting, used } = world();
+      if (journal !== undefined) state.tasks.set(TASK, { calls: journal });
+      const adopting = adoption.adopt([{ task: TASK, fence: 2, memory: { calls: 60, ahead: { calls: 40, by } } }]);
+      waiting.shift()?.();
+      await adopting;
+      expect(used).toEqual([left]);
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NOT_A_MEMBER } from '../../src/compose/nodes/build-nodes.ts';
-import { keepMemory, servedTasks, unready } from '../../src/compose/nodes/serve-nodes.ts';
+import { servedTasks, sharedMemory, unready } from '../../src/compose/nodes/serve-nodes.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { taskId } from '../../src/domain/ids.ts';
 
@@ -8,19 +8,26 @@ import { taskId } from '../../src/domain/ids.ts';
 const TASK = taskId('tsk_one');
 
 function world() {
-  const state = { isMember: true, isCurrent: true, keep: async (): Promise<boolean> => true, family: [TASK] };
+  const state = {
+    isMember: true,
+    isCurrent: true,
+    keep: (): true | Promise<boolean> => Promise.resolve(true),
+    family: [TASK],
+  };
   const dropped: string[] = [];
   const nodes = {
     isMember: () => state.isMember,
     confirm: async () => false,
     ledger: { keep: () => state.keep() },
     moved: async () => state.family,
-  } as unknown as Parameters<typeof keepMemory>[0];
+  } as unknown as Parameters<typeof sharedMemory>[0];
   const adoption = { drop: async (task: string) => void dropped.push(task) } as unknown as Parameters<
-    typeof keepMemory
+    typeof sharedMemory
   >[1];
   const silent = () => {};
-  const workspace = { system: { log: { warn: silent, error: silent } } } as unknown as Parameters<typeof keepMemory>[2];
+  const workspace = { system: { log: { warn: silent, error: silent } } } as unknown as Parameters<
+    typeof sharedMemory
+  >[2];
   const revocation = {
     isCurrent: () => state.isCurrent,
     barred: () => undefined,
@@ -32,8 +39,7 @@ function world() {
   return {
     state,
     dropped,
-    keep: (task: typeof TASK, recorded: Promise<unknown> = Promise.resolve()) =>
-      (keepMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof keepMemory>>)(task, recorded),
+    ...(sharedMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof sharedMemory>>),
     served: servedTasks(tasks, revocation, nodes),
     unready: () => unready(revocation, nodes),
   };
@@ -55,27 +61,17 @@ describe('a node among others', () => {
     expect(dropped).toEqual([]);
   });
 
-  it('D1 refuses where it is no member any more when the record is durable at last: what was kept was true before', async () => {
-    const { keep, state, dropped } = world();
-    let write: () => void = () => {};
-    const keeping = keep(
-      TASK,
-      new Promise<void>((resolve) => {
-        write = resolve;
-      }),
-    );
-    await new Promise((resolve) => setImmediate(resolve));
-    state.isMember = false;
-    write();
-    expect(await keeping).toMatchObject({ refusal: NOT_A_MEMBER });
-    expect(dropped).toEqual([]);
+  it('waits for nothing where what it leaves behind is kept already', () => {
+    const { keep, state } = world();
+    state.keep = () => true;
+    expect(keep(TASK)).toBeUndefined();
   });
 
-  it('refuses where the record fails, and never rejects: the call is told by the record itself', async () => {
-    const { keep } = world();
-    expect(await keep(TASK, Promise.reject(new Error('no journal')))).toMatchObject({
-      refusal: { reason: 'no journal', isForwarded: false },
-    });
+  it('D1 refuses what is kept, or was, once it is no member any more', () => {
+    const { confirm, state } = world();
+    expect(confirm()).toBeUndefined();
+    state.isMember = false;
+    expect(confirm()).toMatchObject({ refusal: NOT_A_MEMBER });
   });
 
   it('refuses a task that is another’s by now, and lets go of it', async () => {

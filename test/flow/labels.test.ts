@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../harness/random.ts';
-import { type FlowLabels, joinLabels, NO_LABELS, TRUSTS } from '../../src/domain/flow.ts';
+import { type FlowLabels, joinLabels, joinRemembered, NO_LABELS, TRUSTS } from '../../src/domain/flow.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { createFlow } from '../../src/flow/create-flow.ts';
 import { nothingKept } from '../support/fake-gateway-parts.ts';
@@ -47,6 +47,21 @@ describe('labels', () => {
       // An upper bound: joining either once more changes nothing.
       expect(joinLabels(joinLabels(a, b), b)).toEqual(joinLabels(a, b));
     }
+  });
+
+  it('that are remembered are the same object until something is worse: whoever compares need not look inside', () => {
+    for (let round = 0; round < 500; round += 1) {
+      const known = { labels: labels(), outward: 2 };
+      const said = { labels: labels(), outward: random.pick([0, 2, 3]) };
+      const joined = joinRemembered(known, said);
+      expect(joined).toEqual({
+        labels: joinLabels(known.labels, said.labels),
+        outward: Math.max(known.outward, said.outward),
+      });
+      expect(joined === known).toBe(joinLabels(known.labels, said.labels) === known.labels && said.outward <= 2);
+      expect(joinRemembered(joined, said)).toBe(joined);
+    }
+    expect(joinRemembered(undefined, { labels: NO_LABELS, outward: 0 })).toEqual({ labels: NO_LABELS, outward: 0 });
   });
 
   it('of random families equal a reference that remembers every read, in whatever order parents and children read', () => {

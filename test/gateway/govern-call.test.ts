@@ -34,6 +34,14 @@ function caller(fake: FakeGateway, task: Task = [...fake.tasks.values()][0] as T
 
 const wait = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+const NOT_A_MEMBER = {
+  kind: 'unavailable',
+  code: 'ERR_STORE_UNREACHABLE',
+  reason: 'no member',
+  nextStep: '',
+  isForwarded: false,
+} as const;
+
 describe('one governed call', () => {
   it('A1 nothing is forwarded, and no credential asked for, before the decision record is durable', async () => {
     let makeDurable = (): void => {};
@@ -75,9 +83,12 @@ describe('one governed call', () => {
       async record(entry) {
         order.push(String(entry.type));
       },
-      async keepMemory(task) {
-        order.push(`keep ${task}`);
-        return answers.shift();
+      memory: {
+        async keep(task) {
+          order.push(`keep ${task}`);
+          return answers.shift();
+        },
+        confirm: () => undefined,
       },
     });
     await handleMethod(fake.gateway, caller(fake), call());
@@ -88,7 +99,10 @@ describe('one governed call', () => {
     expect(reply).toMatchObject({ refusal: { reason: 'moved' } });
     expect(fake.forwarded).toHaveLength(1);
     expect(fake.records.at(-1)).toMatchObject({ type: 'outcome', detail: { status: 'not_forwarded' } });
-    const denied = makeGateway({ decideCall: () => decision('deny'), keepMemory: async () => answers[9] });
+    const denied = makeGateway({
+      decideCall: () => decision('deny'),
+      memory: { keep: async () => answers[9], confirm: () => answers[9] },
+    });
     await handleMethod(denied.gateway, caller(denied), call());
     expect(denied.events).toEqual(['record:decision']);
   });
@@ -105,7 +119,7 @@ describe('one governed call', () => {
       };
       const fake = makeGateway({
         record: ({ type }) => (type === 'decision' ? pending('record') : Promise.resolve()),
-        keepMemory: () => pending('memory'),
+        memory: { keep: () => pending('memory'), confirm: () => undefined },
       });
       const answering = handleMethod(fake.gateway, caller(fake), call());
       await new Promise((resolve) => setImmediate(resolve));
@@ -119,10 +133,28 @@ describe('one governed call', () => {
     }
   });
 
+  it('D1 among several nodes one that stopped being a member while the record was written sends nothing, had the store all of it or not', async () => {
+    for (const kept of [undefined, Promise.resolve(undefined)]) {
+      let isMember = true;
+      const fake = makeGateway({
+        async record({ type }) {
+          if (type === 'decision') isMember = false;
+        },
+        memory: {
+          keep: () => kept,
+          confirm: () => (isMember ? undefined : refuse(NOT_A_MEMBER)),
+        },
+      });
+      const { reply } = await handleMethod(fake.gateway, caller(fake), call());
+      expect(reply).toMatchObject({ refusal: NOT_A_MEMBER });
+      expect(fake.forwarded).toEqual([]);
+    }
+  });
+
   it('A1 a log that cannot be written means refusal, whatever was kept beside it', async () => {
     const fake = makeGateway({
       record: () => Promise.reject(new RemitError('ERR_JOURNAL_FULL', 'no space')),
-      keepMemory: async () => undefined,
+      memory: { keep: () => undefined, confirm: () => undefined },
     });
     await expect(handleMethod(fake.gateway, caller(fake), call())).rejects.toMatchObject({ code: 'ERR_JOURNAL_FULL' });
     expect(fake.forwarded).toEqual([]);

@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { type TaskId, taskId, tenantId } from '../../src/domain/ids.ts';
-import type { OwnedTask } from '../../src/domain/node.ts';
+import type { OwnedTask, TaskMemory, TaskUsage } from '../../src/domain/node.ts';
 import { createTaskLedger } from '../../src/nodes/task-ledger.ts';
 
 const [TOP, CHILD, OTHER] = [taskId('tsk_top'), taskId('tsk_child'), taskId('tsk_other')];
 
-function world() {
+const chainOf = (task: TaskId): TaskId[] => (task === CHILD ? [CHILD, TOP] : [task]);
+
+/** @param usage with anything in it nothing is counted ahead: each call waits */
+function world(usage?: TaskUsage) {
   const calls = new Map<TaskId, number>();
   const written: (readonly OwnedTask[])[] = [];
-  const state = { lost: new Set<TaskId>(), fault: undefined as Error | undefined };
+  const state = { lost: new Set<TaskId>(), fault: undefined as Error | undefined, now: 0, left: 1_000_000 };
+  const memories = new Map<TaskId, Partial<TaskMemory>>();
+  let timers: (() => void)[] = [];
   let release: (() => void)[] = [];
   let turns: (() => void)[] = [];
   const ledger = createTaskLedger({
@@ -24,9 +29,17 @@ function world() {
         return new Set(rows.map(({ task }) => task).filter((task) => !state.lost.has(task)));
       },
     },
-    memoryOf: (task) => ({ calls: calls.get(task) ?? 0 }),
-    chainOf: (task) => (task === CHILD ? [CHILD, TOP] : [task]),
+    memoryOf: (task) => ({ calls: calls.get(task) ?? 0, ...(usage && { usage }), ...memories.get(task) }),
+    chainOf,
+    callsLeft: () => state.left,
     nextTurn: (resume) => void turns.push(resume),
+    monotonic: () => state.now,
+    schedule(_ms, task) {
+      timers.push(task);
+      return () => {
+        timers = timers.filter((one) => one !== task);
+      };
+    },
   });
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   const turn = async (): Promise<void> => {
@@ -43,13 +56,31 @@ function world() {
     for (const one of all) one();
     await settle();
   };
+  const look = (): void => {
+    const due = timers;
+    timers = [];
+    for (const one of due) one();
+  };
+  /** Makes a call so many milliseconds after the last, and has what it waits for written. @returns whether it waited */
+  const call = async (task: TaskId, afterMs: number): Promise<boolean> => {
+    state.now += afterMs;
+    for (const one of chainOf(task)) calls.set(one, (calls.get(one) ?? 0) + 1);
+    const keeping = ledger.keep(task);
+    await commit();
+    expect(await keeping).toBe(true);
+    return keeping !== true;
+  };
+  /** What the store has, last. */
+  const stored = (task: TaskId) => written.flat().findLast((row) => row.task === task)?.memory;
   for (const task of [TOP, CHILD, OTHER]) ledger.add(task, 1);
-  return { ledger, calls, written, state, commit, settle, turn };
+  return { ledger, calls, memories, written, state, commit, settle, turn, look, call, stored, timers: () => timers };
 }
+
+const LIMITED: TaskUsage = { read: 0 };
 
 describe('the ledger of a node’s tasks', () => {
   it('writes a call’s task with those above it', async () => {
-    const { ledger, written, commit } = world();
+    const { ledger, written, commit } = world(LIMITED);
     const kept = ledger.keep(CHILD);
     await commit();
     expect(await kept).toBe(true);
@@ -57,7 +88,7 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('all that ask while a statement is under way share the next, which has the newest of each', async () => {
-    const { ledger, calls, written, commit, settle } = world();
+    const { ledger, calls, written, commit, settle } = world(LIMITED);
     const first = ledger.keep(TOP);
     await settle();
     calls.set(TOP, 1);
@@ -70,13 +101,13 @@ describe('the ledger of a node’s tasks', () => {
     expect(await Promise.all(others)).toEqual([true, true, true]);
     expect(written).toHaveLength(2);
     expect(written[1]).toEqual([
-      { task: TOP, fence: 1, memory: { calls: 2 } },
-      { task: OTHER, fence: 1, memory: { calls: 0 } },
+      { task: TOP, fence: 1, memory: { calls: 2, usage: LIMITED } },
+      { task: OTHER, fence: 1, memory: { calls: 0, usage: LIMITED } },
     ]);
   });
 
   it('after several that waited together, the next are gathered for as long as each turn adds to them', async () => {
-    const { ledger, written, commit, turn } = world();
+    const { ledger, written, commit, turn } = world(LIMITED);
     const kept = [ledger.keep(TOP), ledger.keep(OTHER)];
     await commit();
     kept.push(ledger.keep(TOP));
@@ -98,7 +129,7 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('calls that come without end do not keep a batch from being written', async () => {
-    const { ledger, written, commit, turn } = world();
+    const { ledger, written, commit, turn } = world(LIMITED);
     const kept = [ledger.keep(TOP), ledger.keep(TOP)];
     await commit();
     kept.push(ledger.keep(OTHER), ledger.keep(OTHER));
@@ -115,7 +146,7 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('says of each task by itself that it is another node’s by now; and of a child where the one above it is', async () => {
-    const { ledger, state, commit } = world();
+    const { ledger, state, commit } = world(LIMITED);
     state.lost.add(TOP);
     const kept = Promise.all([ledger.keep(CHILD), ledger.keep(OTHER)]);
     await commit();
@@ -123,7 +154,7 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('D1 a store that fails refuses all that waited for it, and the next are written anew', async () => {
-    const { ledger, state, commit, turn } = world();
+    const { ledger, state, commit, turn } = world(LIMITED);
     state.fault = new Error('no store');
     const kept = Promise.allSettled([ledger.keep(TOP), ledger.keep(OTHER)]);
     await commit();
@@ -136,7 +167,7 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('a fence never goes back: of two claims the older may be gone on with last', async () => {
-    const { ledger, written, commit } = world();
+    const { ledger, written, commit } = world(LIMITED);
     ledger.add(TOP, 3);
     ledger.add(TOP, 2);
     void ledger.keep(TOP);
@@ -150,12 +181,152 @@ describe('the ledger of a node’s tasks', () => {
   });
 
   it('a task that is not this node’s is not kept, and nothing is written for it', async () => {
-    const { ledger, written, commit } = world();
+    const { ledger, written, commit } = world(LIMITED);
     ledger.remove(OTHER);
     const kept = ledger.keep(OTHER);
     await commit();
     expect(await kept).toBe(false);
     expect(written).toEqual([]);
     expect(ledger.has(OTHER)).toBe(false);
+  });
+});
+
+describe('calls that are counted ahead', () => {
+  it('none at the pace of a model: each call waits, and the store has the exact number', async () => {
+    const { call, stored, timers } = world();
+    for (let made = 1; made <= 8; made += 1) {
+      expect(await call(TOP, 100)).toBe(true);
+      expect(stored(TOP)).toEqual({ calls: made });
+    }
+    expect(timers(), 'there is nothing to give back').toEqual([]);
+  });
+
+  it('calls that come fast do not wait, and the store is told of more when half is used', async () => {
+    const { call, written, stored } = world();
+    expect(await call(TOP, 1)).toBe(true);
+    expect(stored(TOP)).toEqual({ calls: 41, ahead: { calls: 40, by: 'na' } });
+    for (let made = 2; made <= 20; made += 1) expect(await call(TOP, 1)).toBe(false);
+    expect(written).toHaveLength(1);
+    expect(await call(TOP, 1), 'the half').toBe(false);
+    expect(written).toHaveLength(2);
+    expect(stored(TOP)?.calls).toBe(21 + 40);
+  });
+
+  it('never more than a part of what is left of the budget, nor more than a bound', async () => {
+    const { call, state, stored } = world();
+    for (const [left, ahead] of [
+      [1_000_000, 128],
+      [320, 20],
+      [15, 0],
+    ] as const) {
+      state.left = left;
+      const task = { 1000000: TOP, 320: CHILD, 15: OTHER }[left];
+      await call(task, 0);
+      expect(stored(task)?.ahead?.calls ?? 0, `${left} left`).toBe(Math.min(ahead, 40));
+    }
+  });
+
+  it.each([
+    ['labels', { flow: { labels: { trust: 'untrusted', dataClasses: [], zones: [] }, outward: 0 } }],
+    ['a prompt', { prompt: 'sha256:1' }],
+    ['a risk', { risk: { points: 1, at: 0 } }],
+  ] as const)(
+    '%s that came meanwhile: the call waits for them, however much is counted ahead',
+    async (_what, change) => {
+      const { call, memories, stored } = world();
+      await call(TOP, 1);
+      expect(await call(TOP, 1)).toBe(false);
+      memories.set(TOP, change as Partial<TaskMemory>);
+      expect(await call(TOP, 1)).toBe(true);
+      expect(stored(TOP)).toMatchObject(change);
+      expect(stored(TOP)?.calls, 'never less than was told').toBeGreaterThanOrEqual(41);
+      expect(await call(TOP, 1)).toBe(false);
+    },
+  );
+
+  it('where anything is counted against limits each call waits: that changes with each', async () => {
+    const { call, memories, stored } = world();
+    memories.set(TOP, { usage: { read: 1 } });
+    for (let made = 1; made <= 5; made += 1) expect(await call(TOP, 1)).toBe(true);
+    expect(stored(TOP)).toEqual({ calls: 5, usage: { read: 1 } });
+  });
+
+  it('a call of a child waits where the store has not all of the task above it', async () => {
+    const { ledger, call, memories, commit } = world();
+    await call(CHILD, 1);
+    expect(await call(CHILD, 1)).toBe(false);
+    memories.set(TOP, { prompt: 'sha256:2' });
+    const keeping = ledger.keep(CHILD);
+    expect(keeping).not.toBe(true);
+    await commit();
+    expect(await keeping).toBe(true);
+  });
+
+  it('what is not used is given back, and while that is written no call takes of it', async () => {
+    const { ledger, call, look, calls, commit, settle, stored, timers } = world();
+    await call(TOP, 1);
+    await call(TOP, 1);
+    look();
+    expect(stored(TOP)?.calls, 'it was in use').toBe(41);
+    look();
+    await settle();
+    expect(stored(TOP)).toEqual({ calls: 2 });
+    calls.set(TOP, 3);
+    const keeping = ledger.keep(TOP);
+    expect(keeping).not.toBe(true);
+    await commit();
+    await commit();
+    expect(await keeping).toBe(true);
+    expect(stored(TOP)?.calls).toBeGreaterThanOrEqual(3);
+    look();
+    look();
+    await commit();
+    expect(timers(), 'there is nothing left to look for').toEqual([]);
+  });
+
+  it('all of it is given back before the tasks are left to others, and nothing is looked for after that', async () => {
+    const { ledger, call, commit, stored, timers } = world();
+    await call(TOP, 1);
+    await call(OTHER, 1);
+    const settling = ledger.settle();
+    await commit();
+    await settling;
+    expect([stored(TOP), stored(OTHER)]).toEqual([{ calls: 1 }, { calls: 1 }]);
+    expect(timers()).toEqual([]);
+    await ledger.settle();
+  });
+
+  it('D1 a store that fails: what it was told of may be used up, and then calls are refused', async () => {
+    const { ledger, call, calls, state, commit } = world();
+    await call(TOP, 1);
+    state.fault = new Error('no store');
+    for (let made = 2; made <= 41; made += 1) expect(await call(TOP, 1)).toBe(false);
+    calls.set(TOP, 42);
+    const keeping = Promise.resolve(ledger.keep(TOP));
+    const refused = expect(keeping).rejects.toThrow('no store');
+    await commit();
+    await commit();
+    await refused;
+  });
+
+  it('a task that is another’s by now is met by the next call, whatever was counted ahead', async () => {
+    const { ledger, call, calls, state, commit } = world();
+    await call(TOP, 1);
+    state.lost.add(TOP);
+    for (let made = 2; made <= 21; made += 1) await call(TOP, 1);
+    calls.set(TOP, 22);
+    const keeping = ledger.keep(TOP);
+    expect(keeping).not.toBe(true);
+    await commit();
+    expect(await keeping).toBe(false);
+  });
+
+  it('nothing that was counted under an older fence counts under a newer one', async () => {
+    const { ledger, call, stored } = world();
+    await call(TOP, 1);
+    expect(await call(TOP, 1)).toBe(false);
+    ledger.add(TOP, 2);
+    expect(await call(TOP, 1)).toBe(true);
+    expect(stored(TOP)?.calls).toBeGreaterThanOrEqual(3);
   });
 });

@@ -222,7 +222,7 @@ export interface FakeOptions {
   readonly approvals?: Gateway['approvals'];
   readonly risk?: Gateway['risk'];
   readonly limits?: Gateway['limits'];
-  readonly keepMemory?: Gateway['keepMemory'];
+  readonly memory?: Gateway['memory'];
 }
 
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} };
@@ -319,7 +319,7 @@ export function makeGateway(options: FakeOptions = {}): FakeGateway {
   const clientFeatures = (): readonly ClientFeature[] => options.clientFeatures ?? ['elicitation'];
   const gateway: Gateway = {
     tenant: TENANT,
-    keepMemory: options.keepMemory,
+    memory: options.memory,
     legacy: options.legacy,
     risk: options.risk,
     limits: options.limits,

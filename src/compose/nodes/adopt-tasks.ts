@@ -1,6 +1,6 @@
 import type { Prompts } from '../../audit/prompts.ts';
 import type { Recorder } from '../../audit/recorder.ts';
-import { NOTHING_LEFT, type TrailState } from '../../audit/trail-state.ts';
+import { type KnownTask, NOTHING_LEFT, type TrailState } from '../../audit/trail-state.ts';
 import { joinRemembered } from '../../domain/flow.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
@@ -44,11 +44,15 @@ export function createAdoption(parts: {
   const { store, estate } = workspace;
   const { tenant } = estate;
 
+  /** Of calls that an earlier life of this node counted ahead: its journal knows those that were made. What another one counted may have been. */
+  const notMade = (own: KnownTask | undefined, { ahead }: TaskMemory): number =>
+    own !== undefined && ahead !== undefined && ahead.by === workspace.node ? ahead.calls : 0;
+
   /** In one step with the task's admission: no call of it comes in between. */
   function restore(task: Task, { fence, memory }: OwnedTask): void {
     const { id, parent } = task;
     const own = state.tasks.get(id);
-    const calls = Math.max(own?.calls ?? 0, memory.calls);
+    const calls = Math.max(own?.calls ?? 0, memory.calls - notMade(own, memory));
     const known = {
       ...NOTHING_LEFT,
       from: own?.from ?? state.upTo,

@@ -75,7 +75,10 @@ export function buildNodes(parts: {
     repository: places,
     memoryOf,
     chainOf: tasks.chainOf,
+    callsLeft: tasks.callsLeft,
     nextTurn: (resume) => void setImmediate(resume),
+    monotonic,
+    schedule,
   });
   tasks.onEnd(async ({ id }) => {
     ledger.remove(id);
@@ -132,9 +135,9 @@ export function buildNodes(parts: {
     },
     keepLater(task) {
       if (!ledger.has(task)) return;
-      ledger
-        .keep(task)
-        .catch((error: unknown) =>
+      const keeping = ledger.keep(task);
+      if (keeping !== true)
+        keeping.catch((error: unknown) =>
           log.warn({ task, error: messageOf(error) }, 'what a task has read is not where other nodes find it yet'),
         );
     },
@@ -164,6 +167,11 @@ export function buildNodes(parts: {
     async leave() {
       placement.close();
       await listening?.stop();
+      await ledger
+        .settle()
+        .catch((error: unknown) =>
+          log.warn({ error: messageOf(error) }, 'calls that were counted ahead and not made could not be given back'),
+        );
       await membership.close();
     },
   };

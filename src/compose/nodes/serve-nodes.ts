@@ -50,7 +50,7 @@ export function unready(
 }
 
 /** What a call leaves behind is where the others find it before it goes on. */
-export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspace: Workspace): Gateway['keepMemory'] {
+export function sharedMemory(nodes: Nodes | undefined, adoption: Adoption, workspace: Workspace): Gateway['memory'] {
   if (nodes === undefined) return undefined;
   const { log } = workspace.system;
 
@@ -63,21 +63,25 @@ export function keepMemory(nodes: Nodes | undefined, adoption: Adoption, workspa
     ]);
   }
 
-  return async (task, recorded) => {
+  async function wait(among: Nodes, task: TaskId, keeping: Promise<boolean>): Promise<Refused | undefined> {
     try {
-      if (await nodes.ledger.keep(task)) {
-        await recorded;
-        // What was kept says whose the task was then. A record may have taken long since, or the process may have stood still.
-        return nodes.isMember() ? undefined : refuse(NOT_A_MEMBER);
-      }
+      if (await keeping) return undefined;
     } catch (error) {
       return unavailable(messageOf(error));
     }
     log.warn({ task }, 'a task is another node’s by now: its call is refused');
-    void letGo(nodes, task).catch((error: unknown) =>
+    void letGo(among, task).catch((error: unknown) =>
       log.error({ task, error: messageOf(error) }, 'a task could not be let go of'),
     );
     return unavailable('another gateway goes on with this task by now');
+  }
+
+  return {
+    keep(task) {
+      const keeping = nodes.ledger.keep(task);
+      return keeping === true ? undefined : wait(nodes, task, keeping);
+    },
+    confirm: () => (nodes.isMember() ? undefined : refuse(NOT_A_MEMBER)),
   };
 }
 
