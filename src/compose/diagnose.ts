@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../adapters/upstreams/probe-sandbox.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
@@ -6,6 +6,7 @@ import { SECRET_NAME } from '../config/schema-parts.ts';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
 import { probe } from '../secrets/key-ring.ts';
 import type { SecretEntry } from '../secrets/vault.ts';
+import { type ClockCheck, checkClock } from './check-clock.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { estateFindings } from './connectors/estate-findings.ts';
 import { authorizationName } from './credentials/authorization-store.ts';
@@ -66,6 +67,12 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
   } catch (error) {
     checks.push({ name: 'nodes', state: 'fail', what: messageOf(error) });
   }
+  if (store.shared !== undefined) {
+    await check('clock', async () => {
+      const { what, hint } = (await checkClock(workspace)) as ClockCheck;
+      return hint === undefined ? { what } : { state: 'fail', what, hint };
+    });
+  }
   await check('vault key', async () => {
     await probe(keys.current, system.random);
     const entries = await vault.list();
@@ -80,6 +87,17 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
   });
   await check('data folder', async () => {
     const { mode } = await stat(places.data);
+    for (const folder of new Set([places.data, places.node, places.journal])) {
+      const isWritable = await access(folder, constants.W_OK).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+      );
+      if (!isWritable) {
+        const hint =
+          'Let the user that runs the gateway own it, on a disk that can be written, or name another with `data` in remit.yaml.';
+        return { state: 'fail', what: `${folder} cannot be written`, hint };
+      }
+    }
     if ((mode & 0o077) === 0) return { what: `${places.data} is private` };
     return {
       state: 'warn',

@@ -16,6 +16,7 @@ import { buildEndpoint, type Endpoint } from './build-endpoint.ts';
 import { buildTaskLimits } from './build-task-limits.ts';
 import { buildTasks } from './build-tasks.ts';
 import { buildWire } from './build-wire.ts';
+import { assertClockAgrees } from './check-clock.ts';
 import { closeInReverse, doneOrLate } from './close-in-reverse.ts';
 import { buildCatalogue } from './connectors/build-catalogue.ts';
 import { buildFlow } from './connectors/build-flow.ts';
@@ -81,6 +82,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
+    await assertClockAgrees(workspace, closers);
     const enforcementPoints = await readEnforcementPoints(workspace);
     const makeDecider = await openDecider(workspace, closers);
     const connectorTokens = createConnectorTokens(workspace);

@@ -78,7 +78,7 @@ export async function openWorkspace(configPath: string, system: System, worker?:
   const keys = openKeyRing(loaded, system);
   const estate = buildEstate(config);
   const store = await openStore(config, places, system);
-  const node = store.shared && (await nodeName(places.node, system.random));
+  const node = store.shared && (await nameOf(places, system, store));
   const vault = createVault({
     repository: store.secrets,
     keys,
@@ -88,6 +88,21 @@ export async function openWorkspace(configPath: string, system: System, worker?:
     random: system.random,
   });
   return { loaded, config, estate, places, system, keys, store, vault, node, worker, close: () => store.close() };
+}
+
+/** @throws `ERR_STORE_UNREACHABLE` where the data folder cannot be written, `ERR_CONFIG_INVALID` */
+async function nameOf({ node }: Places, { random }: System, store: Store): Promise<string> {
+  try {
+    return await nodeName(node, random);
+  } catch (cause) {
+    await store.close();
+    if (cause instanceof RemitError) throw cause;
+    throw new RemitError('ERR_STORE_UNREACHABLE', `the data folder cannot be used: ${messageOf(cause)}`, {
+      where: node,
+      hint: 'Let this user own it, on a disk that can be written and has room, or name another with `data` in remit.yaml.',
+      cause,
+    });
+  }
 }
 
 async function openStore(config: Config, places: Places, system: System): Promise<Store> {

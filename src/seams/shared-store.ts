@@ -17,6 +17,8 @@ export interface SharedStore {
 /** The database server, as far as gateways must not ask too much of it. */
 export interface StoreServer {
   connectionLimits(): Promise<ConnectionLimits>;
+  /** Its clock, in milliseconds since the epoch. */
+  now(): Promise<number>;
 }
 
 export interface ConnectionLimits {

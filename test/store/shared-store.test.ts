@@ -82,6 +82,13 @@ describe('nodes', () => {
 });
 
 describe('the server', () => {
+  it('says what time it is', async () => {
+    const before = Date.now();
+    const now = await shared().server.now();
+    expect(now).toBeGreaterThanOrEqual(before - 1);
+    expect(now).toBeLessThanOrEqual(Date.now() + 1);
+  });
+
   it('says how many connections there are, and how long nodes have been what they are', async () => {
     const { nodes, server: limits } = shared();
     const plain = await limits.connectionLimits();

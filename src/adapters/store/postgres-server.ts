@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { StoreServer } from '../../seams/shared-store.ts';
+import { DATABASE_NOW } from './database-clock.ts';
 import type { Queries } from './schema.ts';
 
 interface Row {
@@ -22,6 +23,10 @@ export function makeStoreServer(queries: Queries): StoreServer {
       const { most, reserved, of_database, of_role } = rows[0] as Row;
       const narrower = [of_database, of_role].filter((limit) => limit >= 0);
       return { most, reserved, ofRole: narrower.length === 0 ? undefined : Math.min(...narrower) };
+    },
+    async now() {
+      const { rows } = await sql<{ now: number }>`select ${DATABASE_NOW} as now`.execute(queries);
+      return (rows[0] as { now: number }).now;
     },
   };
 }
