@@ -11,12 +11,13 @@ import { runOutbound } from './outbound.ts';
 import { PAIRINGS, type Pairing } from './pairings.ts';
 import type { Results } from './results.ts';
 import { startShim } from './shim.ts';
-import { prepareSuite, type Revision, runServerSet, type Suite } from './suite.ts';
+import { startProcesses } from './start-processes.ts';
+import { narrow, prepareSuite, type Revision, runServerSet, type Suite } from './suite.ts';
 
 /**
  * `npm run conformance`: the official MCP conformance suite through an authenticated gateway, in both eras and across them, measured
  * against the same suite without a gateway. `--quick` runs the two pairings of one era only; `--only <pairing>` one of them.
- * `--direct` only the reference. Exits with 1 on a check that is missed and not argued in `conformance/cannot-bridge.json`, or that is
+ * `--scenario <name>` beside it narrows that to one scenario; `--direct` only the reference. Exits with 1 on a check that is missed and not argued in `conformance/cannot-bridge.json`, or that is
  * argued there and passes.
  */
 
@@ -26,22 +27,31 @@ const LOG_SHOWN = 4_000;
 const REVISIONS: readonly Revision[] = ['2025-11-25', '2026-07-28'];
 
 const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean' }, direct: { type: 'boolean' }, only: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean' },
+    direct: { type: 'boolean' },
+    only: { type: 'string' },
+    scenario: { type: 'string' },
+  },
 });
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function main(): Promise<void> {
-  const { only } = options;
+  const { only, scenario } = options;
   if (only !== undefined && only !== 'outbound' && !PAIRINGS.some(({ id }) => id === only))
     throw new Error(`--only is outbound or one of ${PAIRINGS.map(({ id }) => id).join(', ')}`);
-  const known = parseKnown(await readFile('conformance/cannot-bridge.json', 'utf8'));
+  if (scenario !== undefined && pairingsWanted().length !== 1) throw new Error('--scenario wants one pairing: --only');
+  const known = parseKnown(await readFile('conformance/cannot-bridge.json', 'utf8')).filter(
+    (entry) => scenario === undefined || entry.scenario === scenario,
+  );
   const folder = await mkdtemp(join(tmpdir(), 'remit-conformance-'));
   const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const results = join(folder, 'results');
     await mkdir(results);
-    const suite = await prepareSuite(results);
+    const whole = await prepareSuite(results);
+    const suite = scenario === undefined ? whole : narrow(whole, scenario);
     const fixtures = new Map<string, Started>();
     for (const eras of ['both', 'legacy', 'modern'] as const) {
       const fixture = await startNode([FIXTURE, '--eras', eras]);
@@ -51,7 +61,8 @@ async function main(): Promise<void> {
     const urlOf = (eras: string): string => `http://127.0.0.1:${fixtures.get(eras)?.ready.port}/mcp`;
 
     const references = new Map<Revision, Results>();
-    for (const revision of REVISIONS) references.set(revision, await runReference(suite, urlOf('both'), revision));
+    for (const revision of revisionsWanted())
+      references.set(revision, await runReference(suite, urlOf('both'), revision));
     if (options.direct === true) return;
 
     const items = await fixtureItems();
@@ -101,10 +112,16 @@ function pairingsWanted(): readonly Pairing[] {
   return options.quick === true ? PAIRINGS.slice(0, 2) : PAIRINGS;
 }
 
+/** Whose reference is needed: a pairing's own, or all. */
+function revisionsWanted(): readonly Revision[] {
+  const [only, another] = pairingsWanted();
+  return only !== undefined && another === undefined ? [only.revision] : REVISIONS;
+}
+
 /** The fixture must pass what it is the measure for. */
 async function runReference(suite: Suite, url: string, revision: Revision): Promise<Results> {
-  const reference = await runServerSet(suite, url, revision);
   const { server, unscored } = await suite.requirements(revision);
+  const reference = await runServerSet(suite, url, revision);
   const scored = compare(reference, reference, server);
   const others = compare(reference, reference, unscored);
   const failed = server.flatMap((scenario) =>
@@ -126,7 +143,9 @@ async function runPairing(
   const session = await gateway.session();
   const shim = await startShim(gateway.url, () => session.token());
   try {
-    const results = await runServerSet(suite, `${shim.origin}/mcp/${upstream}`, revision);
+    const url = `${shim.origin}/mcp/${upstream}`;
+    if (upstream === 'stdio' && revision === '2026-07-28') await startProcesses(url, revision);
+    const results = await runServerSet(suite, url, revision);
     const { server, unscored } = await suite.requirements(revision);
     const score = compare(reference, results, server);
     const others = compare(reference, results, unscored);

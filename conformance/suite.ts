@@ -21,6 +21,8 @@ export interface Suite {
   /** Folder for results. */
   readonly output: string;
   readonly requirements: (revision: Revision) => Promise<Requirements>;
+  /** The one scenario of a server that is run; undefined for all that a revision names. */
+  readonly scenario?: string;
 }
 
 export interface Requirements {
@@ -73,10 +75,27 @@ export async function prepareSuite(output: string): Promise<Suite> {
   };
 }
 
-/** Runs every server scenario of a revision against a URL. A failed check is a result, not an error. */
+/** The same suite for one scenario of a server: to look at a check again and again. */
+export function narrow(suite: Suite, scenario: string): Suite {
+  const isIt = (name: string): boolean => name === scenario;
+  return {
+    ...suite,
+    scenario,
+    async requirements(revision) {
+      const { server, client, unscored } = await suite.requirements(revision);
+      if (![...server, ...unscored].some(isIt)) throw new Error(`${revision} has no scenario ${scenario}`);
+      return { server: server.filter(isIt), client, unscored: unscored.filter(isIt) };
+    },
+  };
+}
+
+/** Runs the server scenarios of a revision against a URL. A failed check is a result, not an error. */
 export async function runServerSet(suite: Suite, url: string, revision: Revision): Promise<Results> {
   const folder = await mkdtemp(join(suite.output, `server-${revision}-`));
-  const args = ['server', '--url', url, '--requirements', revision, '--timeout', String(SCENARIO_TIMEOUT_MS)];
+  const { scenario } = suite;
+  const which =
+    scenario === undefined ? ['--requirements', revision] : ['--scenario', scenario, '--spec-version', revision];
+  const args = ['server', '--url', url, ...which, '--timeout', String(SCENARIO_TIMEOUT_MS)];
   return (await runSuite(suite, [...args, '--output-dir', folder], folder, 'server')).results;
 }
 
