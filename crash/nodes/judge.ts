@@ -1,6 +1,6 @@
-import { SHORT_CALLS } from './cluster.ts';
+import { FAST_CALLS, SHORT_CALLS } from './cluster.ts';
 import type { Effect } from './fake-effects.ts';
-import type { Stories } from './load.ts';
+import type { Stories, TaskStory } from './load.ts';
 
 /** What must not have happened, by what the tools did and what people were told. */
 export interface Verdict {
@@ -11,6 +11,8 @@ export interface Verdict {
   /** Calls that their agents were told were done, and were not. */
   readonly lost: readonly string[];
 }
+
+const BUDGETS: Partial<Record<TaskStory['template'], number>> = { short: SHORT_CALLS, fast: FAST_CALLS };
 
 export function judge(effects: readonly Effect[], { calls, tasks }: Stories): Verdict {
   const times = new Map<string, number>();
@@ -33,9 +35,10 @@ export function judge(effects: readonly Effect[], { calls, tasks }: Stories): Ve
     duplicated: [...times].filter(([, count]) => count > 1).map(([id, count]) => `${id}: ${count} times`),
     afterRevocation,
     labelsLost,
-    beyondBudget: [...tasks.values()]
-      .filter(({ id, template }) => template === 'short' && (perTask.get(id) ?? 0) > SHORT_CALLS)
-      .map(({ id }) => `${id}: ${perTask.get(id)} of ${SHORT_CALLS}`),
+    beyondBudget: [...tasks.values()].flatMap(({ id, template }) => {
+      const [made, most] = [perTask.get(id) ?? 0, BUDGETS[template]];
+      return most !== undefined && made > most ? [`${id}: ${made} of ${most}`] : [];
+    }),
     lost: [...calls].filter(([id, { answered }]) => answered === 'done' && !times.has(id)).map(([id]) => id),
   };
 }

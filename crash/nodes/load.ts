@@ -2,12 +2,12 @@ import type { Random } from '../../harness/random.ts';
 import type { HeldTask } from '../../harness/task-token.ts';
 import { callAdmin } from '../../src/cli/admin-client.ts';
 import { type Answered, call, endTask, takeTask, WITHIN_MS } from './agent.ts';
-import type { Cluster, ClusterNode } from './cluster.ts';
+import { type Cluster, type ClusterNode, FAST_CALLS } from './cluster.ts';
 
 /** What is known of a task from outside, by what its agent and its administrator were told. */
 export interface TaskStory {
   readonly id: string;
-  readonly template: 'work' | 'short';
+  readonly template: 'work' | 'short' | 'fast';
   /** From when on a call that is sent must not be done; undefined while none must. Milliseconds since the epoch. */
   barredFrom: number | undefined;
   /** From when on it was known to have read a stranger's mail. */
@@ -55,8 +55,8 @@ const WORKERS = 10;
 const BOUND_MS = 1_000;
 
 /**
- * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some read strangers' mail and then try to
- * send something, some are stopped by an administrator and try on.
+ * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some larger ones as fast as they are answered,
+ * some read strangers' mail and then try to send something, some are stopped by an administrator and try on.
  */
 export async function runLoad(
   cluster: Cluster,
@@ -67,11 +67,10 @@ export async function runLoad(
   let next = 0;
   const anyNode = (): ClusterNode => random.pick(cluster.nodes);
 
-  async function try_(task: HeldTask, story: TaskStory, tool: string) {
+  async function try_(task: HeldTask, story: TaskStory, tool: string, node = anyNode()) {
     const id = `c${next++}`;
     const told: CallStory = { task: story, tool, sentAt: Date.now(), answered: undefined };
     if (tool !== 'mail') stories.calls.set(id, told);
-    const node = anyNode();
     const { answered, text } = await call(node, task, tool, tool === 'mail' ? {} : { id, task: task.task });
     told.answered = answered;
     const ms = Date.now() - told.sentAt;
@@ -105,9 +104,24 @@ export async function runLoad(
     }
   }
 
+  /** Spends the whole budget without a pause, at one node for as long as that answers, and tries for some more. */
+  async function spendFast(task: HeldTask, story: TaskStory): Promise<void> {
+    let node = anyNode();
+    for (let tries = 2 * FAST_CALLS, refusals = 0; tries > 0 && refusals < 4 && !isOver(); tries--) {
+      const { answered } = await try_(task, story, 'bump', node);
+      if (answered === 'done') continue;
+      node = anyNode();
+      if (answered === 'refused') {
+        refusals += 1;
+        await pause(1_000);
+      }
+    }
+    await endTask(anyNode(), task);
+  }
+
   async function work(): Promise<void> {
     while (!isOver()) {
-      const template = random.chance(0.3) ? 'short' : 'work';
+      const template = random.chance(0.3) ? 'short' : random.chance(0.15) ? 'fast' : 'work';
       const task = await takeTask(cluster, anyNode(), template).catch(() => undefined);
       if (task === undefined) {
         stories.tasksRefused += 1;
@@ -116,6 +130,10 @@ export async function runLoad(
       }
       const story: TaskStory = { id: task.task, template, barredFrom: undefined, taintedFrom: undefined };
       stories.tasks.set(task.task, story);
+      if (template === 'fast') {
+        await spendFast(task, story);
+        continue;
+      }
       if (template === 'work') stories.going.set(task, Date.now());
       for (let calls = random.between(2, 10); calls > 0 && !isOver(); calls--) {
         await try_(task, story, template === 'work' && random.chance(0.3) ? 'send' : 'bump');
