@@ -63,6 +63,7 @@ templates:
   paced: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write, export], tools: ["office/*"], calls: 100, limits: { callsPerMinute: 2, sentBytes: 40, readBytes: 120 } }
   office: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [read, write, export], tools: ["office/*"], calls: 10000 }
   short: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write], tools: ["office/*"], calls: 3 }
+  fast: { owner: dana@shop.example, purpose: test, agents: [scribe], classes: [write], tools: ["office/*"], calls: 320 }
 `,
   });
   for (const index of [0, 1, 2]) gateways.push(await estate.start(index));
@@ -77,6 +78,11 @@ afterAll(async () => {
 const node = (index: number) => estate.nodes[index] as NodesEstate['nodes'][number];
 const call = (index: number, task: OwnTask, name: string, args = {}): Promise<string> =>
   callUnder(at(node(index)), task, `office__${name}`, args);
+/** Until one is not made. */
+async function callOnAndOn(index: number, task: OwnTask): Promise<void> {
+  const isMade = (answer: string) => answer.includes('call ');
+  while (isMade(await call(index, task, 'count').catch(() => '')));
+}
 const take = (index: number, template: string): Promise<OwnTask> => estate.token(index, { template });
 const kill = async (index: number): Promise<void> => {
   gateways[index]?.child.kill('SIGKILL');
@@ -317,12 +323,24 @@ describe('three nodes', () => {
     expect(await call(2, paced, 'count')).toContain('call');
     expect(await call(2, sender, 'send', { to: 'x'.repeat(25) })).toContain('sent');
     await seeDenials(2);
+    const [fast, before] = [await take(2, 'fast'), sent];
+    const loops = Array.from({ length: 4 }, () => callOnAndOn(2, fast));
+    await eventually(
+      'a good part of a budget is spent, as fast as it goes',
+      () => sent - before,
+      (made) => made >= 100,
+    );
     await kill(2);
+    await Promise.all(loops);
     const begun = Date.now();
     expect(await call(0, tainted, 'send')).toContain('remit:third-leg');
     expect(Date.now() - begun).toBeLessThan(10_000);
     expect(await call(1, short, 'count')).toContain('call');
     expect(await call(0, short, 'count')).toContain('budget');
+    await callOnAndOn(1, fast);
+    expect(sent - before, 'none of a budget is spent twice').toBeLessThanOrEqual(320);
+    // Those that were counted ahead, a sixteenth of the budget at most, and those that were under way.
+    expect(sent - before).toBeGreaterThanOrEqual(320 - 20 - loops.length);
     expect(await riskAt(1), 'what it knew of an agent').toBeGreaterThan(19);
     expect(await call(0, paced, 'count'), 'its pace').toContain('2 calls of office/count a minute');
     expect(await call(1, sender, 'send', { to: 'x'.repeat(25) }), 'bytes that it sent').toContain('may send 40');
