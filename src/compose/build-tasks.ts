@@ -13,7 +13,7 @@ import type { Workspace } from './workspace.ts';
 export function buildTasks(parts: {
   workspace: Workspace;
   standing: Standing;
-  taskKeys: Pick<TaskKeys, 'create'>;
+  taskKeys: Pick<TaskKeys, 'create' | 'forget'>;
   recorder: Recorder;
   /** Not there yet while the gateway is put together. */
   nodes: () => Nodes | undefined;
@@ -34,10 +34,11 @@ export function buildTasks(parts: {
     log,
     onStarting: (task) => nodes()?.own(task.id, task.parent),
     async onRefused({ id }) {
+      taskKeys.forget(id);
       await store.shared?.places
         .forget(tenant, [id])
         .catch((error: unknown) =>
-          log.warn({ task: id, error: messageOf(error) }, 'the place of a task that was refused is left over'),
+          log.warn({ task: id, error: messageOf(error) }, 'the place of a task that did not begin is left over'),
         );
     },
     async onStarted(task) {

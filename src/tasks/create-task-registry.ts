@@ -6,6 +6,7 @@ import { applyRevocation } from './apply-revocation.ts';
 import { narrowChild } from './declare-child.ts';
 import { declareTask } from './declare-task.ts';
 import { type Holdable, refuseStart } from './hold-on.ts';
+import { makeDurable } from './make-durable.ts';
 import { createSuspensions, type TaskEntry } from './suspensions.ts';
 import { isTaskRefusal, refuseTask, type TaskRefusal } from './task-refusal.ts';
 import type {
@@ -37,6 +38,7 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
   const tree = createTaskTree();
   const standing = options.standing ?? new Standing();
   const suspensions = createSuspensions({ tenant, repository, standing, entries, tree, log });
+  const durable = { ...options, most: maxActive, logPosition: () => standing.position };
   let isClosed = false;
 
   function count(agent: AgentId, change: 1 | -1): void {
@@ -131,23 +133,10 @@ export function createTaskRegistry(options: TaskRegistryOptions): TaskRegistry {
     const state = { id: task.id, agent, parent: task.parent, hasEnded: false };
     starting.set(task.id, state);
     try {
-      await options.onStarting?.(task);
-      if (options.isShared !== true) await repository.insert(task, standing.position);
-      else if (!(await repository.insertWithin(maxActive, task, standing.position))) {
+      if (!(await makeDurable(durable, task))) {
         count(agent, -1);
-        await options.onRefused?.(task);
         return tooMany();
       }
-      await options.onStarted?.(task).catch(async (error: unknown) => {
-        // Not in the audit log, so it never was: nobody has seen the task, and it is ended without listeners.
-        await repository.end(tenant, task.id, 'revoked', clock()).catch((fault: unknown) => {
-          log.error(
-            { task: task.id, error: messageOf(fault) },
-            'unrecorded task could not be ended; it lapses at its expiry',
-          );
-        });
-        throw error;
-      });
     } catch (error) {
       count(agent, -1);
       throw error;

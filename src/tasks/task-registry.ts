@@ -35,13 +35,13 @@ export interface TaskRegistryOptions {
   readonly schedule: Schedule;
   readonly random: RandomBytes;
   readonly log: Log;
-  /** Called before the task has a row, and awaited. If it throws, so does `start`. */
+  /** Called before the task has a row, and awaited. If it throws, so does `start`. What it made goes with `onRefused`. */
   readonly onStarting?: (task: Task) => Promise<void> | undefined;
   /** Makes the start durable in the audit log. If it throws, the task is ended again and `start` throws. */
   readonly onStarted?: (task: Task) => Promise<void>;
   /** Whether other nodes start tasks of the same agents: the store counts them, for all. Left out: this process does. */
   readonly isShared?: boolean;
-  /** Of a task that the store would not have: what `onStarting` made for it goes. Does not throw. */
+  /** Of a task that did not begin, since the store or the trail would not have it: what was made for it goes. Does not throw. */
   readonly onRefused?: (task: Task) => Promise<void>;
   /** Most active tasks of one agent, on all nodes together; default 100 (guarantee I3). */
   readonly maxActivePerAgent?: number;

@@ -125,6 +125,37 @@ describe('task registry', () => {
     expect(repository.rows.size).toBe(3);
   });
 
+  it('D1 among several nodes a row whose commit was not answered is ended, what was made for it goes, and it counts as none', async () => {
+    const repository = createMemoryTasks();
+    const { insertWithin } = repository;
+    const fault = new RemitError('ERR_STORE_UNREACHABLE', 'no answer');
+    repository.insertWithin = async (...row) => {
+      await insertWithin(...row);
+      throw fault;
+    };
+    const gone: string[] = [];
+    const shared = { isShared: true, maxActivePerAgent: 1, onRefused: async ({ id }: Task) => void gone.push(id) };
+    const { start, registry, errors } = fixture(shared, repository);
+    await expect(start()).rejects.toBe(fault);
+    expect([...repository.rows.values()]).toMatchObject([{ state: 'ended', endReason: 'revoked' }]);
+    expect(gone).toEqual([...repository.rows.keys()]);
+    expect({ live: registry.live(), errors }).toEqual({ live: [], errors: [] });
+    repository.insertWithin = insertWithin;
+    expect(await start()).toMatchObject({ state: 'active' });
+  });
+
+  it('D1 where such a row cannot be ended either, what was made for it stays, so that it is found again', async () => {
+    const repository = createMemoryTasks();
+    const fault = new RemitError('ERR_STORE_UNREACHABLE', 'no answer');
+    repository.insertWithin = repository.end = () => Promise.reject(fault);
+    const gone: string[] = [];
+    const shared = { isShared: true, onRefused: async ({ id }: Task) => void gone.push(id) };
+    const { start, registry, errors } = fixture(shared, repository);
+    await expect(start()).rejects.toBe(fault);
+    expect({ gone, live: registry.live() }).toEqual({ gone: [], live: [] });
+    expect(errors).toEqual([expect.stringContaining('could not be ended')]);
+  });
+
   it('refuses an unknown template and names those of the agent', async () => {
     const { registry } = fixture();
     const declaration = { template: templateId('payroll') };
