@@ -5,6 +5,7 @@ import { keepWorkers, type StartedWorker, type Told, type WorkerProcess } from '
 import { FIRST_VARIABLE, readWorker, WORKER_VARIABLE, type Worker } from '../compose/workers/worker.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { RemitError } from '../domain/errors.ts';
+import { closeUnaccepted } from './close-unaccepted.ts';
 import type { Output } from './output.ts';
 import { runGateway, tellRevokeOnly, tellServing, waitForSignal } from './serve.ts';
 
@@ -62,6 +63,7 @@ function tellStarted(output: Output, started: readonly StartedWorker[]): void {
 
 function forkWorker(worker: number, isFirst: boolean): WorkerProcess {
   const child = cluster.fork({ [WORKER_VARIABLE]: String(worker), [FIRST_VARIABLE]: isFirst ? '1' : '' });
+  closeUnaccepted(child.process);
   return {
     pid: child.process.pid,
     told: new Promise<Told>((resolve) => child.once('message', (said: Told) => resolve(said))),

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { probeContainment } from '../adapters/upstreams/probe-containment.ts';
 import { probeSandbox } from '../adapters/upstreams/probe-sandbox.ts';
 import { readPublicKeys } from '../agent/agent-key.ts';
@@ -18,6 +20,7 @@ import { assertCasesHold } from './policies/case-report.ts';
 import { observeFindings } from './policies/observations.ts';
 import { tryPolicies } from './policies/try-policies.ts';
 import { createJournalAccess } from './trail/journal-access.ts';
+import { workerFolders } from './workers/worker-folders.ts';
 import type { Workspace } from './workspace.ts';
 
 /** One thing that `remit doctor` looked at. */
@@ -110,17 +113,18 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
       what: `${(await readPublicKeys(loaded.resolvePath(agent.publicKeys))).keys.length} public keys; owner ${agent.owner}`,
     }));
   }
-  await check('journal', async () => {
-    try {
-      const verified = await createJournalAccess(places.journal).verify({ key: undefined, anchorFile: undefined });
-      if (verified.ok) return { what: `${verified.size} records verify` };
-      return { state: 'fail', what: verified.problem.what, hint: 'Run `remit audit verify` for the place.' };
-    } catch (error) {
-      if (isRemitError(error, 'ERR_NOT_FOUND'))
-        return { state: 'warn', what: 'there is none yet', hint: 'It is made at the first `remit up`.' };
-      throw error;
-    }
-  });
+  for (const { name, folder } of await journalsOf(places))
+    await check(name, async () => {
+      try {
+        const verified = await createJournalAccess(folder).verify({ key: undefined, anchorFile: undefined });
+        if (verified.ok) return { what: `${verified.size} records verify` };
+        return { state: 'fail', what: verified.problem.what, hint: 'Run `remit audit verify` for the place.' };
+      } catch (error) {
+        if (isRemitError(error, 'ERR_NOT_FOUND'))
+          return { state: 'warn', what: 'there is none yet', hint: 'It is made at the first `remit up`.' };
+        throw error;
+      }
+    });
   await check('open files', async () => {
     const { needed, available, problem } = checkLimits(workspace.config, await readOpenFilesLimit());
     if (problem !== undefined) return { state: 'warn', ...problem };
@@ -201,6 +205,16 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     hint: 'In production run the gateway under a user of its own; see SECURITY.md.',
   }));
   return checks;
+}
+
+/** The journal of the data folder, or those of its workers. */
+async function journalsOf({ node, journal }: Workspace['places']): Promise<{ name: string; folder: string }[]> {
+  const workers = await workerFolders(node);
+  if (workers.length === 0 || existsSync(journal)) workers.unshift(node);
+  return workers.map((one) => ({
+    name: one === node ? 'journal' : `${basename(one)} journal`,
+    folder: join(one, basename(journal)),
+  }));
 }
 
 /** Findings that have a line of their own. */

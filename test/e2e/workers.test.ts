@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -108,6 +109,9 @@ describe('workers', () => {
       { state: 'ok', what: '3 on this store, all as they should be' },
       { state: 'ok', what: expect.stringContaining('3 nodes may open 33 connections; the server has 97') },
     ]);
+    expect(checks.filter(({ name }) => name.includes('journal'))).toMatchObject(
+      [1, 2, 3].map((worker) => ({ name: `worker-${worker} journal`, state: 'ok' })),
+    );
   });
 
   it('V1 bind an order that the command line gives to whichever answers, and it says which', async () => {
@@ -122,6 +126,25 @@ describe('workers', () => {
     );
     await run(['agent', 'resume', 'scribe', '--reason', 'test', '--config', config()]);
     await until(async () => (await call(tasks[0] as OwnTask)).includes('call '), 'it goes on');
+  });
+
+  it('one that is killed lets go of the connection that it was about to be given: its client hears of it', async () => {
+    const killed = pids()[2] as number;
+    process.kill(killed, 'SIGSTOP');
+    // In turn: one of any three goes to the one that stands still, and is not taken.
+    const clients = Array.from({ length: 3 }, () => connect(first().port, '127.0.0.1'));
+    const answered = new Set<Socket>();
+    const ended = new Set<Socket>();
+    for (const client of clients) {
+      client.on('data', () => answered.add(client)).on('error', () => {});
+      client.on('close', () => ended.add(client));
+      client.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    }
+    await until(() => answered.size === 2, 'the others answer');
+    process.kill(killed, 'SIGKILL');
+    await until(() => ended.size === 1, 'the third client hears that its connection is gone');
+    for (const client of clients) client.destroy();
+    await until(() => statusOf(3).catch(() => undefined), 'the third is there again');
   });
 
   it('F8 one that is killed loses no budget, and is started again', async () => {
