@@ -79,8 +79,9 @@ export function keyProviderSuite(name: string, harness: KeyProviderHarness): voi
 
     it('says ERR_VAULT_KEY_MISSING, with a hint and where, when there is no key', async () => {
       const provider = await harness.withoutKey();
-      for (const failing of [provider.wrap(dataKey, context), provider.unwrap(Buffer.alloc(60), context)]) {
-        const error = await failing.then(
+      // One after the other: who is not waited for yet fails unheard.
+      for (const use of [() => provider.wrap(dataKey, context), () => provider.unwrap(Buffer.alloc(60), context)]) {
+        const error = await use().then(
           () => expect.unreachable(),
           (thrown: unknown) => thrown,
         );
