@@ -1,13 +1,13 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
 import type { RandomBytes } from '../domain/ids.ts';
 import type { KeyProvider } from '../seams/key-provider.ts';
+import { openBytes, SEAL_BYTES, sealBytes } from './seal-bytes.ts';
 
 /**
  * Envelope encryption: content under a fresh data key with AES-256-GCM (NIST SP 800-38D), the data key wrapped by a provider's key. Both are
  * bound to tenant, name and version as associated data, so an envelope that was moved to another row, another tenant or an older version
  * does not open.
  *
- * Layout 2: `02 | length of the wrapped key (2, big endian) | wrapped key | content iv (12) | content (n) + tag (16)`.
+ * Layout 2: `02 | length of the wrapped key (2, big endian) | wrapped key | sealed content`, which is `iv (12) | content (n) | tag (16)`.
  * Layout 1, still read: `01 | wrapped key (60) | …`, from when every key was local. Associated data are those of layout 1 in both, so that
  * wrapping a data key anew touches nothing else.
  */
@@ -24,16 +24,13 @@ type Unwraps = Pick<KeyProvider, 'unwrap'>;
 
 interface EnvelopeParts {
   readonly wrapped: Uint8Array;
-  readonly iv: Uint8Array;
-  /** Content and tag. */
+  /** As `sealBytes` gives it. */
   readonly sealed: Uint8Array;
 }
 
 const LAYOUT = 2;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 const KEY_BYTES = 32;
-const LAYOUT_1_WRAPPED_BYTES = IV_BYTES + KEY_BYTES + TAG_BYTES;
+const LAYOUT_1_WRAPPED_BYTES = KEY_BYTES + SEAL_BYTES;
 
 /** Seals `content` for `record`, under a data key of its own. @throws what the provider throws */
 export async function sealEnvelope(
@@ -45,11 +42,7 @@ export async function sealEnvelope(
   const dataKey = Buffer.from(random(KEY_BYTES));
   try {
     const wrapped = await keys.wrap(dataKey, associatedData('wrap', record));
-    const iv = random(IV_BYTES);
-    const cipher = createCipheriv('aes-256-gcm', dataKey, iv, { authTagLength: TAG_BYTES });
-    cipher.setAAD(associatedData('content', record));
-    const sealed = Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]);
-    return joinParts({ wrapped, iv, sealed });
+    return joinParts({ wrapped, sealed: sealBytes(dataKey, associatedData('content', record), content, random) });
   } finally {
     dataKey.fill(0);
   }
@@ -69,7 +62,7 @@ export async function openEnvelope(
   const dataKey = await keys.unwrap(parts.wrapped, associatedData('wrap', record));
   if (dataKey === undefined) return undefined;
   try {
-    return openContent(dataKey, record, parts);
+    return openBytes(dataKey, associatedData('content', record), parts.sealed);
   } finally {
     dataKey.fill(0);
   }
@@ -91,7 +84,7 @@ export async function rewrapEnvelope(
   const dataKey = await from.unwrap(parts.wrapped, context);
   if (dataKey === undefined) return undefined;
   try {
-    const content = openContent(dataKey, record, parts);
+    const content = openBytes(dataKey, associatedData('content', record), parts.sealed);
     if (content === undefined) return undefined;
     content.fill(0);
     return joinParts({ ...parts, wrapped: await to.wrap(dataKey, context) });
@@ -100,11 +93,11 @@ export async function rewrapEnvelope(
   }
 }
 
-function joinParts({ wrapped, iv, sealed }: EnvelopeParts): Buffer {
+function joinParts({ wrapped, sealed }: EnvelopeParts): Buffer {
   const head = Buffer.alloc(3);
   head.writeUInt8(LAYOUT);
   head.writeUInt16BE(wrapped.length, 1);
-  return Buffer.concat([head, wrapped, iv, sealed]);
+  return Buffer.concat([head, wrapped, sealed]);
 }
 
 function splitEnvelope(envelope: Uint8Array): EnvelopeParts | undefined {
@@ -112,28 +105,9 @@ function splitEnvelope(envelope: Uint8Array): EnvelopeParts | undefined {
   const isFirst = bytes[0] === 1;
   if (!isFirst && (bytes[0] !== LAYOUT || bytes.length < 3)) return undefined;
   const start = isFirst ? 1 : 3;
-  const ivAt = start + (isFirst ? LAYOUT_1_WRAPPED_BYTES : bytes.readUInt16BE(1));
-  if (bytes.length < ivAt + IV_BYTES + TAG_BYTES) return undefined;
-  const sealedAt = ivAt + IV_BYTES;
-  return {
-    wrapped: bytes.subarray(start, ivAt),
-    iv: bytes.subarray(ivAt, sealedAt),
-    sealed: bytes.subarray(sealedAt),
-  };
-}
-
-function openContent(dataKey: Uint8Array, record: EnvelopeRecord, { iv, sealed }: EnvelopeParts): Buffer | undefined {
-  const end = sealed.length - TAG_BYTES;
-  const decipher = createDecipheriv('aes-256-gcm', dataKey, iv, { authTagLength: TAG_BYTES });
-  decipher.setAAD(associatedData('content', record)).setAuthTag(sealed.subarray(end));
-  const opened = decipher.update(sealed.subarray(0, end));
-  try {
-    decipher.final();
-    return opened;
-  } catch {
-    opened.fill(0);
-    return undefined;
-  }
+  const sealedAt = start + (isFirst ? LAYOUT_1_WRAPPED_BYTES : bytes.readUInt16BE(1));
+  if (bytes.length < sealedAt + SEAL_BYTES) return undefined;
+  return { wrapped: bytes.subarray(start, sealedAt), sealed: bytes.subarray(sealedAt) };
 }
 
 /** Unambiguous: every text is preceded by its length in bytes, the version has a fixed width. */

@@ -2,7 +2,7 @@ import { hkdfSync } from 'node:crypto';
 import type { RandomBytes, TenantId } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { Clock } from '../seams/clock.ts';
-import { openBytes, sealBytes } from './seal-bytes.ts';
+import { openText, sealBytes } from './seal-bytes.ts';
 
 /** Values that come back within a time, to whichever node: who has them can neither read nor change them. */
 export interface SealedTexts {
@@ -37,7 +37,7 @@ export function createSealedTexts(parts: {
       const bytes = Buffer.from(text, 'base64url');
       // Exactly one text stands for each sealed value.
       if (bytes.toString('base64url') !== text) return undefined;
-      const opened = openBytes(key, boundTo(about), bytes);
+      const opened = openText(key, boundTo(about), bytes);
       if (opened === undefined) return undefined;
       const [until, value] = JSON.parse(opened) as [number, unknown];
       return clock() < until && isJsonObject(value) ? value : undefined;

@@ -6,7 +6,8 @@ const TAG_BYTES = 16;
 
 /**
  * What providers share whose key this process can hold: AES-256-GCM (NIST SP 800-38D) with the context as associated data. A wrapped key is
- * `iv (12) | key (32) | tag (16)`. The IV is random: one key may wrap 2^32 data keys (§8.3).
+ * `iv (12) | key (32) | tag (16)`. The IV is random: one key may wrap 2^32 data keys (§8.3). `src/secrets/seal-bytes.ts` does the same for
+ * content; an adapter imports no feature, and what is below both no crypto.
  * @param load reads the key, 32 bytes; called once, at the first use, and again after it failed, so that mending it needs no restart
  */
 export function createLocalKeyProvider(keyId: string, load: () => Promise<Buffer>): KeyProvider {

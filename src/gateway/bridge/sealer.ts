@@ -2,7 +2,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { RandomBytes } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../seams/clock.ts';
-import { openBytes, SEAL_BYTES, sealBytes } from '../../secrets/seal-bytes.ts';
+import { openText, SEAL_BYTES, sealBytes } from '../../secrets/seal-bytes.ts';
 import type { Caller } from '../stages/authenticate.ts';
 
 /** What a client carries for us. One kind is never taken for another. */
@@ -68,7 +68,7 @@ export function createSealer(options: SealerOptions): Sealer {
       const bytes = Buffer.from(body, 'base64url');
       // Node skips what is no base64url and ignores spare bits: exactly one text stands for each sealed value.
       if (bytes.toString('base64url') !== body) return undefined;
-      const opened = openBytes(key, boundTo(kind, caller), bytes);
+      const opened = openText(key, boundTo(kind, caller), bytes);
       if (opened === undefined) return undefined;
       const [from, expires, value] = JSON.parse(opened) as [string, number, unknown];
       return clock() < expires && isJsonObject(value) ? { node: from, value } : undefined;
