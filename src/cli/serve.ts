@@ -41,9 +41,9 @@ export async function runGateway(parts: {
   process.exitCode = why === 'journal failed' ? 7 : 0;
 }
 
-function tellStart(output: Output, { url, tools, undescribed, problems, revokeOnly }: RunningGateway): void {
+function tellStart(output: Output, { url, tools, undescribed, problems, revokeOnly, wayOn }: RunningGateway): void {
   if (revokeOnly !== undefined) {
-    tellRevokeOnly(output, url, revokeOnly);
+    tellRevokeOnly(output, url, revokeOnly, wayOn ?? '');
   } else {
     tellServing(output, { url, tools, undescribed, problems }, {});
   }
@@ -66,14 +66,12 @@ export function tellServing(
   output.note('  agents connect with `remit connect --agent NAME`; stop with Ctrl-C.');
 }
 
-export function tellRevokeOnly(output: Output, url: string, reason: string): void {
+export function tellRevokeOnly(output: Output, url: string, reason: string, wayOn: string): void {
   if (output.isJson) {
     process.stdout.write(`${JSON.stringify({ event: 'revoke_only', url, pid: process.pid, reason })}\n`);
   }
   output.note(`Remit serves nothing (revoke-only): ${reason}`);
-  output.note(
-    '  credentials are being revoked; `remit audit verify` says more, `remit audit accept-damage` begins a new journal.',
-  );
+  output.note(`  credentials are being revoked. ${wayOn}`);
 }
 
 export function waitForSignal(): Promise<string> {

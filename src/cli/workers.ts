@@ -52,8 +52,8 @@ function tellStarted(output: Output, started: readonly StartedWorker[]): void {
   const serving = started.filter(({ event }) => event === 'serving');
   const [first] = serving;
   const damaged = started.filter(({ event }) => event === 'revoke_only');
-  for (const { worker, url, reason = '' } of damaged)
-    tellRevokeOnly(output, url, `worker ${worker} of ${started.length}: ${reason}`);
+  for (const { worker, url, reason = '', wayOn = '' } of damaged)
+    tellRevokeOnly(output, url, `worker ${worker} of ${started.length}: ${reason}`, wayOn);
   if (first === undefined) return;
   const problems = [...new Set(serving.flatMap((one) => one.problems))];
   const workers = serving.map(({ worker, pid }) => ({ worker, pid }));
@@ -114,11 +114,11 @@ function waitForParentsEnd(): Promise<string> {
   });
 }
 
-function toldOf({ url, tools, undescribed, problems, revokeOnly }: RunningGateway): Told {
+function toldOf({ url, tools, undescribed, problems, revokeOnly, wayOn = '' }: RunningGateway): Told {
   const told = { url, tools, undescribed, problems };
   return revokeOnly === undefined
     ? { event: 'serving', ...told }
-    : { event: 'revoke_only', ...told, reason: revokeOnly };
+    : { event: 'revoke_only', ...told, reason: revokeOnly, wayOn };
 }
 
 /** Says of each line whose it is: all write to one place. */

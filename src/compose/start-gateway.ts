@@ -57,6 +57,8 @@ import type { Workspace } from './workspace.ts';
 export interface RunningGateway {
   /** Why nothing is served and credentials are only revoked (A4); left out while the gateway serves. */
   readonly revokeOnly?: string;
+  /** What a person does about that. */
+  readonly wayOn?: string;
   /** Base URL; the MCP endpoint is `<url>/mcp`. */
   readonly url: string;
   readonly tools: number;

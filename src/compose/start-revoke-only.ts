@@ -71,6 +71,7 @@ export async function startRevokeOnly(parts: {
     connections: 0,
     revoking: leases.counts().revoking,
     problems: [`revoke-only: ${reason}`],
+    wayOn: hint,
   });
   const admin = await serveAdminSocket(places.socket, {
     status,
@@ -84,7 +85,7 @@ export async function startRevokeOnly(parts: {
   });
   closers.push(() => admin.close());
   const nothing = { tools: 0, undescribed: 0, problems: [], failed: new Promise<string>(() => {}) };
-  return { url, revokeOnly: reason, ...nothing, close: parts.close };
+  return { url, revokeOnly: reason, wayOn: hint, ...nothing, close: parts.close };
 }
 
 /** What is opened, or the damage, or the older store, that stands in its way. */

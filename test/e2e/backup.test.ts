@@ -118,6 +118,13 @@ it('V1 a store that is older than what its node had read is not served on, until
   expect(await answer.json()).toMatchObject({
     error_description: expect.stringContaining('the store is older than the trail: its revocation log ends at 2'),
   });
+  // Nobody is sent to give up a journal that is whole, and is all that remembers what the store has forgotten.
+  const looked = await run(['doctor', '--json', '--config', late.config]);
+  const gateway = (JSON.parse(looked.stdout) as { name: string; hint?: string }[]).find(
+    ({ name }) => name === 'gateway',
+  );
+  expect(gateway).toMatchObject({ state: 'fail', hint: expect.stringContaining('remit audit accept-restored') });
+  expect(`${gateway?.hint}${refused.stderr()}`).not.toContain('accept-damage');
   const accept = ['audit', 'accept-restored', '--reason', 'restored after a fire', '--config', late.config];
   expect(await runToFail(accept)).toMatchObject({ code: 'ERR_ALREADY_RUNNING' });
   expect(await refused.stop()).toBe(0);

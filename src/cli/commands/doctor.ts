@@ -12,6 +12,8 @@ interface Status {
   readonly pid: number;
   readonly tasks: number;
   readonly problems: readonly string[];
+  /** While nothing is served. */
+  readonly wayOn?: string;
 }
 
 export function addDoctorCommand(program: Command): void {
@@ -45,13 +47,13 @@ export function addDoctorCommand(program: Command): void {
 async function gatewayCheck(socket: string) {
   const name = 'gateway';
   try {
-    const { url, pid, tasks, problems, mode } = await callAdmin<Status>(socket, 'status');
+    const { url, pid, tasks, problems, mode, wayOn } = await callAdmin<Status>(socket, 'status');
     if (mode === 'revoke_only')
       return {
         name,
         state: 'fail' as const,
         what: `serves nothing: ${problems.join('; ')}`,
-        hint: 'Run `remit audit verify`; the way on is a copy that verifies, or `remit audit accept-damage`.',
+        hint: wayOn ?? 'Its log says what to do.',
       };
     if (problems.length === 0)
       return { name, state: 'ok' as const, what: `serves ${url} (pid ${pid}), ${tasks} active tasks` };

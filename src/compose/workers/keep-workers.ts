@@ -9,6 +9,7 @@ export interface Told {
   readonly problems: readonly string[];
   /** Of `revoke_only`. */
   readonly reason?: string;
+  readonly wayOn?: string;
 }
 
 /** A process of one worker. */
