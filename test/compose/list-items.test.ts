@@ -193,9 +193,13 @@ describe('L1 a credential for the listing', () => {
     expect([...world.tasks.rows.values()]).toMatchObject([{ state: 'ended' }]);
   });
 
-  it('what the server said is told where none can be made, and the log says why none was', async () => {
+  it('where none can be made, why is told before what the server said without one, and logged', async () => {
     const world = makeWorld({ lists: TOOLS, opens: isLeased }, 'postgres', 'refused');
-    await expect(world.list()).rejects.toBe(NO_LOGIN);
+    await expect(world.list()).rejects.toMatchObject({
+      code: NO_LOGIN.code,
+      message: 'no credential could be had for it: the database is down. Without one: the server exited: no PGUSER',
+      cause: NO_LOGIN,
+    });
     expect(world.warned).toEqual([expect.stringMatching(/"ERR_CREDENTIAL_ISSUE".* the database is down$/)]);
   });
 

@@ -49,7 +49,7 @@ export function addLeaseCommands(program: Command): void {
               view.revocation,
               describeEnd(view),
             ]),
-            'No lease is alive. (`--all` shows ended ones.)',
+            options.all === true ? 'There is no lease.' : 'No lease is alive. (`--all` shows ended ones.)',
           ),
         );
       });

@@ -57,12 +57,10 @@ export function createItemLister(parts: ItemListerParts): ListItems {
               if (credential === undefined || !isOfConnector(error)) throw error;
               return await listLeased().catch((cause: unknown) => {
                 if (isOfConnector(cause)) throw cause;
-                // What the server said without a credential is the connector's problem; why it could not get one has to be told too.
-                if (isRemitError(cause)) {
-                  const { code, where, hint } = cause;
-                  system.log.warn({ connector, code, where, hint }, `no credential for the listing: ${cause.message}`);
-                }
-                throw error;
+                if (!isRemitError(cause)) throw error;
+                const { code, where, hint } = cause;
+                system.log.warn({ connector, code, where, hint }, `no credential for the listing: ${cause.message}`);
+                throw withoutCredential(error, cause);
               });
             });
       const { tools, prompts, templates } = items;
@@ -127,7 +125,18 @@ async function list(
   }
 }
 
-const isOfConnector = (error: unknown): boolean => isRemitError(error) && error.code.startsWith('ERR_CONNECTOR_');
+/** What the server said without a credential is the connector's problem; why it could not get one, which mostly is the cause, is said first. */
+function withoutCredential(error: RemitError, { message, where, hint }: RemitError): RemitError {
+  const why = where === undefined ? message : `${message} (${where})`;
+  return new RemitError(error.code, `no credential could be had for it: ${why}. Without one: ${error.message}`, {
+    ...(error.where !== undefined && { where: error.where }),
+    ...(hint !== undefined && { hint }),
+    cause: error,
+  });
+}
+
+const isOfConnector = (error: unknown): error is RemitError =>
+  isRemitError(error) && error.code.startsWith('ERR_CONNECTOR_');
 
 function discoveryTask({ estate, system }: Workspace, connector: ConnectorId): Task {
   const now = system.clock();
