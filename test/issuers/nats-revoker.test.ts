@@ -52,13 +52,34 @@ describe('revoking users of a NATS account', () => {
     expect(accounts.pushes.length).toBeLessThanOrEqual(2);
   });
 
-  it('L4 is idempotent: what is entered is not pushed again', async () => {
+  it('L4 is idempotent: what is entered is not pushed again by who knows that every server has it', async () => {
     const revoker = gateway();
     const one = user();
     await revoker.revoke(one, END, signal());
     await revoker.revoke(one, END, signal());
-    await gateway().revoke(one, END, signal());
     expect(accounts.pushes).toHaveLength(1);
+    await gateway().revoke(one, END, signal());
+    expect(accounts.pushes).toHaveLength(2);
+  });
+
+  it('L4 an entry that not every server has confirmed does not count, though the one that is asked has it, nor for another process', async () => {
+    const [revoker, restarted] = [gateway(), gateway()];
+    const [one, other] = [user(), user()];
+    accounts.afterPush = () => {
+      throw new Error('1 of 3 servers confirmed');
+    };
+    for (const who of [revoker, revoker, restarted]) {
+      await expect(who.revoke(one, END, signal())).rejects.toThrow('1 of 3');
+      expect(accounts.revoked()).toHaveProperty(one);
+    }
+    accounts.afterPush = () => {};
+    await revoker.revoke(one, END, signal());
+    // What was confirmed once is so no more when a later push of it was not.
+    accounts.afterPush = () => {
+      throw new Error('2 of 3 servers confirmed');
+    };
+    await expect(revoker.revoke(other, END, signal())).rejects.toThrow('2 of 3');
+    await expect(revoker.revoke(one, END, signal())).rejects.toThrow('2 of 3');
   });
 
   it('takes out what has ended by itself, and only that', async () => {

@@ -35,14 +35,20 @@ const ATTEMPTS = 8;
 export function createNatsRevoker(options: NatsRevokerOptions): NatsRevoker {
   const { admin, account, operator, operatorKey, clock, roundMs } = options;
   const remembered = new Map<string, number>();
+  /** Those of them that stood in a push which every server confirmed. What one server has when it is read, the others may have missed. */
+  const confirmed = new Set<string>();
   const join = createRounds(() => enter(AbortSignal.timeout(roundMs)));
 
   async function enter(signal: AbortSignal): Promise<void> {
     const key = await operatorKey();
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const claims = await readTrusted(admin(), { account, operator, own: key.publicKey }, signal);
-      if (lacking(claims).length === 0) return;
-      await admin().push(await signRevoked(claims, remembered, key, clock()), signal);
+      if (lacking(claims).length === 0 && [...remembered.keys()].every((user) => confirmed.has(user))) return;
+      const entered = [...remembered.keys()];
+      const signed = signRevoked(claims, remembered, key, clock());
+      confirmed.clear();
+      await admin().push(await signed, signal);
+      for (const user of entered) confirmed.add(user);
     }
     throw new Error('others change the account at the same time, again and again');
   }
