@@ -40,6 +40,7 @@ import { openTelemetry } from './open-telemetry.ts';
 import { openDecider } from './policies/build-decider.ts';
 import { writePolicySchema } from './policies/policies.ts';
 import { openPolicies } from './policies/policy-in-force.ts';
+import { sharePolicies } from './policies/share-policies.ts';
 import { followPolicies } from './policies/watch-policies.ts';
 import { readAgents } from './read-agents.ts';
 import { readEnforcementPoints } from './read-enforcement-points.ts';
@@ -80,7 +81,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
 
   try {
     // What can be wrong in what people wrote comes first, before anything is opened or changed.
-    const policies = await openPolicies(workspace, () => ({ recorder, recordLater, wire, observed }));
+    const policies = await openPolicies(workspace, () => ({ recorder, recordLater, wire, observed, shared }));
     const agents = await readAgents(workspace);
     const auditors = await readAuditors(workspace);
     await assertNoneShared(workspace);
@@ -223,7 +224,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(() => revocation.close());
     const usages = createTaskUsages(limits, legacy, (task) => estate.templates.get(task.template)?.limits);
     const state = { tasks, leases, taskKeys, prompts, flow, risk, usages };
-    const about = { ...told, version, policyVersion, revocation, approvals, trail: trail.state, closers };
+    const shared = await sharePolicies(workspace, { policies, recorder, closers });
+    const about = { ...told, version, policyVersion, revocation, approvals, trail: trail.state, closers, shared };
     const { nodes, adoption, rejoin } = openNodes({ ...about, ...state });
     closers.push(() => nodes?.leave());
     await revocation.start();
@@ -340,6 +342,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     );
     closers.push(() => admin.close());
 
+    await shared?.begin();
     const started = { version, url, containment: containment.mode, policies: policies.current() };
     await recordStart(recorder, workspace, auditors, standing, started);
     closers.push(followPolicies(workspace, policies), () => policies.close());

@@ -10,6 +10,7 @@ export interface SharedStore {
   readonly heads: TrailHeadRepository;
   readonly paces: PaceRepository;
   readonly risks: RiskScoreRepository;
+  readonly policies: PolicySetRepository;
   readonly notices: Notices;
   readonly server: StoreServer;
 }
@@ -31,7 +32,7 @@ export interface ConnectionLimits {
 }
 
 /** Something that others should read at once. What it says is in the store: of a notice nothing is taken. */
-export type Notice = 'revocation' | 'approval' | 'mark' | 'risk';
+export type Notice = 'revocation' | 'approval' | 'mark' | 'risk' | 'policy';
 
 /** Notices between nodes: any may be lost, told twice, or told too often. */
 export interface Notices {
@@ -135,6 +136,20 @@ export interface RiskScoreRepository {
   clear(tenant: TenantId, subject: string): Promise<void>;
   /** Scores that have changed since a position, and the last position that there is; both as of one moment. */
   read(tenant: TenantId, after: number): Promise<{ readonly head: number; readonly rows: RiskScoreRow[] }>;
+}
+
+/** Policies that nodes have put in force, by a position that counts changes. What they say is sealed by whoever publishes: the store is not believed. */
+export interface PolicySetRepository {
+  newest(tenant: TenantId): Promise<{ readonly position: number; readonly digest: string } | undefined>;
+  /** What the newest says; undefined of any other. */
+  read(tenant: TenantId, position: number): Promise<string | undefined>;
+  /** Whether a set is, or was, in force. */
+  had(tenant: TenantId, digest: string): Promise<boolean>;
+  /** The one after the newest. @returns false where there is one at that position already */
+  publish(
+    tenant: TenantId,
+    set: { readonly position: number; readonly digest: string; readonly sealed: string },
+  ): Promise<boolean>;
 }
 
 /** The newest checkpoint of each node's journal. A row proves itself by its signature, so that any node may put back one that was lost. */

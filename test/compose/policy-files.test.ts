@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { folderVersion, listPolicyFiles, readPolicySet } from '../../src/compose/policies/policies.ts';
+import { folderVersion, listPolicyFiles, makePolicySet, readPolicyTexts } from '../../src/compose/policies/policies.ts';
 import { makePolicyFolder, type PolicyFolder, testEstate } from './policy-folder.ts';
 
 const OPEN = '@id("open")\npermit (principal, action, resource);\n';
@@ -25,7 +25,7 @@ it('of a mounted ConfigMap each file counts once, and what replaces it is seen',
   place = await makePolicyFolder({});
   const { folder } = place;
   await mount(folder, '..2026_11_28_19_00_00.1', { 'all.cedar': OPEN, 'none.cedar': '' });
-  expect((await readPolicySet(folder, testEstate())).files.map(({ file }) => file)).toEqual([
+  expect((await makePolicySet(await readPolicyTexts(folder), testEstate())).files.map(({ file }) => file)).toEqual([
     'all.cedar',
     'none.cedar',
   ]);

@@ -1,3 +1,5 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callAdmin } from '../../src/cli/admin-client.ts';
 import { placesOf } from '../../src/compose/workspace.ts';
@@ -134,6 +136,25 @@ describe('three nodes', () => {
       () => call(0, task, 'count'),
       (answer) => answer.includes('call '),
     );
+  });
+
+  it('decide by one version of the policies: what is put in force at one of them is in force at all', async () => {
+    const tasks = [await take(0, 'office'), await take(1, 'office'), await take(2, 'office')];
+    const answers = () => Promise.all(tasks.map((task, index) => call(index, task, 'count')));
+    expect((await answers()).every((answer) => answer.includes('call '))).toBe(true);
+    const policy = join(node(0).folder, 'policies', 'no-counting.cedar');
+    const text = '@id("no-counting")\nforbid (principal, action == Remit::Action::"office/count", resource);\n';
+    await writeFile(policy, text);
+    const reload = () => run(['policy', 'reload', '--config', node(1).config]);
+    expect(await reload()).toMatchObject({ code: 0 });
+    await eventually('denied at all nodes', answers, (all) => all.every((answer) => answer.includes('no-counting')));
+    const [taken] = (await recordsOf(node(2), 'administration')).filter(
+      ({ detail }) => detail.action === 'policy_reload',
+    );
+    expect(taken?.detail.by).toMatch(/, at node n/);
+    await rm(policy);
+    expect(await reload()).toMatchObject({ code: 0 });
+    await eventually('permitted at all nodes', answers, (all) => all.every((answer) => answer.includes('call ')));
   });
 
   it('stopped and started one after the other under load, lose no call and make none twice', async () => {

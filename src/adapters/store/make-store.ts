@@ -15,6 +15,7 @@ import type { Dialect } from './migrations.ts';
 import { makeNodeRepository } from './node-repository.ts';
 import { makeOAuthRepository } from './oauth-repository.ts';
 import { makePaceRepository } from './pace-repository.ts';
+import { makePolicySetRepository } from './policy-set-repository.ts';
 import { makeStoreServer } from './postgres-server.ts';
 import { makeRevocationRepository } from './revocation-repository.ts';
 import { makeRiskHistoryRepository } from './risk-history-repository.ts';
@@ -188,6 +189,7 @@ function makeSharedRepositories(queries: Queries, prepared: Prepared, atomically
     heads: makeTrailHeadRepository(queries),
     paces: makePaceRepository(atomically),
     risks: makeRiskScoreRepository(queries, atomically),
+    policies: makePolicySetRepository(queries, atomically),
     server: makeStoreServer(queries),
   };
 }
@@ -265,7 +267,7 @@ function withNotices(repositories: Repositories, notices: Notices): Repositories
 }
 
 function sharedWithNotices(shared: Omit<SharedStore, 'notices'>, notices: Notices): SharedStore {
-  const { risks } = shared;
+  const { risks, policies } = shared;
   return {
     ...shared,
     notices,
@@ -279,6 +281,14 @@ function sharedWithNotices(shared: Omit<SharedStore, 'notices'>, notices: Notice
       async clear(tenant, subject) {
         await risks.clear(tenant, subject);
         notices.send(tenant, 'risk');
+      },
+    },
+    policies: {
+      ...policies,
+      async publish(tenant, set) {
+        const isPublished = await policies.publish(tenant, set);
+        if (isPublished) notices.send(tenant, 'policy');
+        return isPublished;
       },
     },
   };

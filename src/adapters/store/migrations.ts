@@ -1,6 +1,7 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { addNodeFacts, createNodes } from './node-tables.ts';
 import { createPaceCounts } from './pace-tables.ts';
+import { createPolicySets } from './policy-tables.ts';
 import { createRiskScores } from './risk-tables.ts';
 import { addSchemaNeeds } from './schema-version.ts';
 import { createTrailHeads } from './trail-tables.ts';
@@ -32,6 +33,7 @@ export const MIGRATIONS: readonly Migration[] = [
   addSchemaNeeds,
   createPaceCounts,
   createRiskScores,
+  createPolicySets,
 ];
 
 /**
@@ -44,6 +46,7 @@ export const OLDER_GO_ON: ReadonlySet<Migration> = new Set([
   addSchemaNeeds,
   createPaceCounts,
   createRiskScores,
+  createPolicySets,
 ]);
 
 /**

@@ -3,7 +3,7 @@ import { Client, type ClientConfig, type Pool } from 'pg';
 import type { TenantId } from '../../domain/ids.ts';
 import type { Notice, Notices } from '../../seams/shared-store.ts';
 
-const NOTICES: readonly Notice[] = ['revocation', 'approval', 'mark', 'risk'];
+const NOTICES: readonly Notice[] = ['revocation', 'approval', 'mark', 'risk', 'policy'];
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
 const GOODBYE_MS = 1_000;

@@ -30,6 +30,7 @@ export interface Schema {
   risk_scores: RiskScoreTable;
   risk_heads: RevocationHeadTable;
   risk_causes: RiskCauseTable;
+  policy_sets: PolicySetTable;
 }
 
 /** The database or one transaction on it. */
@@ -334,4 +335,13 @@ export interface RiskCauseTable {
   tenant: string;
   cause: string;
   at: number;
+}
+
+export interface PolicySetTable {
+  tenant: string;
+  position: number;
+  /** Of the texts. */
+  digest: string;
+  /** Of the newest alone. */
+  sealed: string | null;
 }

@@ -28,7 +28,7 @@ function differing(nodes: readonly SeenNode[]): EstateFinding[] {
       kind: 'node_policies',
       refs: refs(nodes),
       text: `nodes decide by different policies: ${describe(policies)}`,
-      next: 'Bring the same policy folder to every node, then `remit policy reload` there; `remit policy versions` says what was in force.',
+      next: 'Bring the same remit.yaml to every node: what one puts in force the others take, unless it names what they do not have. The trail of a node that could not says why (`policy_reload_refused`).',
     });
   }
   const versions = groups(nodes, ({ version }) => version);

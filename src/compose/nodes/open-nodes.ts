@@ -2,6 +2,7 @@ import type { Approvals } from '../../approvals/approvals.ts';
 import type { TrailState } from '../../audit/trail-state.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { Flow } from '../../flow/create-flow.ts';
+import type { SharedPolicies } from '../policies/share-policies.ts';
 import { repeat } from '../repeat.ts';
 import type { RevocationControl } from '../revocation/build-revocation.ts';
 import type { BuiltRisk } from '../risk/build-risk.ts';
@@ -36,6 +37,7 @@ export function openNodes(
       revocation: RevocationControl;
       approvals: Pick<Approvals, 'lookNow'>;
       risk: Pick<BuiltRisk, 'restore' | 'exchange'>;
+      shared: Pick<SharedPolicies, 'lookNow'> | undefined;
     },
 ): OpenNodes {
   const { workspace, flow, revocation, approvals, leases, risk } = parts;
@@ -62,6 +64,7 @@ export function openNodes(
       if (notice === 'revocation') void revocation.poll();
       else if (notice === 'approval') approvals.lookNow();
       else if (notice === 'mark') void refresh();
+      else if (notice === 'policy') parts.shared?.lookNow();
       else void exchange();
     },
   });

@@ -11,12 +11,12 @@ import type { PolicyInventory } from '../../adapters/policy/policy-inventory.ts'
 import { RemitError } from '../../domain/errors.ts';
 import { type ItemKind, itemName, type ToolProfile } from '../../domain/tool.ts';
 import type { Estate } from '../estate.ts';
-import { isCaseFile, type PolicyCase, readCases, readTexts } from './policy-cases.ts';
+import { isCaseFile, type NamedText, type PolicyCase, readCases, readTexts } from './policy-cases.ts';
 
 /** Name of the schema file that `remit policy schema` and `remit up` write beside the policies. */
 const SCHEMA_FILE = 'schema.cedarschema';
 
-/** A folder of policies as it was read: what decides, and the cases that say how. */
+/** Policies as they were read: what decides, and the cases that say how. */
 export interface PolicySet {
   readonly loaded: LoadedPolicies;
   readonly cases: readonly PolicyCase[];
@@ -46,25 +46,29 @@ export async function listPolicyFiles(folder: string): Promise<string[]> {
   return names.filter((name) => (name.endsWith('.cedar') || isCaseFile(name)) && counts(name)).sort();
 }
 
+/** Reads every `*.cedar` and `*.cases.yaml` below a folder, once. @throws `ERR_CONFIG_MISSING` */
+export async function readPolicyTexts(folder: string): Promise<NamedText[]> {
+  return await readTexts(folder, await listPolicyFiles(folder));
+}
+
 /**
- * Reads every `*.cedar` and `*.cases.yaml` below a folder, once, and validates them strictly.
- * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`, as `loadAside`
+ * Validates policies and their cases strictly, wherever they were read.
+ * @throws `ERR_POLICY_INVALID`, as `loadAside`
  */
-export async function readPolicySet(folder: string, estate: Estate, signal?: AbortSignal): Promise<PolicySet> {
-  const names = await listPolicyFiles(folder);
-  const files = await readTexts(folder, names);
-  const loaded = await loadAside(
-    files.filter((_, index) => names[index]?.endsWith('.cedar')),
-    policyInventory(estate),
-    signal,
-  );
+export async function makePolicySet(
+  texts: readonly NamedText[],
+  estate: Estate,
+  signal?: AbortSignal,
+): Promise<PolicySet> {
+  const isPolicy = ({ name }: NamedText): boolean => name.endsWith('.cedar');
+  const loaded = await loadAside(texts.filter(isPolicy), policyInventory(estate), signal);
   assertApprovers(loaded, estate);
   const cases = readCases(
-    files.filter((_, index) => !names[index]?.endsWith('.cedar')),
+    texts.filter((one) => !isPolicy(one)),
     estate,
   );
-  const digests = files.map(({ text }, index) => ({
-    file: names[index] as string,
+  const digests = texts.map(({ name, text }) => ({
+    file: name,
     digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
   }));
   return { loaded, cases, files: digests };

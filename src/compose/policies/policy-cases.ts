@@ -22,6 +22,8 @@ export const isCaseFile = (name: string): boolean => /\.cases\.ya?ml$/.test(name
 
 /** The text of a file below the policies folder. */
 export interface NamedText {
+  /** Below the folder. */
+  readonly name: string;
   /** As people are shown it. */
   readonly path: string;
   readonly text: string;
@@ -31,6 +33,7 @@ export interface NamedText {
 export async function readTexts(folder: string, names: readonly string[]): Promise<NamedText[]> {
   return Promise.all(
     names.map(async (name) => ({
+      name,
       path: join(relative(process.cwd(), folder), name),
       text: await readFile(join(folder, name), 'utf8'),
     })),

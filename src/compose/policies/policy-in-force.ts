@@ -2,6 +2,7 @@ import type { CedarEngine } from '../../adapters/policy/cedar-engine.ts';
 import { messageOf, RemitError } from '../../domain/errors.ts';
 import type { Observer } from '../../policy/observe.ts';
 import { openObserver } from './observations.ts';
+import type { NamedText } from './policy-cases.ts';
 import { type PolicyParts, type PolicyPlace, type ReadyPolicies, readyPolicies } from './ready-policies.ts';
 import { openShadow, type ShadowPolicies } from './shadow-policies.ts';
 
@@ -15,6 +16,12 @@ export interface Reloaded {
   readonly cases: number;
 }
 
+/** Policies that another node has put in force. */
+export interface GivenPolicies {
+  readonly texts: readonly NamedText[];
+  readonly by: string;
+}
+
 /** The policies in force: one version at a time, swapped whole. */
 export interface PolicyInForce {
   /** Asked once a decision, so that all of it is judged by one version. */
@@ -26,6 +33,12 @@ export interface PolicyInForce {
    * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`, what `Recorder.record` throws: the version before stays in force
    */
   reload(by: string): Promise<Reloaded>;
+  /**
+   * Puts in force, the same way, what another node has put in force.
+   * @param find asked when its turn has come; undefined: there is nothing new
+   * @throws as `reload`
+   */
+  takeUp(find: () => Promise<GivenPolicies | undefined>): Promise<void>;
   /** Whose denials are only observed for a while. */
   readonly observer: Observer | undefined;
   /** Others that are asked beside them. */
@@ -60,25 +73,29 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
   const { signal } = stopping;
   const shadow = openShadow(workspace, parts, signal);
 
-  async function reload(by: string): Promise<Reloaded> {
+  async function change(by: string, given?: GivenPolicies): Promise<Reloaded> {
     const from = inForce.engine.version;
-    const next = await readyOrRecorded(by);
-    if (signal.aborted) {
-      next.engine.release();
-      throw signal.reason;
-    }
+    const next = await orRecorded(by, () => ready(given));
+    const { policies, cases, files, texts } = next;
     const to = next.engine.version;
-    const { policies, cases, files } = next;
-    if (to === from) {
-      next.engine.release();
-      return { from, to, policies, cases };
-    }
+    const said = { from, to, policies, cases };
+    const publish = (): Promise<void> | undefined =>
+      given === undefined ? parts().shared?.publish({ texts, by }) : undefined;
     try {
-      const detail = { action: 'policy_reload', from, to, policies, cases, files, by };
-      await parts().recorder.record({ type: 'administration', detail });
+      if (to !== from)
+        await parts().recorder.record({
+          type: 'administration',
+          detail: { action: 'policy_reload', ...said, files, by },
+        });
+      await orRecorded(by, async () => publish());
     } catch (error) {
       next.engine.release();
       throw error;
+    }
+    if (to === from) {
+      next.engine.release();
+      inForce = { ...inForce, cases, files, texts };
+      return said;
     }
     const { engine: replaced } = inForce;
     inForce = next;
@@ -86,13 +103,20 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
     log.info({ from, to, policies, cases, by }, 'other policies are in force');
     for (const connector of workspace.estate.connectors.keys())
       for (const kind of ['tools', 'prompts', 'resources'] as const) parts().wire.hub.listChanged(connector, kind);
-    return { from, to, policies, cases };
+    return said;
+  }
+
+  async function ready(given: GivenPolicies | undefined): Promise<ReadyPolicies> {
+    const next = await readyPolicies(workspace, { signal, given: given?.texts });
+    if (!signal.aborted) return next;
+    next.engine.release();
+    throw signal.reason;
   }
 
   /** What is refused is on the trail too, as far as that can be: who tried, and why it was not put in force. */
-  async function readyOrRecorded(by: string): Promise<ReadyPolicies> {
+  async function orRecorded<T>(by: string, work: () => Promise<T>): Promise<T> {
     try {
-      return await readyPolicies(workspace, { signal });
+      return await work();
     } catch (error) {
       if (signal.aborted) throw error;
       const { code = 'ERR_INTERNAL', where } = error instanceof RemitError ? error : {};
@@ -102,6 +126,13 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
         .catch((failure: unknown) => log.error({ error: messageOf(failure) }, 'a refused reload is not on the trail'));
       throw error;
     }
+  }
+
+  /** One after the other. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = last.then(work);
+    last = mine.catch(() => {});
+    return mine;
   }
 
   return {
@@ -119,10 +150,11 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
     },
     engine: () => inForce.engine,
     current: () => inForce,
-    reload(by) {
-      const mine = last.then(() => reload(by));
-      last = mine.catch(() => {});
-      return mine;
-    },
+    reload: (by) => inTurn(() => change(by)),
+    takeUp: (find) =>
+      inTurn(async () => {
+        const given = await find();
+        if (given !== undefined) await change(given.by, given);
+      }),
   };
 }

@@ -6,8 +6,10 @@ import type { Hub } from '../../gateway/events/hub.ts';
 import type { OpenTelemetry } from '../open-telemetry.ts';
 import type { Workspace } from '../workspace.ts';
 import { assertCasesHold } from './case-report.ts';
-import { type PolicyFileDigest, readPolicySet } from './policies.ts';
+import { makePolicySet, type PolicyFileDigest, readPolicyTexts } from './policies.ts';
+import type { NamedText } from './policy-cases.ts';
 import { runPolicyCases } from './run-policy-cases.ts';
+import type { SharedPolicies } from './share-policies.ts';
 
 /** Where policies lie, and what they are read against. */
 export type PolicyPlace = Pick<Workspace, 'estate' | 'system'> & {
@@ -23,6 +25,8 @@ export type PolicyParts = () => {
   /** Clients that listen are told to list anew. */
   readonly wire: { readonly hub: Pick<Hub, 'listChanged'> };
   readonly observed: Pick<OpenTelemetry, 'letThrough' | 'shadow'>;
+  /** Among several nodes: policies that one puts in force are in force at all. */
+  readonly shared?: Pick<SharedPolicies, 'publish'> | undefined;
 };
 
 /** One version of the policies, ready to decide. */
@@ -31,18 +35,29 @@ export interface ReadyPolicies {
   readonly policies: number;
   readonly cases: number;
   readonly files: readonly PolicyFileDigest[];
+  readonly texts: readonly NamedText[];
 }
 
-/** Reads, validates and tries what lies in the policies folder, beside all else. @throws as `readPolicySet`; the reason of the signal */
+/**
+ * Reads, validates and tries policies, beside all else.
+ * @param given those of another node; else what lies in the policies folder
+ * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`; the reason of the signal
+ */
 export async function readyPolicies(
   { places, estate, system }: Pick<PolicyPlace, 'places' | 'estate' | 'system'>,
-  { cedar, signal }: { readonly cedar?: CedarRuntime; readonly signal?: AbortSignal | undefined } = {},
+  options: {
+    readonly cedar?: CedarRuntime;
+    readonly signal?: AbortSignal | undefined;
+    readonly given?: readonly NamedText[] | undefined;
+  } = {},
 ): Promise<ReadyPolicies> {
-  const { loaded, cases, files } = await readPolicySet(places.policies, estate, signal);
+  const { cedar, signal, given } = options;
+  const texts = given ?? (await readPolicyTexts(places.policies));
+  const { loaded, cases, files } = await makePolicySet(texts, estate, signal);
   const engine = await createCedarEngineInTurns({ ...loaded, log: system.log }, cedar, signal);
   try {
     assertCasesHold(await runPolicyCases(cases, engine, estate));
-    return { engine, policies: loaded.policies.length, cases: cases.length, files };
+    return { engine, policies: loaded.policies.length, cases: cases.length, files, texts };
   } catch (error) {
     engine.release();
     throw error;

@@ -1,6 +1,6 @@
 import { createCedarEngine } from '../../adapters/policy/cedar-engine.ts';
 import type { Estate } from '../estate.ts';
-import { readPolicySet } from './policies.ts';
+import { makePolicySet, readPolicyTexts } from './policies.ts';
 import { type CaseResult, runPolicyCases } from './run-policy-cases.ts';
 
 export interface TriedPolicies {
@@ -14,7 +14,7 @@ export interface TriedPolicies {
 
 /** Runs the cases of a folder of policies on those policies, without a gateway. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
 export async function tryPolicies(folder: string, estate: Estate): Promise<TriedPolicies> {
-  const { loaded, cases } = await readPolicySet(folder, estate);
+  const { loaded, cases } = await makePolicySet(await readPolicyTexts(folder), estate);
   const engine = createCedarEngine(loaded);
   try {
     const results = await runPolicyCases(cases, engine, estate);

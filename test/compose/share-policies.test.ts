@@ -1,0 +1,268 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RecordEntry } from '../../src/audit/recorder.ts';
+import { openPolicies, type PolicyInForce } from '../../src/compose/policies/policy-in-force.ts';
+import { type SharedPolicies, sharePolicies } from '../../src/compose/policies/share-policies.ts';
+import { createSystem } from '../../src/compose/system.ts';
+import { RemitError } from '../../src/domain/errors.ts';
+import type { PolicySetRepository } from '../../src/seams/shared-store.ts';
+import { makePolicyFolder, type PolicyFolder, testEstate } from './policy-folder.ts';
+
+const OPEN = '@id("open")\npermit (principal, action, resource);\n';
+const CLOSED = '@id("closed")\nforbid (principal, action, resource);\n';
+const OLDER = '@id("older")\nforbid (principal, action, resource);\n';
+const UNKNOWN_TOOL = '@id("u")\npermit (principal, action == Remit::Action::"shop/nothing", resource);\n';
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+type Row = { position: number; digest: string; sealed: string };
+
+/** What the nodes share: rows, and the key that seals them. */
+function fakeShared() {
+  const state = { rows: [] as Row[], fault: undefined as Error | undefined };
+  const key = Buffer.alloc(32, 7);
+  const reach = (): void => {
+    if (state.fault !== undefined) throw state.fault;
+  };
+  const policies: PolicySetRepository = {
+    async newest() {
+      reach();
+      const { position, digest } = state.rows.at(-1) ?? {};
+      return position === undefined || digest === undefined ? undefined : { position, digest };
+    },
+    async read(_tenant, position) {
+      reach();
+      return state.rows.find((row) => row.position === position)?.sealed;
+    },
+    had: async (_tenant, digest) => state.rows.some((row) => row.digest === digest),
+    async publish(_tenant, set) {
+      reach();
+      if (state.rows.some(({ position }) => position === set.position)) return false;
+      state.rows.push(set);
+      return true;
+    },
+  };
+  return { state, policies, key };
+}
+
+type Shared = ReturnType<typeof fakeShared>;
+
+interface Node {
+  readonly policies: PolicyInForce;
+  readonly shared: SharedPolicies;
+  readonly folder: PolicyFolder;
+  readonly records: RecordEntry[];
+  readonly said: string[];
+  /** Has it look, and waits for what comes of it. */
+  look(): Promise<void>;
+  fileDigests(): readonly string[];
+}
+
+async function startNode(
+  common: Shared,
+  name: string,
+  policy: string,
+  options: { readonly policyReload?: 'manual' | 'watch'; readonly key?: Buffer; readonly isBegun?: boolean } = {},
+): Promise<Node> {
+  const folder = await makePolicyFolder({ 'all.cedar': policy });
+  closers.push(() => folder.remove());
+  const records: RecordEntry[] = [];
+  const said: string[] = [];
+  const say = (_fields: object, text: string): void => void said.push(text);
+  const timers: (() => void)[] = [];
+  const system = {
+    ...createSystem({ log: 'silent' }),
+    log: { debug() {}, info() {}, warn: say, error: say },
+    schedule(_ms: number, work: () => void) {
+      timers.push(work);
+      return () => {};
+    },
+  };
+  const estate = testEstate();
+  const recorder = { record: async (entry: RecordEntry) => records.push(entry) };
+  const config = { observe: [], policyReload: options.policyReload ?? 'manual' };
+  let shared: SharedPolicies | undefined;
+  const policies = await openPolicies({ estate, system, places: { policies: folder.folder }, config }, () => ({
+    recorder,
+    recordLater: (entry) => records.push(entry),
+    wire: { hub: { listChanged: () => {} } },
+    observed: { letThrough: undefined, shadow: undefined },
+    shared,
+  }));
+  closers.push(() => policies.close());
+  const key = options.key ?? common.key;
+  const workspace = {
+    node: name,
+    estate,
+    system,
+    config,
+    store: { shared: { policies: common.policies }, taskKeys: { get: async () => ({}) } },
+    vault: { open: async () => key },
+  };
+  shared = await sharePolicies(workspace as never, { policies, recorder, closers });
+  if (shared === undefined) throw new Error('not shared');
+  if (options.isBegun !== false) await shared.begin();
+  const own = shared;
+  return {
+    policies,
+    shared: own,
+    folder,
+    records,
+    said,
+    async look() {
+      own.lookNow();
+      // It is over when whatever waits for its turn behind it has had its own.
+      await new Promise((resolve) => setImmediate(resolve));
+      await policies.takeUp(async () => undefined);
+    },
+    fileDigests: () => policies.current().files.map(({ digest }) => digest),
+  };
+}
+
+const both = (one: Node, other: Node): readonly [string, string] => [
+  one.policies.engine().version,
+  other.policies.engine().version,
+];
+
+const actions = ({ records }: Node): unknown[] =>
+  records.map(({ detail }) => (typeof detail === 'string' ? detail : detail.action));
+
+describe('policies of several nodes', () => {
+  it('that one puts in force are in force at the other when it looks, with who did it on its trail', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    expect(common.state.rows).toHaveLength(1);
+    expect([actions(one), actions(other)]).toEqual([[], []]);
+    await one.folder.write('all.cedar', CLOSED);
+    const { to } = await one.policies.reload('dana');
+    expect(both(one, other)[1]).not.toBe(to);
+    await other.look();
+    expect(both(one, other)).toEqual([to, to]);
+    expect(other.fileDigests()).toEqual(one.fileDigests());
+    expect(other.records).toEqual([
+      { type: 'administration', detail: expect.objectContaining({ to, by: 'dana, at node na' }) },
+    ]);
+    await one.look();
+    expect(actions(one), 'it has nothing to take up').toEqual(['policy_reload']);
+  });
+
+  it('of two that are put in force at once the later is in force at both', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    await one.folder.write('all.cedar', CLOSED);
+    await other.folder.write('all.cedar', OLDER);
+    await Promise.all([one.policies.reload('dana'), other.policies.reload('erin')]);
+    for (let round = 0; round < 2; round += 1) for (const node of [one, other]) await node.look();
+    const [here, there] = both(one, other);
+    expect(here).toBe(there);
+    expect(common.state.rows.map(({ position }) => position)).toEqual([1, 2, 3]);
+  });
+
+  it('a node that starts with other policies puts them in force at all, on record', async () => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OPEN);
+    const other = await startNode(common, 'nb', CLOSED);
+    expect(actions(other)).toEqual(['policies_published']);
+    await one.look();
+    expect(new Set(both(one, other)).size).toBe(1);
+    expect(one.records.at(-1)?.detail).toMatchObject({ action: 'policy_reload', by: 'the start of nb, at node nb' });
+  });
+
+  it('one that starts with what was in force before takes those that are: a forgotten folder undoes nothing', async () => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OLDER);
+    await one.folder.write('all.cedar', CLOSED);
+    const { to } = await one.policies.reload('dana');
+    const late = await startNode(common, 'nb', OLDER);
+    expect(late.policies.engine().version).toBe(to);
+    expect(late.said.join()).toContain('`remit policy reload` puts the folder in force at all');
+    expect(actions(late)).toEqual(['policy_reload']);
+    // Said by a person, it does.
+    await late.policies.reload('erin');
+    await one.look();
+    expect(new Set(both(one, late)).size).toBe(1);
+    expect(one.policies.engine().version).not.toBe(to);
+  });
+
+  it('where folders are watched the folder counts at the start too: putting it back is a change like any other', async () => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OLDER, { policyReload: 'watch' });
+    await one.folder.write('all.cedar', CLOSED);
+    await one.policies.reload('whoever');
+    const back = await startNode(common, 'nb', OLDER, { policyReload: 'watch' });
+    await one.look();
+    expect(new Set(both(one, back)).size).toBe(1);
+    expect(common.state.rows).toHaveLength(3);
+  });
+
+  it('D1 what cannot be valid at a node is not in force there, is told once, and is on its trail', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    const before = other.policies.engine().version;
+    // As of a node whose remit.yaml has a tool that this one's has not.
+    await one.shared.publish({ texts: [{ name: 'all.cedar', path: 'all.cedar', text: UNKNOWN_TOOL }], by: 'dana' });
+    await other.look();
+    await other.look();
+    expect(other.policies.engine().version).toBe(before);
+    expect(actions(other)).toEqual(['policy_reload_refused']);
+    expect(other.said).toHaveLength(1);
+    expect(other.said[0]).toContain('those before stay');
+  });
+
+  it('D1 where the store fails nothing is put in force anywhere: one node alone does not decide otherwise', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    const [before] = both(one, other);
+    await one.folder.write('all.cedar', CLOSED);
+    common.state.fault = new RemitError('ERR_STORE_UNREACHABLE', 'no store');
+    await expect(one.policies.reload('dana')).rejects.toThrow('no store');
+    expect(actions(one)).toEqual(['policy_reload', 'policy_reload_refused']);
+    await other.look();
+    expect(other.said[0]).toContain('could not be read');
+    expect(both(one, other)).toEqual([before, before]);
+    common.state.fault = undefined;
+    await one.policies.reload('dana');
+    await other.look();
+    expect(new Set(both(one, other)).size).toBe(1);
+    expect(both(one, other)[0]).not.toBe(before);
+  });
+
+  it('what the store says is not believed where no node has sealed it, for that position', async () => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OPEN);
+    const stranger = await startNode(common, 'nx', OLDER, { key: Buffer.alloc(32, 9), isBegun: false });
+    const before = one.policies.engine().version;
+    const texts = [{ name: 'all.cedar', path: '', text: OLDER }];
+    await stranger.shared.publish({ texts, by: 'nobody' });
+    await one.look();
+    await one.look();
+    expect(one.policies.engine().version).toBe(before);
+    expect(one.said).toHaveLength(1);
+    // One that is genuine, of another position and for other texts.
+    await one.shared.publish({ texts, by: 'dana' });
+    const [first] = common.state.rows as [Row];
+    common.state.rows.push({ ...first, position: 9, digest: 'sha256:0' });
+    await one.look();
+    expect(one.policies.engine().version).toBe(before);
+    expect(one.said).toHaveLength(2);
+  });
+
+  it('a store that was put back and has forgotten what is in force is told again, by whoever sees it first', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    await one.folder.write('all.cedar', CLOSED);
+    await one.policies.reload('dana');
+    await other.look();
+    const [inForce] = both(one, other);
+    common.state.rows.splice(1);
+    await other.look();
+    await one.look();
+    expect(both(one, other)).toEqual([inForce, inForce]);
+    expect(common.state.rows.at(-1)?.position).toBeGreaterThan(2);
+    common.state.rows.splice(0);
+    await one.look();
+    expect(common.state.rows).toHaveLength(1);
+  });
+});
