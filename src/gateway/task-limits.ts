@@ -26,6 +26,8 @@ interface Usage {
   readonly paces: Map<ToolRef, Pace>;
   read: number;
   sent: number;
+  /** Whether anything of it is, now or by what is left of it. */
+  isBounded: boolean;
   isReadBounded: boolean;
 }
 
@@ -41,7 +43,7 @@ export function createTaskLimits(
   const usages = new Map<TaskId, Usage>();
 
   function make(id: TaskId): Usage {
-    const usage: Usage = { paces: new Map(), read: 0, sent: 0, isReadBounded: false };
+    const usage: Usage = { paces: new Map(), read: 0, sent: 0, isBounded: false, isReadBounded: false };
     usages.set(id, usage);
     return usage;
   }
@@ -61,6 +63,7 @@ export function createTaskLimits(
       if (limits === undefined || effect !== 'call') return undefined;
       const { callsPerMinute, readBytes, sentBytes } = limits;
       const usage = usageOf(task);
+      usage.isBounded = true;
       if (readBytes !== undefined) usage.isReadBounded = true;
       if (readBytes !== undefined && usage.read >= readBytes) {
         return spent('remit:volume', `This task has read ${usage.read} bytes, and may read ${readBytes}.`, END);
@@ -95,12 +98,14 @@ export function createTaskLimits(
     forgetTask: (task) => void usages.delete(task),
     usageOf(top) {
       const usage = usages.get(top);
-      if (usage === undefined) return undefined;
+      // Results are counted of every task, since its template may be narrowed while it runs.
+      if (usage?.isBounded !== true) return undefined;
       const { read, sent, paces } = usage;
       return { read, sent, paces: rememberPaces(paces, clock()) };
     },
     restore(top, { read = 0, sent = 0, paces = {} }, limits) {
       const usage = make(top);
+      usage.isBounded = true;
       usage.read = read;
       usage.sent = sent;
       const { callsPerMinute, readBytes } = limits ?? {};

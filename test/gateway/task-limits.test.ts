@@ -72,8 +72,9 @@ describe('limits of a task', () => {
   });
 
   it('a template without any bounds nothing, and what has ended is forgotten', async () => {
-    const { fake } = make(undefined);
+    const { fake, built: unbounded } = make(undefined);
     for (let at = 0; at < 5; at += 1) expect(await call(fake, SEARCH)).toBe('ok');
+    expect(unbounded.usageOf(task.id), 'no call leaves anything of it behind').toBeUndefined();
     const { fake: other, built } = make({ callsPerMinute: 1 });
     expect(await call(other, SEARCH)).toBe('ok');
     built.forgetTask(task.id);

@@ -205,7 +205,7 @@ describe('claims of leases among several nodes', () => {
 });
 
 /** Of each it is told when one may have been missed. */
-const KINDS = 4;
+const KINDS = 5;
 
 describe('notices', () => {
   it('reach every node that listens to the tenant, after what they are about is in the store', async () => {
