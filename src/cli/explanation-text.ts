@@ -69,7 +69,7 @@ export function explanationText(explanation: CallExplanation, contents: Contents
     '',
     row(
       'version',
-      `${version || 'none'}${isSame === undefined ? '' : isSame ? ', in force now' : '; other policies are in force now'}`,
+      `${version || 'none'}${isSame === undefined ? '' : isSame ? ', as the policies folder has it' : '; the policies folder holds others'}`,
     ),
   );
   lines.push(...policies.map(policyLine));

@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-type Row = { position: number; digest: string; sealed: string };
+type Row = { position: number; digest: string; sealed: string | undefined };
 
 /** What the nodes share: rows, and the key that seals them. */
 function fakeShared() {
@@ -55,6 +55,7 @@ interface Node {
   readonly folder: PolicyFolder;
   readonly records: RecordEntry[];
   readonly said: string[];
+  begin(): Promise<void>;
   /** Has it look, and waits for what comes of it. */
   look(): Promise<void>;
   fileDigests(): readonly string[];
@@ -111,6 +112,7 @@ async function startNode(
     folder,
     records,
     said,
+    begin: () => own.begin(),
     async look() {
       own.lookNow();
       // It is over when whatever waits for its turn behind it has had its own.
@@ -264,5 +266,115 @@ describe('policies of several nodes', () => {
     common.state.rows.splice(0);
     await one.look();
     expect(common.state.rows).toHaveLength(1);
+  });
+
+  it('a notice that comes while a node starts takes nothing up: the folder that it starts with is news all the same', async () => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OPEN);
+    const other = await startNode(common, 'nb', CLOSED, { isBegun: false });
+    await other.look();
+    expect(actions(other)).toEqual([]);
+    await other.begin();
+    expect(actions(other)).toEqual(['policies_published']);
+    await one.look();
+    expect(new Set(both(one, other)).size).toBe(1);
+    expect(common.state.rows).toHaveLength(2);
+  });
+
+  it.each([
+    [
+      'cannot be read',
+      (state: Shared['state']) => {
+        state.fault = new RemitError('ERR_STORE_UNREACHABLE', 'no store');
+      },
+    ],
+    [
+      'were altered',
+      ({ rows }: Shared['state']) => {
+        rows[1] = { ...(rows[1] as Row), sealed: 'AAAA' };
+      },
+    ],
+    [
+      'are gone',
+      ({ rows }: Shared['state']) => {
+        rows[1] = { ...(rows[1] as Row), sealed: undefined };
+      },
+    ],
+  ])('D1 a node whose folder is known to be old does not start with it where those in force %s', async (_, breaks) => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OLDER);
+    await one.folder.write('all.cedar', CLOSED);
+    await one.policies.reload('dana');
+    const late = await startNode(common, 'nb', OLDER, { isBegun: false });
+    const read = common.policies.newest;
+    let asked = 0;
+    common.policies.newest = async (tenant) => {
+      const newest = await read(tenant);
+      asked += 1;
+      if (asked === 1) breaks(common.state);
+      return newest;
+    };
+    await expect(late.begin()).rejects.toThrow();
+  });
+
+  it('D1 a store that has forgotten what is in force is not told by a node that could not take it up', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    await one.folder.write('all.cedar', CLOSED);
+    const { to } = await one.policies.reload('dana');
+    // Valid where it was put in force, and not here.
+    const takeUp = other.policies.takeUp;
+    other.policies.takeUp = (find) =>
+      takeUp(
+        find &&
+          (async () => {
+            const given = await find();
+            return given && { ...given, texts: given.texts.map((text) => ({ ...text, text: UNKNOWN_TOOL })) };
+          }),
+      );
+    await other.look();
+    expect(actions(other)).toEqual(['policy_reload_refused']);
+    common.state.rows.splice(0);
+    await other.look();
+    await other.look();
+    expect(common.state.rows).toEqual([]);
+    expect(other.said).toHaveLength(2);
+    await one.look();
+    expect(common.state.rows).toHaveLength(1);
+    other.policies.takeUp = takeUp;
+    await other.look();
+    expect(both(one, other)).toEqual([to, to]);
+  });
+
+  it('an outage of the store is said once, however often it is looked', async () => {
+    const common = fakeShared();
+    const one = await startNode(common, 'na', OPEN);
+    for (let outage = 1; outage <= 2; outage += 1) {
+      common.state.fault = new RemitError('ERR_STORE_UNREACHABLE', 'no store');
+      for (let looks = 0; looks < 3; looks += 1) await one.look();
+      expect(one.said).toHaveLength(outage);
+      common.state.fault = undefined;
+      await one.look();
+    }
+  });
+
+  it('a folder that was written anew and holds what it held undoes nothing that another node put in force since', async () => {
+    const common = fakeShared();
+    const watched = { policyReload: 'watch' } as const;
+    const [one, other] = [await startNode(common, 'na', OPEN, watched), await startNode(common, 'nb', OPEN, watched)];
+    await one.folder.write('all.cedar', CLOSED);
+    const { to } = await one.policies.follow('whoever');
+    await other.look();
+    await other.policies.follow('whoever');
+    await one.look();
+    expect(both(one, other)).toEqual([to, to]);
+    // Changed there as well, and put back: that is a change.
+    await other.folder.write('all.cedar', CLOSED);
+    await other.policies.follow('whoever');
+    await other.folder.write('all.cedar', OPEN);
+    const { to: back } = await other.policies.follow('whoever');
+    await one.look();
+    expect(both(one, other)).toEqual([back, back]);
+    expect(back).not.toBe(to);
   });
 });

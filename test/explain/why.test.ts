@@ -125,7 +125,7 @@ describe('remit why', () => {
     const explained = explainCall(trace, office.estate, { version: 'sha256:other', policies: [] });
     expect(explained.isSameVersion).toBe(false);
     expect(explained.policies.every(({ at }) => at === undefined)).toBe(true);
-    expect(explanationText(explained, undefined)).toContain('other policies are in force now');
+    expect(explanationText(explained, undefined)).toContain('the policies folder holds others');
     expect(explainCall(trace, office.estate, undefined).isSameVersion).toBeUndefined();
   });
 });

@@ -38,7 +38,7 @@ export function addVersionsCommand(group: Command): void {
             ? `The folder is not valid: ${folder.problem}`
             : folder === last
               ? 'The folder holds the last one.'
-              : `The folder holds another: ${folder}. \`remit policy reload\` puts it in force.`,
+              : `The folder holds another: ${folder}. \`remit policy reload\` puts it in force${loaded.config.store.kind === 'postgres' ? ' at all nodes' : ''}.`,
         ].join('\n'),
       );
     },

@@ -19,7 +19,7 @@ export interface GateStep {
 
 export interface ExplainedPolicy {
   readonly id: string;
-  /** Where it stands in the policies in force now. */
+  /** Where it stands in the policies folder now. */
   readonly at?: string;
   readonly effect?: 'permit' | 'forbid';
   readonly text?: string;
@@ -39,7 +39,7 @@ export interface CallExplanation {
   readonly template: TaskTemplate | undefined;
   readonly gates: readonly GateStep[];
   readonly policies: readonly ExplainedPolicy[];
-  /** Whether the policies that decided are the ones in force now; undefined where those cannot be read. */
+  /** Whether the policies that decided are those of the folder now; undefined where those cannot be read. */
   readonly isSameVersion: boolean | undefined;
   readonly provenance: readonly string[];
   /** What the call came to, in a sentence. */
@@ -53,7 +53,7 @@ export interface PoliciesNow {
   readonly policies: readonly LoadedPolicy[];
 }
 
-/** @param now policies in force; undefined where they cannot be read */
+/** @param now those of the folder; undefined where they cannot be read */
 export function explainCall(trace: CallTrace, estate: Estate, now: PoliciesNow | undefined): CallExplanation {
   const { record, task } = trace;
   const item = record.tool === undefined ? undefined : describedItem(estate, record.tool);

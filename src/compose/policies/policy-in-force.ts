@@ -33,6 +33,8 @@ export interface PolicyInForce {
    * @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING`, what `Recorder.record` throws: the version before stays in force
    */
   reload(by: string): Promise<Reloaded>;
+  /** The same, but where the folder holds what it held when it was read last, nothing changes: other nodes may have put others in force since. @throws as `reload` */
+  follow(by: string): Promise<Reloaded>;
   /**
    * Puts in force, the same way, what another node has put in force.
    * @param find asked when its turn has come; undefined: there is nothing new
@@ -54,6 +56,8 @@ const KEPT_MS = 30_000;
 export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): Promise<PolicyInForce> {
   const { schedule, log } = workspace.system;
   let inForce = await readyPolicies(workspace);
+  /** What the folder held when it was in force last. */
+  let folder = JSON.stringify(inForce.files);
   let last: Promise<unknown> = Promise.resolve();
   const observations = openObserver(
     workspace,
@@ -73,10 +77,14 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
   const { signal } = stopping;
   const shadow = openShadow(workspace, parts, signal);
 
-  async function change(by: string, given?: GivenPolicies): Promise<Reloaded> {
+  async function change(by: string, given?: GivenPolicies, isFollowing = false): Promise<Reloaded> {
     const from = inForce.engine.version;
     const next = await orRecorded(by, () => ready(given));
     const { policies, cases, files, texts } = next;
+    if (isFollowing && JSON.stringify(files) === folder) {
+      next.engine.release();
+      return { from, to: from, policies: inForce.policies, cases: inForce.cases };
+    }
     const to = next.engine.version;
     const said = { from, to, policies, cases };
     const publish = (): Promise<void> | undefined =>
@@ -92,6 +100,7 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
       next.engine.release();
       throw error;
     }
+    if (given === undefined) folder = JSON.stringify(files);
     if (to === from) {
       next.engine.release();
       inForce = { ...inForce, cases, files, texts };
@@ -151,6 +160,7 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
     engine: () => inForce.engine,
     current: () => inForce,
     reload: (by) => inTurn(() => change(by)),
+    follow: (by) => inTurn(() => change(by, undefined, true)),
     takeUp: (find) =>
       inTurn(async () => {
         const given = await find();

@@ -16,17 +16,32 @@ export interface PolicyVersion {
 
 /** From the trail, which is the authority on what happened; oldest first. A start under the version of before is no new one. */
 export async function policyVersions(journal: string): Promise<PolicyVersion[]> {
-  const versions: PolicyVersion[] = [];
   try {
-    for await (const record of readRecords(createJournalAccess(journal).read(0))) {
-      const next = versionOf(record);
-      if (next !== undefined && next.version !== versions.at(-1)?.version) versions.push(next);
-    }
+    return await versionsIn(readRecords(createJournalAccess(journal).read(0)));
   } catch (error) {
     if (!isRemitError(error, 'ERR_NOT_FOUND')) throw error;
+    return [];
+  }
+}
+
+export async function versionsIn(
+  records: AsyncIterable<AuditRecord> | Iterable<AuditRecord>,
+): Promise<PolicyVersion[]> {
+  const versions: PolicyVersion[] = [];
+  for await (const record of records) {
+    if (isUndone(record, versions.at(-1))) versions.pop();
+    const next = versionOf(record);
+    if (next !== undefined && next.version !== versions.at(-1)?.version) versions.push(next);
   }
   return versions;
 }
+
+/** On the trail before it was to be in force; then the store would not have it. */
+const isUndone = ({ type, detail }: AuditRecord, last: PolicyVersion | undefined): boolean =>
+  type === 'administration' &&
+  detail.action === 'policy_reload_refused' &&
+  last?.how === 'reload' &&
+  detail.inForce !== last.version;
 
 function versionOf({ type, time: since, detail }: AuditRecord): PolicyVersion | undefined {
   const { policyVersion, policyFiles, action, to, files, by } = detail as Readonly<Record<string, unknown>>;

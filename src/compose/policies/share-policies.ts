@@ -15,6 +15,8 @@ const LOOK_MS = 1_000;
 const FOR_EVER_MS = 100 * 365 * 86_400_000;
 /** Of several that publish at once one is first; so often the others come after it. */
 const MOST_TRIES = 8;
+/** Of looks, where policies that are valid cannot be put in force: trying costs a processor seconds, and leaves a record. */
+const MOST_PAUSES = 60;
 
 /** What nodes of one store have in force is one version. */
 export interface SharedPolicies {
@@ -56,28 +58,35 @@ export async function sharePolicies(
   let seen = 0;
   /** What is being taken up; 0: nothing that could be read. */
   let finding = 0;
+  /** Until then a look would take for news of others what the start is to be weighed against. */
+  let isBegun = false;
+  /** The newest cannot be valid here: what this node has is not what the others should have. */
+  let isBehind = false;
+  /** What was said last of looks that fail: it is said once, not each second. */
+  let told: string | undefined;
+  /** Looks that are left out, since as much as this has failed after another. */
+  let pauses = 0;
+  let failures = 0;
 
   async function publish({ texts, by }: GivenPolicies): Promise<void> {
     const digest = digestOf(texts);
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const newest = await sets?.newest(tenant);
-      if (newest?.digest === digest) {
-        seen = newest.position;
-        return;
-      }
+      if (newest?.digest === digest) return putInForce(newest.position);
       // Never back: a store that was put back from a copy has fewer.
       const position = Math.max(newest?.position ?? 0, seen) + 1;
       const value = { by, node, files: texts.map(({ name, text }) => [name, text]) };
-      if (
-        await sets?.publish(tenant, { position, digest, sealed: sealed.seal(String(position), value, FOR_EVER_MS) })
-      ) {
-        seen = position;
-        return;
-      }
+      if (await sets?.publish(tenant, { position, digest, sealed: sealed.seal(String(position), value, FOR_EVER_MS) }))
+        return putInForce(position);
     }
     throw new RemitError('ERR_STORE_LOCKED', 'other nodes put policies in force at the same time, again and again', {
       hint: 'Try again, at one node.',
     });
+  }
+
+  function putInForce(position: number): void {
+    seen = position;
+    isBehind = false;
   }
 
   const publishOwn = (by: string): Promise<void> => {
@@ -90,39 +99,68 @@ export async function sharePolicies(
     const newest = await sets?.newest(tenant);
     if (newest?.position === seen) return undefined;
     if (newest === undefined || newest.position < seen) {
+      if (isBehind) {
+        say(
+          'warn',
+          {},
+          'the store has forgotten which policies are in force: a node that could take them up must tell it',
+        );
+        return undefined;
+      }
       log.warn({}, 'the store has forgotten which policies are in force: it is told again');
       await publishOwn('a store that was put back');
       return undefined;
     }
     if (newest.digest !== digestOf(policies.current().texts)) {
       const text = await sets?.read(tenant, newest.position);
-      // There is a newer one already.
-      if (text === undefined) return undefined;
+      if (text === undefined && (await sets?.newest(tenant))?.position !== newest.position) return undefined;
       finding = newest.position;
-      const given = readSealed(sealed.open(String(newest.position), text));
+      const given = text === undefined ? undefined : readSealed(sealed.open(String(newest.position), text));
       if (given !== undefined && digestOf(given.texts) === newest.digest) return given;
       seen = newest.position;
       throw new RemitError('ERR_STORE_SCHEMA', 'policies in the store were not put there by a node of it', {
         hint: 'The store was altered, or a node has another vault key. Reload the policies at a node that has the right ones.',
       });
     }
-    seen = newest.position;
+    putInForce(newest.position);
     return undefined;
   }
-  async function look(): Promise<void> {
+
+  function say(level: 'warn' | 'error', fields: object, text: string): void {
+    const all = JSON.stringify([text, fields]);
+    if (all === told) return;
+    told = all;
+    log[level](fields, text);
+  }
+
+  /** @returns why what is in force by the store is not in force here */
+  async function look(): Promise<unknown> {
     finding = 0;
     try {
       const newest = await sets?.newest(tenant);
-      if (newest !== undefined && newest.position === seen) return;
-      await policies.takeUp(find);
-      seen = Math.max(seen, finding);
+      const isCurrent = newest !== undefined && newest.position === seen;
+      if (!isCurrent) await policies.takeUp(find);
+      if (finding > seen) putInForce(finding);
+      failures = 0;
+      if (isCurrent || !isBehind) told = undefined;
+      return undefined;
     } catch (error) {
-      // What cannot be valid here stays so until somebody changes it; anything else may be better at the next look.
-      if (isRemitError(error, 'ERR_POLICY_INVALID')) seen = Math.max(seen, finding);
       const { where, hint } = error instanceof RemitError ? error : {};
       const said = { error: messageOf(error), where, hint };
-      if (finding === 0) log.warn(said, 'it could not be read which policies are in force: those before stay');
-      else log.error(said, 'policies that another node put in force are not in force here: those before stay');
+      if (finding === 0) {
+        say('warn', said, 'it could not be read which policies are in force: those before stay');
+        return error;
+      }
+      // What cannot be valid here stays so until somebody changes it; anything else may be better later.
+      if (isRemitError(error, 'ERR_POLICY_INVALID')) {
+        seen = Math.max(seen, finding);
+        isBehind = true;
+      } else {
+        failures += 1;
+        pauses = Math.min(2 ** failures, MOST_PAUSES);
+      }
+      say('error', said, 'policies that another node put in force are not in force here: those before stay');
+      return error;
     }
   }
 
@@ -130,6 +168,7 @@ export async function sharePolicies(
   let looking: Promise<void> | undefined;
   let isWanted = false;
   function lookNow(): void {
+    if (!isBegun) return;
     isWanted = true;
     looking ??= (async () => {
       while (isWanted) {
@@ -154,7 +193,9 @@ export async function sharePolicies(
           { folder: digest, inForce: newest.digest },
           'the policies folder holds what was in force before: those in force at the other nodes are taken. `remit policy reload` puts the folder in force at all',
         );
-        await look();
+        // What could not be read must not leave what is known to be old in force: then there is no start. What cannot be valid here is the same as while a node runs.
+        const failure = await look();
+        if (failure !== undefined && !isRemitError(failure, 'ERR_POLICY_INVALID')) throw failure;
       } else {
         const by = `the start of ${node}`;
         if (newest !== undefined) {
@@ -171,9 +212,11 @@ export async function sharePolicies(
         }
         await publishOwn(by);
       }
+      isBegun = true;
       parts.closers.push(
         repeat(schedule, LOOK_MS, async () => {
-          lookNow();
+          if (pauses > 0) pauses -= 1;
+          else lookNow();
           await looking;
         }),
       );

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
-import { messageOf, RemitError } from '../../domain/errors.ts';
+import { isRemitError, messageOf, RemitError } from '../../domain/errors.ts';
 import { repeat } from '../repeat.ts';
 import { listPolicyFiles } from './policies.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
@@ -15,30 +15,41 @@ type WatchedPlace = Pick<PolicyPlace, 'places' | 'system'> & { readonly config: 
 /** Who changed a folder is not known. */
 const WRITER = 'whoever wrote the folder';
 
+/** Of looks, after which a change is tried again that failed for nothing that is in the folder: each time twice as many. */
+const MOST_PAUSES = 60;
+
 /**
  * Reloads when the folder has changed, where the configuration says so. It is looked at again and again: notifications of a file system are
- * lost where folders are mounted or replaced as links. What was refused is tried again when it has changed.
+ * lost where folders are mounted or replaced as links. What was refused for what it says is tried again when it has changed; where the store
+ * or the trail would not have it, later.
  * @returns stops it
  */
 export function followPolicies(
   { config: { policyReload }, places: { policies: folder }, system: { schedule, log } }: WatchedPlace,
-  policies: Pick<PolicyInForce, 'reload'>,
+  policies: Pick<PolicyInForce, 'follow'>,
 ): () => void {
   if (policyReload === 'manual') return () => {};
   let tried: string | undefined;
   let seen: string | undefined;
+  let failures = 0;
+  let pauses = 0;
   return repeat(schedule, LOOK_MS, async () => {
     const now = await looksOf(folder);
     // What was there when this began is in force already, and read once more to the same end.
     const hasSettled = now === seen;
+    if (!hasSettled) failures = pauses = 0;
     seen = now;
-    if (!hasSettled || now === tried) return;
+    if (!hasSettled || now === tried || pauses-- > 0) return;
     tried = now;
     try {
-      await policies.reload(WRITER);
+      await policies.follow(WRITER);
     } catch (error) {
       const { where, hint } = error instanceof RemitError ? error : {};
       log.error({ error: messageOf(error), where, hint }, 'the policies were not reloaded: those before stay in force');
+      if (isRemitError(error, 'ERR_POLICY_INVALID') || isRemitError(error, 'ERR_CONFIG_MISSING')) return;
+      tried = undefined;
+      failures += 1;
+      pauses = Math.min(2 ** failures, MOST_PAUSES);
     }
   });
 }
