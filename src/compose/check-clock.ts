@@ -1,12 +1,14 @@
 import { messageOf, RemitError } from '../domain/errors.ts';
+import { clockDifference, clockFault } from '../nodes/clock-difference.ts';
 import { repeat } from './repeat.ts';
 import type { Workspace } from './workspace.ts';
 
-/** Tokens that one node gives are taken by another whose clock is 5 seconds away (`skewSeconds`): half of that for each. */
-const MOST_MS = 2_500;
-
 /** How often it is looked at while the gateway runs. */
 const LOOKED_AT_MS = 60_000;
+
+/** A node that runs denies meanwhile (`nodes/membership.ts`). */
+const HINT =
+  'Let both hosts synchronise their clocks (NTP): a gateway that runs serves again by itself, one that was refused is started again.';
 
 export interface ClockCheck {
   readonly what: string;
@@ -25,20 +27,13 @@ export async function checkClock({ store: { shared }, system: { clock } }: Parts
   if (shared === undefined) return undefined;
   const before = clock();
   const there = await shared.server.now();
-  const after = clock();
-  // The answer is of a moment between the two: a slow one proves no difference.
-  const offMs = there < before ? before - there : Math.min(after - there, 0);
-  if (Math.abs(offMs) <= MOST_MS) {
-    return { what: 'this host’s agrees with the database’s', hint: undefined };
-  }
-  const seconds = Math.round(Math.abs(offMs) / 1000);
-  return {
-    what: `this host’s clock is ${seconds} seconds ${offMs > 0 ? 'ahead of' : 'behind'} the database’s`,
-    hint: 'Let both hosts synchronise their clocks (NTP), then start the gateway again.',
-  };
+  const fault = clockFault(clockDifference(before, there, clock()));
+  return fault === undefined
+    ? { what: 'this host’s agrees with the database’s', hint: undefined }
+    : { what: fault, hint: HINT };
 }
 
-/** At the start, before anything is judged by the clock; then every minute, when it is told of. @throws `ERR_CONFIG_INVALID`, `ERR_STORE_*` */
+/** At the start, before anything is judged by the clock; then every minute, when it is told of: what is denied meanwhile is up to membership. @throws `ERR_CONFIG_INVALID`, `ERR_STORE_*` */
 export async function assertClockAgrees(parts: Parts, closers: (() => unknown)[]): Promise<void> {
   const { schedule, log } = parts.system;
   const first = await checkClock(parts);

@@ -32,6 +32,7 @@ import { sweepOauth } from './credentials/sweep-oauth.ts';
 import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
 import { followKeys } from './nodes/follow-keys.ts';
+import { assertActing } from './nodes/not-acting.ts';
 import { openNodes } from './nodes/open-nodes.ts';
 import { openRelay, servedTasks, sharedMemory, unready } from './nodes/serve-nodes.ts';
 import { createTaskUsages } from './nodes/task-usage.ts';
@@ -261,7 +262,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       connectorKeys: () => connectorTokens.publicKeys(),
       agents,
       tasks,
-      assertCurrent: revocation.assertCurrent,
+      assertCurrent: assertActing(revocation, nodes),
       recorder,
       recordRefusal,
       prompts,

@@ -245,7 +245,11 @@ function relay(
 function route(routes: Routes, path: string, request: IncomingMessage, response: ServerResponse): Promise<void> | void {
   if (path === '/mcp' || path.startsWith('/mcp/')) return routes.mcp(request, response);
   if (PROTECTED_RESOURCE.test(path)) return respond(response, 200, routes.protectedResource());
-  if (path === '/approvals' || path.startsWith('/approvals/')) return routes.approvals(request, response);
+  if (path === '/approvals' || path.startsWith('/approvals/')) {
+    // By a clock that is wrong, a sign-in or an approval could be good beyond its end.
+    const why = routes.unready();
+    return why === undefined ? routes.approvals(request, response) : answerReady(response, why);
+  }
   switch (path) {
     case '/task/end':
       return endTask(routes.gateway(), request, response);

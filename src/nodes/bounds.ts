@@ -10,6 +10,9 @@ export const MEMBER_MS = 3_400;
 /** How often a node says that it is there; several may fail. */
 export const BEAT_MS = 500;
 
+/** Tokens that one node gives are taken by another whose clock is 5 seconds away (`skewSeconds`): from the store's, which all share, half of that for each. */
+export const MOST_APART_MS = 2_500;
+
 /** How often it is looked for nodes that are lost, and for tasks that nobody owns. */
 export const CARE_MS = 1_000;
 

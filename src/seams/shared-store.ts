@@ -52,11 +52,15 @@ export interface NodeRepository {
     node: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'policyVersion' | 'connections'>,
     ttlMs: number,
   ): Promise<number>;
-  /** Prolongs it, and says anew where it is reached. `buried`: its tasks may be others' by now; `replaced`: another process has its name. */
+  /**
+   * Prolongs it, and says anew where it is reached.
+   * @returns the time by the database's clock, in milliseconds since the epoch; `buried`: its tasks may be others' by now; `replaced`: another
+   * process has its name
+   */
   renew(
     node: Pick<GatewayNode, 'tenant' | 'name' | 'life' | 'address' | 'policyVersion'>,
     ttlMs: number,
-  ): Promise<'renewed' | 'buried' | 'replaced'>;
+  ): Promise<number | 'buried' | 'replaced'>;
   /** Leaves: its tasks are anybody's from then on. Nothing happens when that life is over already. */
   leave(node: Pick<GatewayNode, 'tenant' | 'name' | 'life'>): Promise<void>;
   /** Those that have not been buried, by name. */

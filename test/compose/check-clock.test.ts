@@ -1,11 +1,13 @@
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readRecords } from '../../src/audit/read-records.ts';
 import { assertClockAgrees, checkClock } from '../../src/compose/check-clock.ts';
 import { ensureVaultKey } from '../../src/compose/credentials/vault-key.ts';
 import { startGateway } from '../../src/compose/start-gateway.ts';
 import { createSystem } from '../../src/compose/system.ts';
+import { createJournalAccess } from '../../src/compose/trail/journal-access.ts';
 import { openWorkspace } from '../../src/compose/workspace.ts';
 import { type EmbeddedPostgres, startPostgres } from '../support/embedded-postgres.ts';
 
@@ -134,6 +136,45 @@ describe('a node', () => {
       }
     },
   );
+
+  it('D1 whose clock is set while it serves takes and gives nothing within a second, says why, and serves again by itself', async () => {
+    let off = 0;
+    const workspace = await openWorkspace(config, { ...system, environment, clock: () => Date.now() + off });
+    let close = () => workspace.close();
+    try {
+      await ensureVaultKey(workspace.loaded);
+      const gateway = await startGateway(workspace, '0');
+      close = async () => {
+        await gateway.close();
+        await workspace.close();
+      };
+      const ask = async (path: string) => {
+        const response = await fetch(`${gateway.url}${path}`);
+        return { status: response.status, text: await response.text() };
+      };
+      const becomes = (status: number) =>
+        vi.waitFor(async () => expect(await ask('/readyz')).toMatchObject({ status }), {
+          timeout: 5_000,
+          interval: 50,
+        });
+      expect((await ask('/approvals')).status).not.toBe(503);
+      await becomes(200);
+      const setAt = Date.now();
+      off = 3_600_000;
+      await becomes(503);
+      expect(Date.now() - setAt).toBeLessThan(2_000);
+      expect((await ask('/readyz')).text).toContain('3600 seconds ahead of');
+      expect(await ask('/approvals')).toMatchObject({ status: 503, text: expect.stringContaining('3600 seconds') });
+      off = 0;
+      await becomes(200);
+    } finally {
+      await close();
+    }
+    const kinds: string[] = [];
+    for await (const { type } of readRecords(createJournalAccess(join(folder, '.remit', 'journal')).read(0)))
+      if (type.startsWith('denial_')) kinds.push(type);
+    expect(kinds).toEqual(['denial_began', 'denial_ended']);
+  });
 
   it('whose data folder cannot hold its name says which, and what to do', async () => {
     await mkdir(join(folder, '.remit', 'node'), { recursive: true });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NOT_A_MEMBER } from '../../src/compose/nodes/build-nodes.ts';
+import { assertActing, NOT_A_MEMBER } from '../../src/compose/nodes/not-acting.ts';
 import { servedTasks, sharedMemory, unready } from '../../src/compose/nodes/serve-nodes.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { taskId } from '../../src/domain/ids.ts';
@@ -11,13 +11,15 @@ function world() {
   const state = {
     isMember: true,
     isCurrent: true,
+    clockFault: undefined as string | undefined,
     keep: (): true | Promise<boolean> => Promise.resolve(true),
     family: [TASK],
   };
   const dropped: string[] = [];
   const nodes = {
     isMember: () => state.isMember,
-    confirm: async () => false,
+    clockFault: () => state.clockFault,
+    confirm: async () => state.isMember,
     ledger: { keep: () => state.keep() },
     moved: async () => state.family,
   } as unknown as Parameters<typeof sharedMemory>[0];
@@ -42,6 +44,7 @@ function world() {
     ...(sharedMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof sharedMemory>>),
     served: servedTasks(tasks, revocation, nodes),
     unready: () => unready(revocation, nodes),
+    assertActing: assertActing({ assertCurrent: async () => {} }, nodes),
   };
 }
 
@@ -102,5 +105,23 @@ describe('a node among others', () => {
     state.isCurrent = false;
     expect(served.get(TASK)).toBeUndefined();
     expect(why()).toContain('revocation');
+  });
+
+  it('D1 one whose clock is wrong gives and begins nothing, keeps from acting, and says what is wrong and what to do', async () => {
+    const { served, confirm, state, unready: why, assertActing: asserted } = world();
+    await asserted();
+    state.isMember = false;
+    state.clockFault = 'this host’s clock is 60 seconds behind the database’s';
+    const refusal = {
+      kind: 'unavailable',
+      reason: expect.stringContaining('60 seconds behind'),
+      nextStep: expect.stringContaining('NTP'),
+      isForwarded: false,
+    };
+    expect(served.get(TASK)).toBeUndefined();
+    expect(served.barred(TASK)).toMatchObject(refusal);
+    expect(confirm()).toMatchObject({ refusal });
+    expect(why()).toBe(state.clockFault);
+    await expect(asserted()).rejects.toMatchObject({ code: 'ERR_STORE_UNREACHABLE' });
   });
 });

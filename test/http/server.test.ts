@@ -69,6 +69,7 @@ it('D1 /readyz says whether anything should be sent here, and why not, to anybod
   await start({ unready: () => why });
   const ask = (headers = {}) => gateway.send(undefined, { path: '/readyz', token: 'nobody', headers });
   expect(await ask()).toMatchObject({ status: 503, body: { status: 'not_ready', why } });
+  expect(await gateway.send(undefined, { path: '/approvals' })).toMatchObject({ status: 503, body: { why } });
   why = undefined;
   expect(await ask()).toMatchObject({ status: 200, body: { status: 'ready' } });
   expect((await ask({ Host: 'evil.example' })).status).toBe(421);

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { tenantId } from '../../src/domain/ids.ts';
-import { MEMBER_MS, TTL_MS } from '../../src/nodes/bounds.ts';
+import { BEAT_MS, MEMBER_MS, TTL_MS } from '../../src/nodes/bounds.ts';
 import { createMembership } from '../../src/nodes/membership.ts';
 import { createFakeTime } from '../support/fake-lease-time.ts';
 
+/** `renewed`: with the time by the store's clock. */
 type Told = 'renewed' | 'buried' | 'replaced' | Error | Promise<'renewed'>;
 
 function world() {
@@ -15,7 +16,18 @@ function world() {
     joinFault: undefined as Error | undefined,
     rejoins: 0,
     rejoinFault: undefined as Error | undefined,
+    /** By how much the wall clock here is ahead of the store's. */
+    aheadMs: 0,
+    /** What befalls while a question is on its way to the store, and while its answer is on its way back. */
+    going: () => {},
+    coming: () => {},
   };
+  function ask(): number {
+    state.going();
+    const now = time.clock();
+    state.coming();
+    return now;
+  }
   const membership = createMembership({
     repository: {
       async join() {
@@ -27,7 +39,8 @@ function world() {
       async renew({ life }) {
         log.push(`renew ${life}`);
         if (state.told instanceof Error) throw state.told;
-        return await state.told;
+        const told = await state.told;
+        return told === 'renewed' ? ask() : told;
       },
       async leave({ life }) {
         log.push(`leave ${life}`);
@@ -36,6 +49,14 @@ function world() {
     self: { tenant: tenantId('acme'), name: 'na', address: 'http://a', version: '1', connections: 11 },
     policyVersion: () => 'p',
     monotonic: time.clock,
+    clock: () => time.clock() + state.aheadMs,
+    server: {
+      async now() {
+        log.push('now');
+        if (state.told instanceof Error) throw state.told;
+        return ask();
+      },
+    },
     schedule: time.schedule,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     async onRejoined() {
@@ -45,6 +66,7 @@ function world() {
     async onLost() {
       log.push('lost');
     },
+    onClock: (fault) => log.push(fault ?? 'agrees'),
     onReplaced: () => log.push('replaced'),
   });
   return { time, log, state, membership };
@@ -92,7 +114,7 @@ describe('membership', () => {
     state.told = 'buried';
     log.length = 0;
     await time.advance(500);
-    expect(log).toEqual(['renew 1', 'lost', 'join 2']);
+    expect(log).toEqual(['renew 1', 'lost', 'join 2', 'now']);
     expect(membership.isMember()).toBe(true);
   });
 
@@ -147,5 +169,125 @@ describe('membership', () => {
     expect(log.filter((line) => line.startsWith('leave'))).toEqual(['leave 1']);
     await time.advance(5_000);
     expect(log.at(-1)).toBe('leave 1');
+  });
+});
+
+describe('a clock that is set while the node runs', () => {
+  it.each([2_501, 3_600_000, -2_501, -3_600_000])(
+    'D1 ends it with the next beat at %d ms from the store’s, says why, and it comes again by itself',
+    async (aheadMs) => {
+      const { time, state, membership, log } = world();
+      await membership.join();
+      state.aheadMs = aheadMs;
+      log.length = 0;
+      await time.advance(BEAT_MS);
+      expect(membership.isMember()).toBe(false);
+      const seconds = Math.round(Math.abs(aheadMs) / 1_000);
+      const fault = `this host’s clock is ${seconds} seconds ${aheadMs > 0 ? 'ahead of' : 'behind'} the database’s`;
+      expect(membership.clockFault()).toBe(fault);
+      expect(await membership.confirm()).toBe(false);
+      await time.advance(BEAT_MS);
+      expect(log, 'told once').toEqual(['renew 1', fault, 'now', 'now']);
+      state.aheadMs = 0;
+      await time.advance(BEAT_MS);
+      expect(membership.isMember()).toBe(true);
+      expect(membership.clockFault()).toBeUndefined();
+      expect(log.slice(4)).toEqual(['now', 'agrees', 'renew 1']);
+      expect(state.rejoins, 'nobody had its tasks').toBe(0);
+    },
+  );
+
+  it.each([2_500, -2_500])('ends nothing at %d ms', async (aheadMs) => {
+    const { time, state, membership } = world();
+    await membership.join();
+    state.aheadMs = aheadMs;
+    await time.advance(60_000);
+    expect(membership.isMember()).toBe(true);
+  });
+
+  it('a slow way to the store or back, and a process that stood still, end nothing', async () => {
+    const { time, state, membership, log } = world();
+    await membership.join();
+    let late = 0;
+    // The wall clock and the store's go on together while the question, or its answer, is on its way.
+    const way = (): void => {
+      late += 1;
+      time.pass(3_000);
+    };
+    state.going = way;
+    await time.advance(BEAT_MS);
+    state.going = () => {};
+    state.coming = way;
+    await time.advance(BEAT_MS);
+    state.coming = () => {};
+    expect(late).toBeGreaterThanOrEqual(2);
+    expect(membership.clockFault()).toBeUndefined();
+    await time.advance(BEAT_MS);
+    expect(membership.isMember()).toBe(true);
+    expect(log.filter((line) => line.includes('clock'))).toEqual([]);
+  });
+
+  it('D1 one that stays wrong lets go of its tasks when its time is over, once, and goes on with what is its own', async () => {
+    const { time, state, membership, log } = world();
+    await membership.join();
+    state.aheadMs = 60_000;
+    await time.advance(TTL_MS);
+    expect(log).not.toContain('lost');
+    await time.advance(BEAT_MS);
+    await time.advance(60_000);
+    expect(log.filter((line) => line === 'lost')).toHaveLength(1);
+    expect(
+      log.filter((line) => line.startsWith('renew')),
+      'it says no more that it is there',
+    ).toHaveLength(1);
+    state.aheadMs = 0;
+    await time.advance(BEAT_MS);
+    expect(membership.isMember()).toBe(true);
+    expect(state.rejoins).toBe(1);
+  });
+
+  it('one that was buried meanwhile joins anew when the clocks agree, and not before', async () => {
+    const { time, state, membership, log } = world();
+    await membership.join();
+    state.aheadMs = -60_000;
+    await time.advance(BEAT_MS);
+    state.told = 'buried';
+    await time.advance(60_000);
+    expect(log).not.toContain('join 2');
+    state.aheadMs = 0;
+    await time.advance(BEAT_MS);
+    expect(log).toContain('join 2');
+    expect(membership.isMember()).toBe(true);
+    expect(state.rejoins).toBe(1);
+  });
+
+  it('D1 one that joins anew by a wrong clock is no member yet, and goes on with nothing', async () => {
+    const { time, state, membership, log } = world();
+    await membership.join();
+    state.told = 'buried';
+    state.aheadMs = 60_000;
+    await time.advance(BEAT_MS);
+    expect(log).toContain('join 2');
+    expect(membership.isMember()).toBe(false);
+    expect(state.rejoins).toBe(0);
+    state.told = 'renewed';
+    state.aheadMs = 0;
+    await time.advance(BEAT_MS);
+    expect(membership.isMember()).toBe(true);
+    expect(state.rejoins).toBe(1);
+  });
+
+  it('D1 a store that is away while the clock is wrong makes nobody a member', async () => {
+    const { time, state, membership } = world();
+    await membership.join();
+    state.aheadMs = 60_000;
+    await time.advance(BEAT_MS);
+    state.aheadMs = 0;
+    state.told = new Error('no store');
+    await time.advance(60_000);
+    expect(membership.isMember()).toBe(false);
+    state.told = 'renewed';
+    await time.advance(BEAT_MS);
+    expect(membership.isMember()).toBe(true);
   });
 });

@@ -46,7 +46,7 @@ describe('nodes', () => {
     expect(await nodes.join(self('a'), HOUR)).toBe(1);
     expect(await nodes.join(self('a'), HOUR)).toBe(2);
     expect(await nodes.renew({ ...self('a'), life: 1 }, HOUR)).toBe('replaced');
-    expect(await nodes.renew({ ...self('a'), life: 2, policyVersion: 'p2' }, HOUR)).toBe('renewed');
+    expect(await nodes.renew({ ...self('a'), life: 2, policyVersion: 'p2' }, HOUR)).toBeTypeOf('number');
     expect(await nodes.list(ACME)).toMatchObject([{ name: 'a', life: 2, policyVersion: 'p2', version: '1' }]);
     expect(await nodes.list(RIVAL)).toEqual([]);
   });
@@ -61,13 +61,17 @@ describe('nodes', () => {
     expect(await nodes.renew({ ...self('a'), life }, HOUR)).toBe('buried');
     expect((await nodes.list(ACME)).map(({ name }) => name)).toEqual(['b']);
     expect(await nodes.join(self('a'), HOUR)).toBe(2);
-    expect(await nodes.renew({ ...self('a'), life: 2 }, HOUR)).toBe('renewed');
+    expect(await nodes.renew({ ...self('a'), life: 2 }, HOUR)).toBeTypeOf('number');
   });
 
   it('to renew late is in time, as long as nobody has buried it', async () => {
     const { nodes } = shared();
     const life = await nodes.join(self('a'), 0);
-    expect(await nodes.renew({ ...self('a'), life }, HOUR)).toBe('renewed');
+    const before = Date.now();
+    const there = await nodes.renew({ ...self('a'), life }, HOUR);
+    // By the database's clock, which is this host's here.
+    expect(there).toBeGreaterThanOrEqual(before - 1);
+    expect(there).toBeLessThanOrEqual(Date.now() + 1);
     expect(await nodes.bury(ACME)).toEqual([]);
   });
 

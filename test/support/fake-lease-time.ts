@@ -8,6 +8,8 @@ export interface FakeTime {
   settle(): Promise<void>;
   /** Moves the clock, running timers in order at their times. */
   advance(ms: number): Promise<void>;
+  /** Time that goes by while nothing can run. */
+  pass(ms: number): void;
   /** Timers that have not fired. */
   readonly pending: number;
 }
@@ -25,6 +27,9 @@ export function createFakeTime(start = 1_700_000_000_000): FakeTime {
       return () => void timers.delete(id);
     },
     settle,
+    pass(ms) {
+      now += ms;
+    },
     async advance(ms) {
       const end = now + ms;
       await settle();
@@ -39,7 +44,7 @@ export function createFakeTime(start = 1_700_000_000_000): FakeTime {
         timer.task();
         await settle();
       }
-      now = end;
+      now = Math.max(now, end);
     },
     get pending() {
       return timers.size;

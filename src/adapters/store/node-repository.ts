@@ -22,7 +22,7 @@ export function makeNodeRepository(queries: Queries, atomically: Atomically, whe
     },
 
     async renew({ tenant, name, life, address, policyVersion }, ttlMs) {
-      const { numUpdatedRows } = await queries
+      const renewed = await queries
         .updateTable('nodes')
         .set({
           expires_at: sql<number>`${DATABASE_NOW} + ${ttlMs}::bigint`,
@@ -34,8 +34,9 @@ export function makeNodeRepository(queries: Queries, atomically: Atomically, whe
         .where('name', '=', name)
         .where('life', '=', life)
         .where('is_buried', '=', 0)
+        .returning(DATABASE_NOW.as('now'))
         .executeTakeFirst();
-      if (numUpdatedRows === 1n) return 'renewed';
+      if (renewed !== undefined) return renewed.now;
       const row = await queries
         .selectFrom('nodes')
         .select('life')

@@ -1,7 +1,7 @@
+import type { RecordEntry } from '../../audit/recorder.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
-import type { Refusal } from '../../domain/refusal.ts';
 import type { LeaseManager } from '../../leases/lease-manager.ts';
 import { PLACE_MS } from '../../nodes/bounds.ts';
 import { createMembership } from '../../nodes/membership.ts';
@@ -20,6 +20,8 @@ export interface Nodes {
   readonly placement: Placement;
   /** Whether this node may act as the owner of its tasks. One comparison. */
   isMember(): boolean;
+  /** What is wrong with this host's clock, where that is why it may not. */
+  clockFault(): string | undefined;
   confirm(): Promise<boolean>;
   /** Of a task that is about to be started here: a place before it has a row. The ledger takes it when it is on the trail. @throws `ERR_STORE_*` */
   own(task: TaskId, parent: TaskId | undefined): Promise<void>;
@@ -54,13 +56,14 @@ export function buildNodes(parts: {
   /** Nothing of a task may stay: another node goes on with it. */
   drop: (task: TaskId) => Promise<unknown>;
   onNotice: (notice: Notice) => void;
+  recordLater: (entry: RecordEntry) => void;
 }): Nodes | undefined {
   const { workspace, version, tasks, leases, memoryOf } = parts;
   const { store, node: name, estate, system } = workspace;
   const { shared } = store;
   if (shared === undefined || name === undefined) return undefined;
   const { tenant } = estate;
-  const { monotonic, schedule, log } = system;
+  const { clock, monotonic, schedule, log } = system;
   const { nodes, places, notices } = shared;
   let address = '';
   let listening: { stop(): Promise<void> } | undefined;
@@ -98,6 +101,8 @@ export function buildNodes(parts: {
     },
     policyVersion: parts.policyVersion,
     monotonic,
+    clock,
+    server: shared.server,
     schedule,
     log,
     async onLost() {
@@ -105,6 +110,12 @@ export function buildNodes(parts: {
       await Promise.all(ledger.tasks().map((id) => parts.drop(id)));
     },
     onRejoined: async () => parts.adopt(await places.claim(tenant, name, 'earlier')),
+    onClock(fault) {
+      const detail = fault !== undefined && { reason: fault };
+      if (fault !== undefined) log.error({ what: fault }, 'the clock is not the database’s: everything is denied');
+      else log.warn({}, 'the clock is the database’s again: calls are served');
+      parts.recordLater({ type: fault === undefined ? 'denial_ended' : 'denial_began', detail: { ...detail } });
+    },
     onReplaced: (why) => fail(why),
   });
 
@@ -128,6 +139,7 @@ export function buildNodes(parts: {
     ledger,
     placement,
     isMember: membership.isMember,
+    clockFault: membership.clockFault,
     confirm: membership.confirm,
     failed,
     async own(task, parent) {
@@ -176,12 +188,3 @@ export function buildNodes(parts: {
     },
   };
 }
-
-/** Of a node that could not say in time that it is there. */
-export const NOT_A_MEMBER: Extract<Refusal, { kind: 'unavailable' }> = {
-  kind: 'unavailable',
-  code: 'ERR_STORE_UNREACHABLE',
-  reason: 'the gateway cannot confirm that this task is still its own, and so denies everything',
-  nextStep: 'Nothing was sent. Try again in a few seconds; it recovers by itself when its store answers.',
-  isForwarded: false,
-};

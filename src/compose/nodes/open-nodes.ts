@@ -30,7 +30,7 @@ type NodesParts = Parameters<typeof buildNodes>[0];
 /** This gateway among the others of its store, with how tasks come and go between them. */
 export function openNodes(
   parts: Omit<AdoptionParts, 'ledger' | 'forgetDeviations' | 'flow' | 'state'> &
-    Pick<NodesParts, 'version' | 'policyVersion'> & {
+    Pick<NodesParts, 'version' | 'policyVersion' | 'recordLater'> & {
       trail: TrailState;
       flow: Flow;
       closers: (() => unknown)[];

@@ -10,7 +10,8 @@ import { challengeOf, MAX_BODY_BYTES } from '../build-endpoint.ts';
 import type { RevocationControl } from '../revocation/build-revocation.ts';
 import type { Workspace } from '../workspace.ts';
 import type { Adoption } from './adopt-tasks.ts';
-import { NOT_A_MEMBER, type Nodes } from './build-nodes.ts';
+import type { Nodes } from './build-nodes.ts';
+import { notActing } from './not-acting.ts';
 
 type GatewayTasks = Gateway['tasks'];
 
@@ -32,7 +33,7 @@ export function servedTasks(
   return {
     ...alone,
     get: (id) => (nodes.isMember() && revocation.isCurrent() ? tasks.get(id) : undefined),
-    barred: (id) => (nodes.isMember() ? revocation.barred(id) : NOT_A_MEMBER),
+    barred: (id) => (nodes.isMember() ? revocation.barred(id) : notActing(nodes)),
     async confirm() {
       const [isMember, isCurrent] = await Promise.all([nodes.confirm(), revocation.confirm()]);
       return isMember || isCurrent;
@@ -45,7 +46,7 @@ export function unready(
   revocation: Pick<RevocationControl, 'isCurrent'>,
   nodes: Nodes | undefined,
 ): string | undefined {
-  if (nodes?.isMember() === false) return 'not a member of the nodes';
+  if (nodes?.isMember() === false) return nodes.clockFault() ?? 'not a member of the nodes';
   return revocation.isCurrent() ? undefined : 'the revocation log cannot be read';
 }
 
@@ -81,7 +82,7 @@ export function sharedMemory(nodes: Nodes | undefined, adoption: Adoption, works
       const keeping = nodes.ledger.keep(task);
       return keeping === true ? undefined : wait(nodes, task, keeping);
     },
-    confirm: () => (nodes.isMember() ? undefined : refuse(NOT_A_MEMBER)),
+    confirm: () => (nodes.isMember() ? undefined : refuse(notActing(nodes))),
   };
 }
 
