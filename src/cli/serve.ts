@@ -1,5 +1,6 @@
 import type { RunningGateway } from '../compose/start-gateway.ts';
 import type { System } from '../compose/system.ts';
+import type { StartedWorker } from '../compose/workers/keep-workers.ts';
 import type { Worker } from '../compose/workers/worker.ts';
 import { openWorkspace } from '../compose/workspace.ts';
 import type { Output } from './output.ts';
@@ -41,27 +42,35 @@ export async function runGateway(parts: {
   process.exitCode = why === 'journal failed' ? 7 : 0;
 }
 
-function tellStart(output: Output, { url, tools, undescribed, problems, revokeOnly, wayOn }: RunningGateway): void {
+function tellStart(output: Output, gateway: RunningGateway): void {
+  const { url, revokeOnly, wayOn } = gateway;
   if (revokeOnly !== undefined) {
     tellRevokeOnly(output, url, revokeOnly, wayOn ?? '');
   } else {
-    tellServing(output, { url, tools, undescribed, problems }, {});
+    tellServing(output, gateway, {});
   }
 }
 
 /** The one line that says that everything is served. @param more members of the JSON event */
 export function tellServing(
   output: Output,
-  { url, tools, undescribed, problems }: Pick<RunningGateway, 'url' | 'tools' | 'undescribed' | 'problems'>,
+  {
+    url,
+    listens,
+    tools,
+    undescribed,
+    problems,
+  }: Pick<StartedWorker, 'url' | 'listens' | 'tools' | 'undescribed' | 'problems'>,
   more: Readonly<Record<string, unknown>>,
   who = `pid ${process.pid}`,
 ): void {
   if (output.isJson) {
-    const event = { event: 'serving', url, mcp: `${url}/mcp`, pid: process.pid, tools, undescribed, problems, ...more };
-    process.stdout.write(`${JSON.stringify(event)}\n`);
+    const known = { event: 'serving', url, mcp: `${url}/mcp`, listens, pid: process.pid, tools, undescribed, problems };
+    process.stdout.write(`${JSON.stringify({ ...known, ...more })}\n`);
     return;
   }
   output.note(`Remit serves ${url}/mcp (${who}); ${tools} tools described, ${undescribed} not.`);
+  if (listens !== undefined) output.note(`  listens at ${listens}; agents reach it at ${url} (publicUrl)`);
   for (const problem of problems) output.note(`  not reached: ${problem}`);
   output.note('  agents connect with `remit connect --agent NAME`; stop with Ctrl-C.');
 }

@@ -114,8 +114,8 @@ function waitForParentsEnd(): Promise<string> {
   });
 }
 
-function toldOf({ url, tools, undescribed, problems, revokeOnly, wayOn = '' }: RunningGateway): Told {
-  const told = { url, tools, undescribed, problems };
+function toldOf({ url, listens, tools, undescribed, problems, revokeOnly, wayOn = '' }: RunningGateway): Told {
+  const told = { url, listens, tools, undescribed, problems };
   return revokeOnly === undefined
     ? { event: 'serving', ...told }
     : { event: 'revoke_only', ...told, reason: revokeOnly, wayOn };

@@ -9,6 +9,8 @@ export interface OpenPort {
   readonly http: HttpServer;
   /** Under which URL agents reach the gateway. */
   readonly url: string;
+  /** Where it listens for them, as a URL: beside a proxy's it differs from `url`. */
+  readonly listens: string;
   /** Under which URL other nodes reach this one. */
   readonly address: string;
   /** Names under which it may be addressed. */
@@ -26,14 +28,15 @@ export async function openPort(workspace: Workspace): Promise<OpenPort> {
   if (worker === undefined) {
     const http = await open(config.listen);
     const url = ownUrl(config, http);
-    return { http, url, address: nodeAddress(config, http), hosts: allowedHosts(url, http.host, http.port) };
+    const listens = ownUrl({}, http);
+    return { http, url, listens, address: nodeAddress(config, http), hosts: allowedHosts(url, http.host, http.port) };
   }
   const place = workerPlace(config, worker.number);
   const own = await open(place, { isExclusive: true });
   const http = await besideShared(own, () => open(config.listen), worker.isFirst);
   const url = ownUrl(config, config.listen);
   const hosts = [config.listen, own].flatMap(({ host, port }) => [...allowedHosts(url, host, port)]);
-  return { http, url, address: nodeAddress(place, own), hosts: new Set(hosts) };
+  return { http, url, listens: ownUrl({}, config.listen), address: nodeAddress(place, own), hosts: new Set(hosts) };
 }
 
 /** A worker's own port, with the one that all share beside it. Who does not serve yet takes none of the connections there while others do. */

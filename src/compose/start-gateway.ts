@@ -63,6 +63,8 @@ export interface RunningGateway {
   readonly wayOn?: string;
   /** Base URL; the MCP endpoint is `<url>/mcp`. */
   readonly url: string;
+  /** Where it listens, where that is not `url` (`publicUrl`). */
+  readonly listens?: string;
   readonly tools: number;
   readonly undescribed: number;
   /** Connectors that could not be listed at the start, for people. */
@@ -248,7 +250,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       leases.close();
     });
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
-    const { http, url, address, hosts } = await openPort(workspace);
+    const { http, url, listens, address, hosts } = await openPort(workspace);
     closers.push(() => http.close());
     const resource = `${url}/mcp`;
     await connectorTokens.open(url);
@@ -380,6 +382,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const all = catalogue.tools();
     return {
       url,
+      ...(listens !== url && { listens }),
       tools: all.filter((tool) => tool.status === 'described').length,
       undescribed: all.filter((tool) => tool.status !== 'described').length,
       problems: problems(),

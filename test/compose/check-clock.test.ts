@@ -1,4 +1,4 @@
-import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -139,17 +139,19 @@ describe('a node', () => {
 
   it('D1 whose clock is set while it serves takes and gives nothing within a second, says why, and serves again by itself', async () => {
     let off = 0;
+    await appendFile(config, 'publicUrl: https://remit.example\n');
     const workspace = await openWorkspace(config, { ...system, environment, clock: () => Date.now() + off });
     let close = () => workspace.close();
     try {
       await ensureVaultKey(workspace.loaded);
       const gateway = await startGateway(workspace, '0');
+      expect(gateway).toMatchObject({ url: 'https://remit.example', listens: expect.stringContaining('127.0.0.1') });
       close = async () => {
         await gateway.close();
         await workspace.close();
       };
       const ask = async (path: string) => {
-        const response = await fetch(`${gateway.url}${path}`);
+        const response = await fetch(`${gateway.listens}${path}`);
         return { status: response.status, text: await response.text() };
       };
       const becomes = (status: number) =>

@@ -173,7 +173,11 @@ describe('A3 a disk that fails', () => {
   it('a folder that cannot be made or read is ERR_JOURNAL_FAILED', async () => {
     await writeJournal(folder, []);
     const inFile = join(logPath, 'inner');
-    await expect(openTestJournal(inFile)).rejects.toMatchObject({ code: 'ERR_JOURNAL_FAILED', where: inFile });
+    await expect(openTestJournal(inFile)).rejects.toMatchObject({
+      code: 'ERR_JOURNAL_FAILED',
+      where: inFile,
+      hint: expect.stringContaining('start it again'),
+    });
     await rm(logPath);
     await mkdir(logPath);
     await expect(openTestJournal(folder)).rejects.toMatchObject({ code: 'ERR_JOURNAL_FAILED' });

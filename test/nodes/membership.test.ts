@@ -212,7 +212,7 @@ describe('a clock that is set while the node runs', () => {
     // The wall clock and the store's go on together while the question, or its answer, is on its way.
     const way = (): void => {
       late += 1;
-      time.pass(3_000);
+      time.pass(6_000);
     };
     state.going = way;
     await time.advance(BEAT_MS);

@@ -1,7 +1,7 @@
 import { close, constants, open, statSync, write } from 'node:fs';
 import { promisify } from 'node:util';
 import type { RemitError } from '../../domain/errors.ts';
-import { WriteWatch, type WriteWatchOptions, writeFault } from './write-watch.ts';
+import { AT_OPENING, WriteWatch, type WriteWatchOptions, writeFault } from './write-watch.ts';
 
 /** `fs.write` at a position, or at the end without one, with a callback: replaceable so that tests can make the disk fail. */
 export type WriteBytes = (
@@ -43,7 +43,7 @@ export class AppendFile {
   static async open(path: string, options: AppendFileOptions): Promise<AppendFile> {
     const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_DSYNC | constants.O_CREAT;
     const fd = await promisify(open)(path, flags, 0o600).catch((cause) => {
-      throw writeFault(path, cause);
+      throw writeFault(path, cause, AT_OPENING);
     });
     return new AppendFile(path, fd, statSync(path).size, options);
   }

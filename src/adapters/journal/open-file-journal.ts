@@ -15,7 +15,7 @@ import { SegmentFile } from './segment-file.ts';
 import { readIfThere } from './segments.ts';
 import { createVerifier, isKeyName, type Verifier } from './signed-note.ts';
 import { readAnchor } from './verify-journal.ts';
-import { writeFault } from './write-watch.ts';
+import { AT_OPENING, writeFault } from './write-watch.ts';
 
 export interface FileJournalOptions {
   /** Made if missing; its parent must exist or be makeable. One process at a time. */
@@ -184,6 +184,6 @@ function appendWhole(file: AppendFile, bytes: Buffer): Promise<void> {
 
 async function asWrite<T>(path: string, work: Promise<T>): Promise<T> {
   return await work.catch((cause) => {
-    throw writeFault(path, cause);
+    throw writeFault(path, cause, AT_OPENING);
   });
 }

@@ -6,7 +6,7 @@ import { alignedBuffer } from './aligned-memory.ts';
 import { type AppendFileOptions, type WriteBytes, writeBytes } from './append-file.ts';
 import type { Batch } from './batch.ts';
 import { BLOCK, encodeSegmentHeader, type SegmentHeader } from './frame.ts';
-import { WriteWatch, writeFault } from './write-watch.ts';
+import { AT_OPENING, WriteWatch, writeFault } from './write-watch.ts';
 
 export interface SegmentFileOptions extends AppendFileOptions {
   /** A segment is full when a batch would make it longer; one batch alone may. */
@@ -76,7 +76,7 @@ export class SegmentFile {
       segment.#held.set(held);
       return segment;
     } catch (cause) {
-      throw writeFault(path, cause);
+      throw writeFault(path, cause, AT_OPENING);
     } finally {
       await file?.close();
     }

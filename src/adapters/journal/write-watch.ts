@@ -94,17 +94,23 @@ export class WriteWatch {
 
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
+const WHILE_SERVING = 'Every call is refused until the disk is mended and the gateway restarted.';
+
+/** Where a folder or a file could not even be made or opened: nothing runs yet. */
+export const AT_OPENING =
+  'Let the user that runs the gateway own the folder, on a disk that can be written; then start it again.';
+
 /** The fault for an error of the file system while writing. */
-export function writeFault(path: string, cause: unknown): RemitError {
+export function writeFault(path: string, cause: unknown, hint = WHILE_SERVING): RemitError {
   if (cause instanceof RemitError) return cause;
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   if (FULL.has(code)) {
-    const hint = 'Make room for the data folder (or raise the limit on file sizes) and restart the gateway.';
-    return new RemitError('ERR_JOURNAL_FULL', `no room for the journal (${code})`, { where: path, hint, cause });
+    const room = 'Make room for the data folder (or raise the limit on file sizes) and restart the gateway.';
+    return new RemitError('ERR_JOURNAL_FULL', `no room for the journal (${code})`, { where: path, hint: room, cause });
   }
   return new RemitError('ERR_JOURNAL_FAILED', `the journal cannot be written: ${messageOf(cause)}`, {
     where: path,
-    hint: 'Every call is refused until the disk is mended and the gateway restarted.',
+    hint,
     cause,
   });
 }

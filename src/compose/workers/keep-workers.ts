@@ -4,6 +4,8 @@ import type { Clock, Log, Schedule } from '../../seams/clock.ts';
 export interface Told {
   readonly event: 'serving' | 'revoke_only';
   readonly url: string;
+  /** Where that is not `url`. */
+  readonly listens?: string | undefined;
   readonly tools: number;
   readonly undescribed: number;
   readonly problems: readonly string[];
