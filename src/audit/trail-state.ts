@@ -79,6 +79,7 @@ const FOLDED: ReadonlySet<string> = new Set([
   'outcome',
   'prompt',
   'task_started',
+  'task_adopted',
   'task_ended',
   'records_removed',
   'signal',
@@ -158,6 +159,14 @@ function foldRecord(state: TrailState, record: Folded, unknown: RecordEntry | un
     case 'task_started':
       if (task !== undefined) knownTask(state, task, seq).parent = parentOf(detail);
       return;
+    case 'task_adopted': {
+      if (task === undefined) return;
+      const known = knownTask(state, task, seq);
+      known.parent = parentOf(detail);
+      // What another node has counted of it stands nowhere else in this journal.
+      known.calls = Math.max(known.calls, Number(detail.used) || 0);
+      return;
+    }
     case 'task_ended': {
       const known = task === undefined ? undefined : tasks.get(task);
       if (task !== undefined) state.risks.delete(`task ${task}`);

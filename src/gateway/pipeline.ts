@@ -58,8 +58,7 @@ export async function governCall(gateway: Gateway, caller: Caller, asked: Operat
       }
       const lifted = await hold(gateway, caller, operation, decision);
       if (isRefused(lifted)) return refuseCall(gateway, caller, operation, decision, lifted);
-      operation = lifted.operation;
-      keeping = gateway.memory?.keep(caller.task.id);
+      ({ operation, keeping } = lifted);
     }
 
     // What was kept says whose the task was then. Either write may have taken long since, or the process may have stood still.

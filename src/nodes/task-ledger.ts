@@ -27,6 +27,10 @@ interface Entry {
   fence: number;
   /** What the store has at least; undefined: not known, or less from now on. */
   kept: TaskMemory | undefined;
+  /** Calls that the store has at most: of a statement that was not answered, too. */
+  told: number;
+  /** Counts what was given back. Of a statement that was under way then nothing is taken. */
+  round: number;
   /** Calls that had been made when it was told last, and when, by the monotonic clock. */
   made: number;
   at: number;
@@ -40,10 +44,13 @@ interface Batch {
   readonly tasks: Set<TaskId>;
   /** Calls that wait for it. */
   waiting: number;
-  readonly written: Promise<ReadonlySet<TaskId>>;
-  readonly resolve: (kept: ReadonlySet<TaskId>) => void;
+  readonly written: Promise<Kept>;
+  readonly resolve: (kept: Kept) => void;
   readonly reject: (fault: unknown) => void;
 }
+
+/** Of each task, as whose it was written: one that was let go of and came back meanwhile is another. */
+type Kept = ReadonlyMap<TaskId, Entry>;
 
 /** Turns that a batch is gathered for at most. */
 const MOST_TURNS = 16;
@@ -80,6 +87,8 @@ export function createTaskLedger(parts: {
   /** It is looked for what can be given back. */
   let isLooking = false;
   let cancelLook = (): void => {};
+  /** Nothing is counted ahead any more. */
+  let isOver = false;
 
   /** What to write of a task: never less than the store may be relied upon to have. */
   function rowOf(task: TaskId, entry: Entry): OwnedTask {
@@ -87,33 +96,39 @@ export function createTaskLedger(parts: {
     const { calls, usage } = memory;
     const { fence } = entry;
     const now = monotonic();
-    const ahead = usage === undefined ? callsAhead(calls - entry.made, now - entry.at, callsLeft(task)) : 0;
+    const ahead = usage === undefined && !isOver ? callsAhead(calls - entry.made, now - entry.at, callsLeft(task)) : 0;
     const counted = Math.max(calls + ahead, entry.kept?.calls ?? 0);
     entry.made = calls;
     entry.at = now;
     entry.isDue = false;
+    entry.told = Math.max(entry.told, counted);
     if (counted === calls) return { task, fence, memory };
     lookLater();
     return { task, fence, memory: { ...memory, calls: counted, ahead: { calls: counted - calls, by: owner } } };
   }
 
   /** Memories are read when it is their turn: later ones say all that earlier ones did. */
-  async function write(tasks: Iterable<TaskId>): Promise<ReadonlySet<TaskId>> {
+  async function write(tasks: Iterable<TaskId>): Promise<Kept> {
     const rows: OwnedTask[] = [];
-    const written: Entry[] = [];
+    const written: { readonly entry: Entry; readonly round: number }[] = [];
     for (const task of tasks) {
       const entry = entries.get(task);
       if (entry === undefined) continue;
       rows.push(rowOf(task, entry));
-      written.push(entry);
+      written.push({ entry, round: entry.round });
     }
     if (rows.length === 0) return NONE;
     const kept = await repository.keep(tenant, owner, rows);
+    const found = new Map<TaskId, Entry>();
     rows.forEach(({ task, fence, memory }, index) => {
-      const entry = written[index] as Entry;
-      entry.kept = kept.has(task) && entry.fence === fence ? memory : undefined;
+      const { entry, round } = written[index] as (typeof written)[number];
+      const isKept = kept.has(task) && entry.fence === fence;
+      if (kept.has(task)) found.set(task, entry);
+      entry.kept = isKept && entry.round === round ? memory : undefined;
+      // Of what is another node's by now there is nothing to give back.
+      entry.told = kept.has(task) ? memory.calls : 0;
     });
-    return kept;
+    return found;
   }
 
   function begin(): void {
@@ -149,10 +164,11 @@ export function createTaskLedger(parts: {
   }
 
   async function wait(chain: readonly TaskId[]): Promise<boolean> {
+    const asked = chain.map((one) => entries.get(one));
     const batch = fill(chain);
     batch.waiting += 1;
     const kept = await batch.written;
-    return chain.every((one) => kept.has(one));
+    return asked.every((entry, index) => entry !== undefined && kept.get(chain[index] as TaskId) === entry);
   }
 
   /** The store is told of more before what it was told of has been used up. */
@@ -166,9 +182,10 @@ export function createTaskLedger(parts: {
     let batch: Batch | undefined;
     for (const [task, entry] of entries) {
       const { calls } = memoryOf(task);
-      if (entry.kept === undefined || entry.kept.calls <= calls || !which(entry, calls)) continue;
+      if (entry.told <= calls || !which(entry, calls)) continue;
       // From now on less is written than was: nothing is taken of it meanwhile. And there is no pace: nothing is ahead.
       entry.kept = undefined;
+      entry.round += 1;
       entry.made = calls;
       batch = fill([task]);
     }
@@ -176,7 +193,7 @@ export function createTaskLedger(parts: {
   }
 
   function lookLater(): void {
-    if (isLooking) return;
+    if (isLooking || isOver) return;
     isLooking = true;
     cancelLook = schedule(GIVE_BACK_MS, () => {
       isLooking = false;
@@ -184,7 +201,7 @@ export function createTaskLedger(parts: {
       for (const [task, entry] of entries) {
         const { calls } = memoryOf(task);
         entry.seen = calls;
-        if (entry.kept !== undefined && entry.kept.calls > calls) lookLater();
+        if (entry.told > calls) lookLater();
       }
     });
   }
@@ -194,7 +211,8 @@ export function createTaskLedger(parts: {
       const known = entries.get(task);
       if (known === undefined) {
         const { calls } = memoryOf(task);
-        entries.set(task, { fence, kept: undefined, made: calls, at: monotonic(), seen: calls, isDue: false });
+        const made = { made: calls, at: monotonic(), seen: calls, isDue: false };
+        entries.set(task, { fence, kept: undefined, told: 0, round: 0, ...made });
       } else if (fence > known.fence) {
         known.fence = fence;
         known.kept = undefined;
@@ -212,6 +230,7 @@ export function createTaskLedger(parts: {
       return true;
     },
     async settle() {
+      isOver = true;
       cancelLook();
       await giveBack(() => true)?.written;
     },
@@ -224,7 +243,7 @@ export function createTaskLedger(parts: {
 function makeBatch(): Batch {
   let resolve: Batch['resolve'] = ignore;
   let reject: Batch['reject'] = ignore;
-  const written = new Promise<ReadonlySet<TaskId>>((...settle) => {
+  const written = new Promise<Kept>((...settle) => {
     [resolve, reject] = settle;
   });
   return { tasks: new Set(), waiting: 0, written, resolve, reject };
@@ -233,6 +252,6 @@ function makeBatch(): Batch {
 const isHalfUsed = ({ made, isDue }: Entry, calls: number, counted: number): boolean =>
   !isDue && calls > made && counted - calls <= calls - made;
 
-const NONE: ReadonlySet<TaskId> = new Set();
+const NONE: Kept = new Map();
 
 function ignore(): void {}

@@ -23,6 +23,22 @@ describe('what the trail says of the present', () => {
 
   const openSpans = ({ open }: TrailState): string[] => [...open.keys()];
 
+  it('a task that came from another node goes on from the calls that were counted there, and charges the one above it', async () => {
+    const trail = journal();
+    const { record } = recorderOf(trail);
+    const adopted = (task: typeof TASK, detail: object) =>
+      record({ type: 'task_adopted', task, detail: { ...detail } });
+    await record(decision(TASK, 's1'));
+    await adopted(TASK, { used: 1_000, from: 'nb' });
+    await adopted(OTHER, { used: 400, from: 'nb', parent: TASK });
+    await record(decision(TASK, 's2'));
+    await record(decision(OTHER, 's3'));
+    // Again, after a restart: what it knew by then.
+    await adopted(TASK, { used: 1_001 });
+    const { tasks } = await stateOf(trail);
+    expect([tasks.get(TASK)?.calls, tasks.get(OTHER)?.calls]).toEqual([1_002, 401]);
+  });
+
   it('A1 finds every permitted call without an outcome, and recovery settles each of them once', async () => {
     const trail = journal();
     const { record } = recorderOf(trail);

@@ -18,6 +18,9 @@ function world() {
   const registry = new Set<string>();
   const keys = new Set<string>();
   const records: string[] = [];
+  const details: object[] = [];
+  /** Run as soon as a task is served. */
+  const admitted: (() => void)[] = [];
   const kept: number[] = [];
   const used: number[] = [];
   const ledger = createTaskLedger({
@@ -56,6 +59,7 @@ function world() {
           if (registry.has(one.id)) continue;
           registry.add(one.id);
           onAdmitted(one);
+          admitted.shift()?.();
         }
       },
       restoreUsed: (_id: string, calls: number) => void used.push(calls),
@@ -67,7 +71,12 @@ function world() {
     flow: { restore() {}, forget() {} },
     risk: { restore() {} },
     usages: { of: () => undefined, restore() {}, forget() {} },
-    recorder: { record: async ({ type }: { type: string }) => void records.push(type) },
+    recorder: {
+      async record({ type, detail }: { type: string; detail: object }) {
+        records.push(type);
+        details.push(detail);
+      },
+    },
     ledger: () => ledger,
     forgetDeviations() {},
   };
@@ -78,6 +87,8 @@ function world() {
     registry,
     keys,
     records,
+    details,
+    admitted,
     kept,
     used,
     ledger,
@@ -125,7 +136,7 @@ describe('tasks that come to this node, and go', () => {
 
   it.each([
     ['its own, and its journal has them', 'na', 25, 25],
-    ['its own, and its journal is older than what was told', 'na', 3, 20],
+    ['its own, and its journal does not know all that was told', 'na', 3, 60],
     ['its own, and its journal does not have the task', 'na', undefined, 60],
     ['another’s', 'nb', 25, 60],
   ])(
@@ -139,4 +150,14 @@ describe('tasks that come to this node, and go', () => {
       expect(used).toEqual([left]);
     },
   );
+
+  it('that it came, and with how many calls, is on the trail ahead of every decision', async () => {
+    const { adoption, details, admitted, waiting } = world();
+    admitted.push(() => expect(details).toMatchObject([{ used: 60, from: 'nb' }]));
+    const adopting = adoption.adopt([{ task: TASK, fence: 2, from: 'nb', memory: { calls: 60 } }]);
+    waiting.shift()?.();
+    await adopting;
+    expect(details).toHaveLength(1);
+    expect(admitted).toEqual([]);
+  });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openSqlite } from '../../src/adapters/store/open-sqlite.ts';
 import type { Decision } from '../../src/domain/decision.ts';
+import { refuse } from '../../src/domain/refusal.ts';
 import { DEFAULT_TERMS, stepUpOf } from '../../src/domain/step-up.ts';
 import { callTool } from '../../src/gateway/methods/call-tool.ts';
 import type { Store } from '../../src/seams/store.ts';
@@ -84,6 +85,31 @@ test('D5 no credential is leased and nothing is sent while a call waits; then on
   expect(fake.events.lastIndexOf('record:decision')).toBeLessThan(fake.events.indexOf('request'));
   await call();
   expect(fake.calls).toHaveLength(1);
+});
+
+test('A1 V1 among several nodes a lifted call is kept in one step with its record, and is not made where that is refused', async () => {
+  const order: string[] = [];
+  const moved = refuse({ kind: 'unavailable', code: 'ERR_BUSY', reason: 'moved', nextStep: '', isForwarded: false });
+  await build({
+    async record({ type, permits }) {
+      if (type !== 'decision' || permits === undefined) return;
+      order.push('record');
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push('recorded');
+    },
+    memory: {
+      async keep() {
+        order.push('keep');
+        return moved;
+      },
+      confirm: () => undefined,
+    },
+  });
+  await call();
+  await approve();
+  expect(await call()).toMatchObject({ reply: { refusal: { reason: 'moved' } } });
+  expect(order).toEqual(['record', 'keep', 'recorded']);
+  expect(fake.calls).toHaveLength(0);
 });
 
 const changes: [string, () => void][] = [

@@ -281,6 +281,7 @@ describe('calls that are counted ahead', () => {
     look();
     look();
     await commit();
+    look();
     expect(timers(), 'there is nothing left to look for').toEqual([]);
   });
 
@@ -328,5 +329,65 @@ describe('calls that are counted ahead', () => {
     ledger.add(TOP, 2);
     expect(await call(TOP, 1)).toBe(true);
     expect(stored(TOP)?.calls).toBeGreaterThanOrEqual(3);
+  });
+
+  it('all of it is given back where a statement is under way meanwhile', async () => {
+    const { ledger, calls, call, state, commit, settle, stored } = world();
+    await call(TOP, 1);
+    for (let made = 2; made <= 20; made += 1) await call(TOP, 1);
+    // Told of more, and not answered yet.
+    state.now += 1;
+    calls.set(TOP, 21);
+    expect(ledger.keep(TOP)).toBe(true);
+    await settle();
+    expect(stored(TOP)?.calls).toBe(61);
+    const settling = ledger.settle();
+    await commit();
+    await commit();
+    await settling;
+    expect(stored(TOP)).toEqual({ calls: 21 });
+  });
+
+  it('all of it is given back where an answer was lost', async () => {
+    const { ledger, call, state, commit, stored } = world();
+    await call(OTHER, 1);
+    state.fault = new Error('lost');
+    for (let made = 2; made <= 41; made += 1) await call(OTHER, 1);
+    expect(stored(OTHER)?.calls).toBeGreaterThan(41);
+    state.fault = undefined;
+    const again = ledger.settle();
+    await commit();
+    await commit();
+    await again;
+    expect(stored(OTHER)).toEqual({ calls: 41 });
+  });
+
+  it('after they were given back for good nothing is looked for, whatever is still written', async () => {
+    const { ledger, call, commit, timers } = world();
+    const settling = ledger.settle();
+    await commit();
+    await settling;
+    await call(TOP, 1);
+    expect(timers()).toEqual([]);
+  });
+
+  it('V1 a call of a task that was let go of and came back does not go on by what was written for its new life', async () => {
+    const { ledger, calls, commit, settle, written } = world(LIMITED);
+    const first = ledger.keep(OTHER);
+    await settle();
+    calls.set(TOP, 11);
+    const waiting = ledger.keep(TOP);
+    // Another node had it for a while, and the store knows nothing of that call.
+    ledger.remove(TOP);
+    calls.set(TOP, 10);
+    ledger.add(TOP, 3);
+    await commit();
+    await commit();
+    expect(await first).toBe(true);
+    expect(written[1]).toMatchObject([{ task: TOP, fence: 3, memory: { calls: 10 } }]);
+    expect(await waiting).toBe(false);
+    const next = ledger.keep(TOP);
+    await commit();
+    expect(await next).toBe(true);
   });
 });

@@ -44,15 +44,21 @@ export function createAdoption(parts: {
   const { store, estate } = workspace;
   const { tenant } = estate;
 
-  /** Of calls that an earlier life of this node counted ahead: its journal knows those that were made. What another one counted may have been. */
-  const notMade = (own: KnownTask | undefined, { ahead }: TaskMemory): number =>
-    own !== undefined && ahead !== undefined && ahead.by === workspace.node ? ahead.calls : 0;
+  /**
+   * Calls that were made at most. Of those that an earlier life of this node counted ahead its journal knows which were; unless it has fewer than
+   * were made when they were counted: then it does not know all. What another node counted may have been made.
+   */
+  function madeOf(own: KnownTask | undefined, { calls, ahead }: TaskMemory): number {
+    const known = own?.calls ?? 0;
+    const isKnown = ahead !== undefined && ahead.by === workspace.node && known >= calls - ahead.calls;
+    return isKnown ? known : Math.max(known, calls);
+  }
 
-  /** In one step with the task's admission: no call of it comes in between. */
-  function restore(task: Task, { fence, memory }: OwnedTask): void {
+  /** In one step with the task's admission: no call of it comes in between. @returns calls that it has made at most */
+  function restore(task: Task, { fence, memory }: OwnedTask): number {
     const { id, parent } = task;
     const own = state.tasks.get(id);
-    const calls = Math.max(own?.calls ?? 0, memory.calls - notMade(own, memory));
+    const calls = madeOf(own, memory);
     const known = {
       ...NOTHING_LEFT,
       from: own?.from ?? state.upTo,
@@ -73,6 +79,17 @@ export function createAdoption(parts: {
       state.risks.set(key, memory.risk);
       risk.restore({ risks: new Map([[key, memory.risk]]) });
     }
+    return calls;
+  }
+
+  /** With what was granted: whatever its decisions go by is in this journal too. */
+  async function recordAdopted(task: Task, { memory, from }: OwnedTask, used: number): Promise<void> {
+    const { flow } = memory;
+    await recorder.record({
+      type: 'task_adopted',
+      ...identityOfTask(task),
+      detail: { ...detailOfTask(task), used, ...(from !== undefined && { from }), ...(flow !== undefined && { flow }) },
+    });
   }
 
   return {
@@ -99,33 +116,26 @@ export function createAdoption(parts: {
       await Promise.all(found.map(({ id }) => taskKeys.load(id)));
       const ended = found.filter(({ id }) => state.tasks.get(id)?.hasEnded === true).map(({ id }) => id);
       const admitted: Task[] = [];
+      const recording: Promise<void>[] = [];
       await tasks.load({
         tasks: found,
         onAdmitted(task) {
-          restore(task, byId.get(task.id) as OwnedTask);
+          const own = byId.get(task.id) as OwnedTask;
+          const used = restore(task, own);
           admitted.push(task);
+          if (ended.includes(task.id) || !estate.agents.has(task.agent)) return;
+          // Ahead of every decision of it: whoever reads this journal alone counts on from there.
+          const recorded = recordAdopted(task, own, used);
+          recorded.catch(() => {});
+          recording.push(recorded);
         },
       });
       // Of two claims that are gone on with at the same moment, one finds the task admitted by the other: the newer fence counts all the same.
       for (const { task, fence } of owned) if (ledger.has(task)) ledger.add(task, fence);
+      await Promise.all(recording);
       for (const task of admitted) {
         if (ended.includes(task.id)) await tasks.end(task.id, 'revoked');
         else if (!estate.agents.has(task.agent)) await tasks.end(task.id, 'agent_disabled');
-        else {
-          const { memory, from } = byId.get(task.id) ?? {};
-          const { calls, flow: labels } = memory ?? { calls: 0, flow: undefined };
-          await recorder.record({
-            type: 'task_adopted',
-            ...identityOfTask(task),
-            // With what was granted: whatever its decisions go by is in this journal too.
-            detail: {
-              ...detailOfTask(task),
-              used: calls,
-              ...(from !== undefined && { from }),
-              ...(labels !== undefined && { flow: labels }),
-            },
-          });
-        }
       }
     },
 

@@ -15,6 +15,8 @@ import { resolveRef } from './resolve.ts';
 /** A call whose hold was lifted: what is forwarded, under the decision that permits it. */
 export interface Lifted {
   readonly operation: Operation;
+  /** What it leaves behind, while that is being kept. */
+  readonly keeping: Promise<Refused | undefined> | undefined;
 }
 
 /**
@@ -112,9 +114,12 @@ async function lift(
       ...(approval !== undefined && { approval: approval.id }),
     });
   }
-  await recordIntent(gateway, now, current, lifted);
+  const recording = recordIntent(gateway, now, current, lifted);
+  // In one step with what was charged: the task may go and come back while the record is written.
+  const keeping = lifted.verdict === 'permit' ? gateway.memory?.keep(task.id) : undefined;
+  await recording;
   if (lifted.verdict !== 'permit') return denied(lifted, lifted.reason, lifted.nextStep, approval);
-  return { operation: { ...current, lifted: held } };
+  return { operation: { ...current, lifted: held }, keeping };
 }
 
 /** Whether two decisions hold a call for the same reasons, under the same policies. */
