@@ -100,7 +100,9 @@ function readTask(facts: unknown, upTo: number): KnownTask | undefined {
   // As much as the sum's end: a task whose first record is yet to come, or was taken by a crash.
   if (!isPosition(from, upTo)) return undefined;
   if (facts.length === 1) return { from, ...NOTHING_LEFT, hasEnded: true };
-  if (!isPosition(calls, upTo) || (prompt !== undefined && typeof prompt !== 'string')) return undefined;
+  // More than there are records, where other nodes made calls of it.
+  if (!isPosition(calls, Number.MAX_SAFE_INTEGER) || (prompt !== undefined && typeof prompt !== 'string'))
+    return undefined;
   // Of a label that cannot be read it is not known what it held back.
   if (read !== null && flow === undefined) return undefined;
   if (parent !== undefined && typeof parent !== 'string') return undefined;

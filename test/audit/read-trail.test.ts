@@ -81,6 +81,15 @@ describe('reading the trail from a bound', () => {
     );
   });
 
+  it('A4 goes on with a task of which other nodes have made more calls than this journal has records', async () => {
+    await recorder.record({ type: 'task_adopted', task: TASK, detail: { used: 5_000, from: 'nb' } });
+    await call(TASK, 'a');
+    await mark((await readTrail(journal)).state);
+    const { state, mark: at } = await readTrail(journal);
+    expect(at).toBe(3);
+    expect(state.tasks.get(TASK)?.calls).toBe(5_001);
+  });
+
   it('A1 goes back to the mark before, where a crash came between a new segment and its mark', async () => {
     await call(TASK, 'a');
     await mark((await readTrail(journal)).state);
@@ -150,7 +159,8 @@ describe('reading the trail from a bound', () => {
       { removedBefore: 3 },
       { tasks: null },
       { tasks: { tsk_a: [3, 0] } },
-      { tasks: { tsk_a: [0, 3] } },
+      { tasks: { tsk_a: [0, -1] } },
+      { tasks: { tsk_a: [0, 1.5] } },
       { tasks: { tsk_a: { calls: 0 } } },
       { tasks: { tsk_a: [0, 1, 7] } },
       { open: { a: 2 } },
