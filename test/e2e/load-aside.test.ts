@@ -56,6 +56,20 @@ describe('policies that are validated by another thread', () => {
     expect(turns.count).toBeGreaterThan(5);
   });
 
+  it('are so where there are many of them over one tool: reading each takes its time, too', async () => {
+    const [connector] = INVENTORY.connectors as [(typeof INVENTORY.connectors)[number]];
+    const inventory = { ...INVENTORY, connectors: [{ ...connector, tools: connector.tools.slice(0, 1) }] };
+    const turns = { count: 0 };
+    const timer = setInterval(() => {
+      turns.count += 1;
+    }, 1);
+    const all = Array.from({ length: 300 }, (_, at) => `@id("p${at}") permit (principal, action, resource);`);
+    const { policies } = await loadAside(files(all.join('\n')), inventory);
+    clearInterval(timer);
+    expect(policies).toHaveLength(300);
+    expect(turns.count).toBeGreaterThan(5);
+  });
+
   it('are given up when the gateway stops: at once, with its reason', async () => {
     const stopping = new AbortController();
     const loading = aside(FINE, stopping.signal);

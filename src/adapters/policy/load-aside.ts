@@ -23,6 +23,8 @@ export type LoadAnswer =
 
 /** Up to so many pairs of a policy and a tool are quick enough to be validated at once: some 100 ms. */
 const FEW_PAIRS = 2_000;
+/** Reading a policy, and knowing its types, takes as long as so many pairs, however few tools there are. */
+const PAIRS_OF_A_POLICY = 15;
 
 /** Undefined where this runs from its sources, as most tests do: a thread of Node 20 cannot load them. */
 const THREAD = import.meta.url.endsWith('.js') ? new URL('./load-worker.js', import.meta.url) : undefined;
@@ -43,7 +45,7 @@ export async function loadAside(
   const tools = inventory.connectors.reduce((sum, connector) => sum + connector.tools.length, 0);
   // Before anything is parsed, semicolons are as good a count as any.
   const policies = files.reduce((sum, { text }) => sum + text.split(';').length - 1, 0);
-  if (THREAD === undefined || policies * tools <= fewPairs) return loadPolicies(files, inventory);
+  if (THREAD === undefined || policies * (tools + PAIRS_OF_A_POLICY) <= fewPairs) return loadPolicies(files, inventory);
   const answer = await ask(THREAD, { files, inventory }, signal);
   if ('loaded' in answer) return { ...answer.loaded, inventory };
   const { code, message, where, hint } = answer.failed;
