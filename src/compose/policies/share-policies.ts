@@ -1,18 +1,12 @@
-import { createHash } from 'node:crypto';
 import type { Recorder } from '../../audit/recorder.ts';
 import { isRemitError, messageOf, RemitError } from '../../domain/errors.ts';
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import { createSealedTexts } from '../../secrets/sealed-texts.ts';
-import { loadOrCreateStateKey } from '../credentials/state-key.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
-import type { NamedText } from './policy-cases.ts';
 import type { GivenPolicies, PolicyInForce } from './policy-in-force.ts';
+import { createSealedPolicies, digestOf } from './sealed-policies.ts';
 
 /** How often it is looked whether another node has put others in force, whatever notices are lost. */
 const LOOK_MS = 1_000;
-/** What a node has published does not become old. */
-const FOR_EVER_MS = 100 * 365 * 86_400_000;
 /** Of several that publish at once one is first; so often the others come after it. */
 const MOST_TRIES = 8;
 /** Of looks, where policies that are valid cannot be put in force: trying costs a processor seconds, and leaves a record. */
@@ -40,20 +34,13 @@ export async function sharePolicies(
     readonly closers: (() => unknown)[];
   },
 ): Promise<SharedPolicies | undefined> {
-  const { store, node, vault, config, estate, system } = workspace;
+  const { store, node, config, estate, system } = workspace;
   const { tenant } = estate;
-  const { clock, random, schedule, log } = system;
+  const { schedule, log } = system;
   const sets = store.shared?.policies;
   if (sets === undefined || node === undefined) return undefined;
   const { policies, recorder } = parts;
-  const sealed = createSealedTexts({
-    tenant,
-    stateKey: await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock }),
-    purpose: 'remit policies',
-    label: 'policies-1',
-    clock,
-    random,
-  });
+  const sealed = await createSealedPolicies(workspace);
   /** The newest that this node has put in force, or has found that it cannot. */
   let seen = 0;
   /** What is being taken up; 0: nothing that could be read. */
@@ -68,15 +55,14 @@ export async function sharePolicies(
   let pauses = 0;
   let failures = 0;
 
-  async function publish({ texts, by }: GivenPolicies): Promise<void> {
-    const digest = digestOf(texts);
+  async function publish(given: GivenPolicies): Promise<void> {
+    const digest = digestOf(given.texts);
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const newest = await sets?.newest(tenant);
       if (newest?.digest === digest) return putInForce(newest.position);
       // Never back: a store that was put back from a copy has fewer.
       const position = Math.max(newest?.position ?? 0, seen) + 1;
-      const value = { by, node, files: texts.map(({ name, text }) => [name, text]) };
-      if (await sets?.publish(tenant, { position, digest, sealed: sealed.seal(String(position), value, FOR_EVER_MS) }))
+      if (await sets?.publish(tenant, { position, digest, sealed: sealed.seal(position, given) }))
         return putInForce(position);
     }
     throw new RemitError('ERR_STORE_LOCKED', 'other nodes put policies in force at the same time, again and again', {
@@ -115,8 +101,8 @@ export async function sharePolicies(
       const text = await sets?.read(tenant, newest.position);
       if (text === undefined && (await sets?.newest(tenant))?.position !== newest.position) return undefined;
       finding = newest.position;
-      const given = text === undefined ? undefined : readSealed(sealed.open(String(newest.position), text));
-      if (given !== undefined && digestOf(given.texts) === newest.digest) return given;
+      const given = text === undefined ? undefined : sealed.open(newest.position, newest.digest, text);
+      if (given !== undefined) return given;
       seen = newest.position;
       throw new RemitError('ERR_STORE_SCHEMA', 'policies in the store were not put there by a node of it', {
         hint: 'The store was altered, or a node has another vault key. Reload the policies at a node that has the right ones.',
@@ -223,20 +209,4 @@ export async function sharePolicies(
     },
     lookNow,
   };
-}
-
-function readSealed(value: JsonObject | undefined): GivenPolicies | undefined {
-  if (!isJsonObject(value)) return undefined;
-  const { by, node, files } = value;
-  if (!Array.isArray(files)) return undefined;
-  const texts = (files as readonly [string, string][]).map(
-    ([name, text]): NamedText => ({ name, path: `${name} (of ${node})`, text }),
-  );
-  return { by: `${by}, at node ${node}`, texts };
-}
-
-/** Of what decides: whatever the estate is that it is read against. The same for the same files at every node. */
-function digestOf(texts: readonly NamedText[]): string {
-  const deciding = texts.filter(({ name }) => name.endsWith('.cedar')).map(({ name, text }) => [name, text]);
-  return `sha256:${createHash('sha256').update(JSON.stringify(deciding)).digest('hex')}`;
 }
