@@ -389,7 +389,11 @@ it('fault 12: after a restart a session is unknown; the same token opens another
     const fresh = await connectTo(makeClient('legacy'), gateway, token);
     expect(textIn(await fresh.callTool({ name: 'talk__chatty', arguments: {} }))).toBe('said');
     await fresh.close();
-    const outcomes = (await recordsOf(estate, 'outcome')).filter((record) => record.task === task);
+    // An outcome is durable a moment after its answer.
+    const outcomes = await until(async () => {
+      const found = (await recordsOf(estate, 'outcome')).filter((record) => record.task === task);
+      return found.length >= 2 && found;
+    }, 'both outcomes are on record');
     expect(outcomes.map(({ detail }) => detail.status)).toEqual(['ok', 'ok']);
   } finally {
     await client.close().catch(() => {});
