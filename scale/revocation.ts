@@ -49,7 +49,7 @@ export async function measureRevocation({ isQuick, toolsPort, say }: Setting): P
 
 const percentileOf = (sorted: readonly number[], share: number): number => percentile(Float64Array.from(sorted), share);
 
-/** Suspends a task by another node than its own, and calls on it until that is refused. @returns milliseconds; 0 where the first call after it was */
+/** Suspends a task by another node than its own, calls on it until that is refused, and ends it: an agent has a hundred at most, over all nodes. @returns milliseconds; 0 where the first call after it was */
 async function tryOnce(estate: ScaleEstate, trial: number): Promise<number> {
   const owner = trial % NODES;
   const by = estate.nodes[(owner + 1 + (trial % (NODES - 1))) % NODES] as ScaleNode;
@@ -60,7 +60,10 @@ async function tryOnce(estate: ScaleEstate, trial: number): Promise<number> {
   const acknowledgedAt = performance.now();
   for (;;) {
     const sentAt = performance.now();
-    if (!(await isServed(url, token))) return Math.max(0, sentAt - acknowledgedAt);
+    if (!(await isServed(url, token))) {
+      await callAdmin(by.socket, 'end-task', { task });
+      return Math.max(0, sentAt - acknowledgedAt);
+    }
     if (sentAt - acknowledgedAt > 10 * BOUND_MS) throw new Error('a suspension does not bind');
   }
 }
