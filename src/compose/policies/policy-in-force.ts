@@ -87,15 +87,13 @@ export async function openPolicies(workspace: PolicyPlace, parts: PolicyParts): 
     }
     const to = next.engine.version;
     const said = { from, to, policies, cases };
-    const publish = (): Promise<void> | undefined =>
-      given === undefined ? parts().shared?.publish({ texts, by }) : undefined;
     try {
       if (to !== from)
         await parts().recorder.record({
           type: 'administration',
           detail: { action: 'policy_reload', ...said, files, by },
         });
-      await orRecorded(by, async () => publish());
+      if (given === undefined) await orRecorded(by, async () => parts().shared?.publish({ texts, by }));
     } catch (error) {
       next.engine.release();
       throw error;

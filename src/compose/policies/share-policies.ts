@@ -2,6 +2,7 @@ import type { Recorder } from '../../audit/recorder.ts';
 import { isRemitError, messageOf, RemitError } from '../../domain/errors.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
+import { createGrowingPause } from './growing-pause.ts';
 import type { GivenPolicies, PolicyInForce } from './policy-in-force.ts';
 import { createSealedPolicies, digestOf } from './sealed-policies.ts';
 
@@ -9,8 +10,6 @@ import { createSealedPolicies, digestOf } from './sealed-policies.ts';
 const LOOK_MS = 1_000;
 /** Of several that publish at once one is first; so often the others come after it. */
 const MOST_TRIES = 8;
-/** Of looks, where policies that are valid cannot be put in force: trying costs a processor seconds, and leaves a record. */
-const MOST_PAUSES = 60;
 
 /** What nodes of one store have in force is one version. */
 export interface SharedPolicies {
@@ -51,9 +50,8 @@ export async function sharePolicies(
   let isBehind = false;
   /** What was said last of looks that fail: it is said once, not each second. */
   let told: string | undefined;
-  /** Looks that are left out, since as much as this has failed after another. */
-  let pauses = 0;
-  let failures = 0;
+  /** Where policies that are valid cannot be put in force: trying costs a processor seconds, and leaves a record. */
+  const pause = createGrowingPause();
 
   async function publish(given: GivenPolicies): Promise<void> {
     const digest = digestOf(given.texts);
@@ -127,7 +125,7 @@ export async function sharePolicies(
       const isCurrent = newest !== undefined && newest.position === seen;
       if (!isCurrent) await policies.takeUp(find);
       if (finding > seen) putInForce(finding);
-      failures = 0;
+      pause.end();
       if (isCurrent || !isBehind) told = undefined;
       return undefined;
     } catch (error) {
@@ -142,8 +140,7 @@ export async function sharePolicies(
         seen = Math.max(seen, finding);
         isBehind = true;
       } else {
-        failures += 1;
-        pauses = Math.min(2 ** failures, MOST_PAUSES);
+        pause.lengthen();
       }
       say('error', said, 'policies that another node put in force are not in force here: those before stay');
       return error;
@@ -201,8 +198,7 @@ export async function sharePolicies(
       isBegun = true;
       parts.closers.push(
         repeat(schedule, LOOK_MS, async () => {
-          if (pauses > 0) pauses -= 1;
-          else lookNow();
+          if (!pause.skips()) lookNow();
           await looking;
         }),
       );

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import { isRemitError, messageOf, RemitError } from '../../domain/errors.ts';
 import { repeat } from '../repeat.ts';
+import { createGrowingPause } from './growing-pause.ts';
 import { listPolicyFiles } from './policies.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
 import type { PolicyPlace } from './ready-policies.ts';
@@ -14,9 +15,6 @@ type WatchedPlace = Pick<PolicyPlace, 'places' | 'system'> & { readonly config: 
 
 /** Who changed a folder is not known. */
 const WRITER = 'whoever wrote the folder';
-
-/** Of looks, after which a change is tried again that failed for nothing that is in the folder: each time twice as many. */
-const MOST_PAUSES = 60;
 
 /**
  * Reloads when the folder has changed, where the configuration says so. It is looked at again and again: notifications of a file system are
@@ -31,15 +29,14 @@ export function followPolicies(
   if (policyReload === 'manual') return () => {};
   let tried: string | undefined;
   let seen: string | undefined;
-  let failures = 0;
-  let pauses = 0;
+  const pause = createGrowingPause();
   return repeat(schedule, LOOK_MS, async () => {
     const now = await looksOf(folder);
     // What was there when this began is in force already, and read once more to the same end.
     const hasSettled = now === seen;
-    if (!hasSettled) failures = pauses = 0;
+    if (!hasSettled) pause.end();
     seen = now;
-    if (!hasSettled || now === tried || pauses-- > 0) return;
+    if (!hasSettled || now === tried || pause.skips()) return;
     tried = now;
     try {
       await policies.follow(WRITER);
@@ -48,8 +45,7 @@ export function followPolicies(
       log.error({ error: messageOf(error), where, hint }, 'the policies were not reloaded: those before stay in force');
       if (isRemitError(error, 'ERR_POLICY_INVALID') || isRemitError(error, 'ERR_CONFIG_MISSING')) return;
       tried = undefined;
-      failures += 1;
-      pauses = Math.min(2 ** failures, MOST_PAUSES);
+      pause.lengthen();
     }
   });
 }
