@@ -2,68 +2,22 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ed25519Signer } from '../../src/adapters/journal/ed25519-signer.ts';
-import { openFileJournal } from '../../src/adapters/journal/open-file-journal.ts';
-import { newestCheckpoint } from '../../src/adapters/journal/prove.ts';
-import { createVerifier } from '../../src/adapters/journal/signed-note.ts';
-import { createRecorder, type RecordEntry } from '../../src/audit/recorder.ts';
 import { journalFolders } from '../../src/compose/trail/journal-folders.ts';
-import { originOf } from '../../src/compose/trail/store-heads.ts';
 import { type VerifyTrailsOptions, verifyTrails } from '../../src/compose/trail/verify-trails.ts';
-import { type TenantId, tenantId } from '../../src/domain/ids.ts';
-import type { SeenHead } from '../../src/domain/trail-head.ts';
+import { FakeNode, newestRecord } from '../support/fake-trail-node.ts';
 
-const TENANT: TenantId = tenantId('default');
 let base: string;
-let nextTime = Date.UTC(2026, 0, 1);
 
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'remit-trails-'));
 });
 afterAll(() => rm(base, { recursive: true, force: true }));
 
-/** A journal of a node, written to when told. */
-class FakeNode {
-  readonly name: string;
-  readonly folder: string;
-  readonly verifier;
-  readonly #signer;
-
-  constructor(at: string, name: string, key = name) {
-    this.name = name;
-    this.folder = join(base, at, name, 'journal');
-    this.#signer = ed25519Signer(Buffer.alloc(32, key));
-    this.verifier = createVerifier(originOf(TENANT, this.#signer.publicKey), this.#signer.publicKey);
-  }
-
-  async write(...entries: readonly RecordEntry[]): Promise<void> {
-    const { name: origin } = this.verifier;
-    const journal = await openFileJournal({ folder: this.folder, origin, signer: this.#signer });
-    const recorder = createRecorder({ journal, clock: () => (nextTime += 1000), tenant: TENANT });
-    for (const entry of entries) await recorder.record(entry);
-    await journal.close();
-  }
-
-  work(count: number): Promise<void> {
-    const entry: RecordEntry = { type: 'task_ended', detail: { reason: 'completed' } };
-    return this.write(...Array.from({ length: count }, () => entry));
-  }
-
-  async head(): Promise<Omit<SeenHead, 'origin'>> {
-    const { size, note } = await newestCheckpoint(this.folder, this.verifier);
-    const checkpoint = Buffer.from(note, 'latin1').toString('utf8');
-    return { node: this.name, key: this.verifier.text, size, checkpoint };
-  }
-
-  async see(...others: readonly FakeNode[]): Promise<void> {
-    const seen = await Promise.all(others.map((other) => other.head()));
-    await this.write({ type: 'checkpoint_seen', detail: { seen } });
-  }
-}
+const newNode = (at: string, name: string, key = name): FakeNode => new FakeNode(join(base, at, name), name, key);
 
 /** Three nodes that have worked and seen each other. */
 async function threeNodes(at: string): Promise<[FakeNode, FakeNode, FakeNode]> {
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => new FakeNode(at, name)) as [FakeNode, FakeNode, FakeNode];
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => newNode(at, name)) as [FakeNode, FakeNode, FakeNode];
   for (const node of [a, b, c]) await node.work(5);
   await a.see(b, c);
   await b.see(a, c);
@@ -102,7 +56,7 @@ describe('journals of several nodes', () => {
   it('A4 one that was rolled back with its checkpoints is told by who has seen more of it, and where', async () => {
     const [a, b, c] = await threeNodes('rolled');
     const kept = join(base, 'rolled-a');
-    const older = new FakeNode('rolled-older', 'a');
+    const older = newNode('rolled-older', 'a');
     await older.work(5);
     await cp(a.folder, kept, { recursive: true });
     await rm(a.folder, { recursive: true });
@@ -142,16 +96,27 @@ describe('journals of several nodes', () => {
     expect(await problemsOf([a, b, c])).toEqual([]);
   });
 
+  it('A4 where those of one host are verified, those of others are told, and its own have to be there', async () => {
+    const [a, b] = await threeNodes('host');
+    expect(await verify([a, b], { expected: ['a', 'b'] })).toMatchObject({
+      ok: true,
+      absent: [{ node: 'c', size: 5, why: expect.stringContaining('not verified here') }],
+    });
+    expect(await problemsOf([a, b], { expected: ['a', 'b', 'c'] })).toEqual([
+      { node: 'c', where: expect.any(String), what: expect.stringContaining('not among those given') },
+    ]);
+  });
+
   it('A4 a node with two journals fails, unless one was given up on record', async () => {
     const [a, b, c] = await threeNodes('anew');
     const given = await c.head();
-    const anew = new FakeNode('anew-c', 'c', 'another key');
+    const anew = newNode('anew-c', 'c', 'another key');
     await anew.work(1);
     await b.see(anew);
     expect(await problemsOf([a, b, c, anew])).toEqual([
       { node: 'c', where: `${b.folder}, record 7`, what: expect.stringContaining('it has another journal too') },
     ]);
-    const accepted = new FakeNode('anew-d', 'c', 'a third key');
+    const accepted = newNode('anew-d', 'c', 'a third key');
     const detail = { action: 'journal_damage_accept', superseded: [given.checkpoint, (await anew.head()).checkpoint] };
     await accepted.write({ type: 'administration', detail });
     await b.see(accepted);
@@ -188,10 +153,10 @@ describe('journals of several nodes', () => {
 
   it('copies that were not made at once verify as of the time of the first', async () => {
     const [a, b, c] = await threeNodes('copies');
-    const copied = new FakeNode('copies-early', 'a');
+    const copied = newNode('copies-early', 'a');
     await mkdir(join(copied.folder, '..'), { recursive: true });
     await cp(a.folder, copied.folder, { recursive: true });
-    const then = nextTime + 1;
+    const then = newestRecord() + 1;
     await a.work(4);
     await c.see(a);
     expect(await problemsOf([copied, b, c])).toHaveLength(1);
@@ -202,7 +167,7 @@ describe('journals of several nodes', () => {
 
   it('a key or a checkpoint of none of them is refused, and so is a folder without a journal', async () => {
     const [a, b, c] = await threeNodes('usage');
-    const stranger = new FakeNode('usage-other', 'z');
+    const stranger = newNode('usage-other', 'z');
     await stranger.work(1);
     await expect(verify([a, b, c], { keys: [stranger.verifier.text] })).rejects.toMatchObject({ code: 'ERR_USAGE' });
     const file = join(base, 'anchor');

@@ -21,7 +21,7 @@ export async function showSeveral(
   output.result(verified, () => textOf(verified, options).join('\n'));
 }
 
-function textOf(found: Extract<VerifiedTrails, { ok: true }>, { keys }: VerifyTrailsOptions): string[] {
+function textOf(found: Extract<VerifiedTrails, { ok: true }>, { keys, expected }: VerifyTrailsOptions): string[] {
   const { chains, compared, absent } = found;
   return [
     ...chains.map(
@@ -32,6 +32,9 @@ function textOf(found: Extract<VerifiedTrails, { ok: true }>, { keys }: VerifyTr
     ...absent.map(
       ({ node, origin, size, why }) => `absent: node ${node}, ${origin}, seen with ${size} records: ${why}`,
     ),
+    ...(expected !== undefined && absent.some(({ node }) => !expected.includes(node))
+      ? ['note: what nodes of other hosts have written is verified with theirs: --folder for the data folder, or a copy, of each']
+      : []),
     ...(keys.length < chains.length
       ? ['note: verifier keys were taken from the folders; give --key for each to rule out that they were replaced too']
       : []),

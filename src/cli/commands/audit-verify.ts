@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { Removal } from '../../audit/find-removals.ts';
+import { namesOf } from '../../compose/nodes/node-name.ts';
 import { createSystem } from '../../compose/system.ts';
 import { journalFolders } from '../../compose/trail/journal-folders.ts';
 import { checkProof } from '../../compose/trail/proofs.ts';
@@ -57,12 +58,12 @@ export function addVerifyCommand(group: Command): void {
     async (output, options) => {
       if (options.proof !== undefined) return await showProof(output, options, options.proof);
       const { without, seenBefore } = options;
-      const folders = await foldersOf(options);
-      if (folders.length > 1) {
+      const { folders, expected } = await placesToVerify(options);
+      if (folders.length > 1 || expected !== undefined) {
         const now = createSystem({ log: 'silent' }).clock();
         const before = seenBefore === undefined ? undefined : readTime('--seen-before', seenBefore, now);
         const { key: keys, anchor: anchors } = options;
-        return await showSeveral(output, folders, { keys, anchors, without, seenBefore: before });
+        return await showSeveral(output, folders, { keys, anchors, without, seenBefore: before, expected });
       }
       const key = onlyOne('--key', options.key);
       const verified = await verifyTrail(folders[0] as string, {
@@ -98,7 +99,7 @@ export function addVerifyCommand(group: Command): void {
 async function showProof(output: Output, options: VerifyOptions, file: string): Promise<void> {
   const { from, record } = options;
   const key = onlyOne('--key', options.key);
-  const folder = async (): Promise<string> => onlyOne('--folder', await foldersOf(options)) as string;
+  const folder = async (): Promise<string> => onlyOne('--folder', (await placesToVerify(options)).folders) as string;
   const proof = await checkProof({ file, key, folder, record, from });
   const note = key === undefined ? `\n${KEY_NOTE}` : '';
   if (proof.kind === 'consistency') {
@@ -117,12 +118,19 @@ async function showProof(output: Output, options: VerifyOptions, file: string): 
   );
 }
 
-async function foldersOf({ folder, config }: VerifyOptions): Promise<string[]> {
-  if (folder.length > 0) return await journalFolders(folder);
+/** Journals, and the nodes whose journals have to be among them; undefined: of all that they have seen. */
+async function placesToVerify({
+  folder,
+  config,
+}: VerifyOptions): Promise<{ readonly folders: string[]; readonly expected?: readonly string[] }> {
+  if (folder.length > 0) return { folders: await journalFolders(folder) };
   const { node, journal } = placesOf(await loadConfig(config));
-  // Of a data folder that workers serve: all of theirs.
-  const workers = (await workerFolders(node)).map((one) => join(one, basename(journal)));
-  return workers.length === 0 ? [journal] : [journal, ...workers].filter((one) => existsSync(one));
+  const workers = await workerFolders(node);
+  if (workers.length === 0) return { folders: [journal] };
+  // Of a data folder that workers serve: all of theirs. What nodes of other hosts have written is there.
+  const own = [node, ...workers];
+  const folders = own.map((one) => join(one, basename(journal))).filter((one) => existsSync(one));
+  return { folders, expected: await namesOf(own) };
 }
 
 /** @throws `ERR_USAGE` */

@@ -19,6 +19,8 @@ export interface VerifyTrailsOptions {
   readonly without: readonly string[];
   /** Milliseconds: what was seen later does not count. */
   readonly seenBefore: number | undefined;
+  /** Names of nodes whose journals have to be there: those of other nodes may be elsewhere, and are told. Left out: all that were seen. */
+  readonly expected?: readonly string[] | undefined;
 }
 
 /** One journal of several. */
@@ -44,7 +46,7 @@ export type VerifiedTrails =
       readonly chains: readonly VerifiedChain[];
       /** Checkpoints of one journal in another that were compared with it. */
       readonly compared: number;
-      /** Journals that were seen and are not there, as `without` says or because they were given up on record. */
+      /** Journals that were seen and are not there, as `without` says, because they were given up on record, or because they are of other data folders. */
       readonly absent: readonly {
         readonly origin: string;
         readonly node: string;
@@ -70,7 +72,7 @@ interface Witnessed extends Sighting {
  * @throws `ERR_USAGE` (a key or anchor of none of them), `ERR_NOT_FOUND` (no journal in a folder), `ERR_JOURNAL_FAILED` (unreadable)
  */
 export async function verifyTrails(folders: readonly string[], options: VerifyTrailsOptions): Promise<VerifiedTrails> {
-  const { seenBefore, without } = options;
+  const { seenBefore, without, expected } = options;
   // What they say of each other is read before any is verified: one that is written to meanwhile only grows.
   const chains: Chain[] = [];
   for (const folder of folders) {
@@ -103,7 +105,9 @@ export async function verifyTrails(folders: readonly string[], options: VerifyTr
       ? `given up in record ${givenUp.get(seen.origin)?.record} of ${givenUp.get(seen.origin)?.by.folder}`
       : without.some((name) => name === seen.node || name === seen.origin)
         ? 'named as absent'
-        : undefined,
+        : expected !== undefined && !expected.includes(seen.node)
+          ? 'a node of another data folder, not verified here'
+          : undefined,
   }));
   for (const { origin, node, size, why, witness, record } of absent) {
     if (why !== undefined) continue;
