@@ -1,4 +1,4 @@
-import type { RunningGateway } from '../compose/start-gateway.ts';
+import type { RunningGateway } from '../compose/running-gateway.ts';
 import type { System } from '../compose/system.ts';
 import type { StartedWorker } from '../compose/workers/keep-workers.ts';
 import type { Worker } from '../compose/workers/worker.ts';

@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import type { RunningGateway } from '../compose/start-gateway.ts';
+import type { RunningGateway } from '../compose/running-gateway.ts';
 import type { System } from '../compose/system.ts';
 import { keepWorkers, type StartedWorker, type Told, type WorkerProcess } from '../compose/workers/keep-workers.ts';
 import { FIRST_VARIABLE, readWorker, WORKER_VARIABLE, type Worker } from '../compose/workers/worker.ts';

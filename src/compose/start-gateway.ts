@@ -17,7 +17,7 @@ import { buildTaskLimits } from './build-task-limits.ts';
 import { buildTasks } from './build-tasks.ts';
 import { buildWire } from './build-wire.ts';
 import { assertClockAgrees } from './check-clock.ts';
-import { closeInReverse, doneOrLate } from './close-in-reverse.ts';
+import { closeInReverse } from './close-in-reverse.ts';
 import { buildCatalogue } from './connectors/build-catalogue.ts';
 import { buildFlow } from './connectors/build-flow.ts';
 import { discoverAll } from './connectors/discover.ts';
@@ -29,6 +29,7 @@ import { buildIssuers } from './credentials/issuers.ts';
 import { buildLegacy } from './credentials/legacy.ts';
 import { assertNoneShared } from './credentials/shared-secrets.ts';
 import { sweepOauth } from './credentials/sweep-oauth.ts';
+import { endAccess } from './end-access.ts';
 import { inventoryRows } from './estate.ts';
 import { joinTasks } from './join-tasks.ts';
 import { followKeys } from './nodes/follow-keys.ts';
@@ -47,6 +48,7 @@ import { readAgents } from './read-agents.ts';
 import { readEnforcementPoints } from './read-enforcement-points.ts';
 import { buildRevocation } from './revocation/build-revocation.ts';
 import { buildRisk } from './risk/build-risk.ts';
+import { describeRunning, problemsIn, type RunningGateway } from './running-gateway.ts';
 import { orDamage, startRevokeOnly } from './start-revoke-only.ts';
 import { spanSource } from './system.ts';
 import { readAuditors } from './trail/auditor-files.ts';
@@ -55,24 +57,6 @@ import { recover } from './trail/recover.ts';
 import { openServedTrail } from './trail/store-set-back.ts';
 import { createTaskKeys } from './trail/task-keys.ts';
 import type { Workspace } from './workspace.ts';
-
-export interface RunningGateway {
-  /** Why nothing is served and credentials are only revoked (A4); left out while the gateway serves. */
-  readonly revokeOnly?: string;
-  /** What a person does about that. */
-  readonly wayOn?: string;
-  /** Base URL; the MCP endpoint is `<url>/mcp`. */
-  readonly url: string;
-  /** Where it listens, where that is not `url` (`publicUrl`). */
-  readonly listens?: string;
-  readonly tools: number;
-  readonly undescribed: number;
-  /** Connectors that could not be listed at the start, for people. */
-  readonly problems: readonly string[];
-  /** Resolves, with why, when the gateway can serve no more. */
-  readonly failed: Promise<string>;
-  close(): Promise<void>;
-}
 
 /** Builds a gateway out of its parts, recovers what an earlier one left, and serves. Only this folder knows implementations. */
 export async function startGateway(workspace: Workspace, version: string): Promise<RunningGateway> {
@@ -238,17 +222,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     keeper = keepTrail({ workspace, journal, recorder, state: trail.state, tasks });
     await keeper.start();
 
-    // Tasks outlive a restart, their credentials and connections do not: the next call gets new ones.
-    closers.push(async () => {
-      // Side by side: a server that will not stop must not keep its credential. What cannot be revoked in time is revoked by the others, or at the next start.
-      const ending = [wire.closeAll(), leases.revokeAll('gateway stopped')];
-      await doneOrLate(
-        ending,
-        system,
-        'not all credentials are revoked yet: the other nodes, or the next start, see to them',
-      );
-      leases.close();
-    });
+    closers.push(() => endAccess({ wire, leases, system }));
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
     const { http, url, listens, address, hosts } = await openPort(workspace);
     closers.push(() => http.close());
@@ -314,8 +288,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     };
     const served = buildEndpoint({ workspace, gateway, resource, version });
     endpoint = served;
-    const problems = (): string[] =>
-      [...catalogue.problems()].map(([connector, error]) => `${connector}: ${error.message}`);
+    const problems = (): string[] => problemsIn(catalogue);
     const admin = await serveAdminSocket(
       places.socket,
       adminOperations({
@@ -379,16 +352,8 @@ export async function startGateway(workspace: Workspace, version: string): Promi
       hosts,
     );
     nodes?.serve(address);
-    const all = catalogue.tools();
-    return {
-      url,
-      ...(listens !== url && { listens }),
-      tools: all.filter((tool) => tool.status === 'described').length,
-      undescribed: all.filter((tool) => tool.status !== 'described').length,
-      problems: problems(),
-      failed: nodes === undefined ? failed : Promise.race([failed, nodes.failed]),
-      close: closeAll,
-    };
+    const ended = nodes === undefined ? failed : Promise.race([failed, nodes.failed]);
+    return describeRunning(catalogue, { url, listens, failed: ended, close: closeAll });
   } catch (error) {
     await closeAll();
     throw error;

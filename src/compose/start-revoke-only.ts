@@ -6,7 +6,7 @@ import { ownUrl, workerPlace } from './addresses.ts';
 import type { buildIssuers } from './credentials/issuers.ts';
 import { leaseParts } from './credentials/lease-parts.ts';
 import { orderOffTrail, readOrder } from './revocation/order-revocation.ts';
-import type { RunningGateway } from './start-gateway.ts';
+import type { RunningGateway } from './running-gateway.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Operations that need the trail. What stops something needs none. */

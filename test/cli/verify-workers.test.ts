@@ -14,7 +14,7 @@ let nodes: FakeNode[];
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'remit-verify-'));
   config = join(base, 'remit.yaml');
-  await writeFile(config, 'connectors: {}\ntemplates: {}\ndata: data\n');
+  await writeFile(config, 'version: 1\nconnectors: {}\ntemplates: {}\ndata: data\n');
   const folders = ['data/worker-1', 'data/worker-2', 'elsewhere'].map((name) => join(base, name));
   nodes = folders.map((folder, index) => new FakeNode(folder, NAMES[index] as string));
   for (const [index, folder] of folders.entries()) {

@@ -33,7 +33,9 @@ function textOf(found: Extract<VerifiedTrails, { ok: true }>, { keys, expected }
       ({ node, origin, size, why }) => `absent: node ${node}, ${origin}, seen with ${size} records: ${why}`,
     ),
     ...(expected !== undefined && absent.some(({ node }) => !expected.includes(node))
-      ? ['note: what nodes of other hosts have written is verified with theirs: --folder for the data folder, or a copy, of each']
+      ? [
+          'note: what nodes of other hosts have written is verified with theirs: --folder for the data folder, or a copy, of each',
+        ]
       : []),
     ...(keys.length < chains.length
       ? ['note: verifier keys were taken from the folders; give --key for each to rule out that they were replaced too']
