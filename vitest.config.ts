@@ -22,6 +22,8 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // What is waited for comes sooner or later: a machine that is busy elsewhere is no fault of it.
+    expect: { poll: { timeout: 15_000 } },
     // Cedar's wasm can abort Node 20's optimiser when JS→wasm calls are inlined (V8 11.3): keep them out of line.
     execArgv: ['--no-turbo-inline-js-wasm-calls'],
     pool: 'forks',

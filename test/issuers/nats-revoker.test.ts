@@ -1,6 +1,6 @@
 import type { Account } from '@nats-io/jwt';
 import { createUser } from '@nats-io/nkeys';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { NatsAdmin } from '../../src/adapters/issuers/nats-admin.ts';
 import { readJwt, signJwt } from '../../src/adapters/issuers/nats-jwt.ts';
 import { createNatsRevoker, type NatsRevoker } from '../../src/adapters/issuers/nats-revoker.ts';
@@ -122,7 +122,7 @@ describe('revoking users of a NATS account', () => {
       return both;
     };
     await Promise.all([one.revoke(users[0], END, signal()), other.revoke(users[1], END, signal())]);
-    await vi.waitFor(() => expect(Object.keys(accounts.revoked()).toSorted()).toEqual([...users].toSorted()));
+    await expect.poll(() => Object.keys(accounts.revoked()).toSorted()).toEqual([...users].toSorted());
   });
 
   it('L4 enters again what a push that is heard lacks, and leaves alone what is another account’s or nonsense', async () => {
@@ -135,7 +135,7 @@ describe('revoking users of a NATS account', () => {
     expect(accounts.pushes).toHaveLength(1);
     accounts.jwt = before;
     revoker.check(before);
-    await vi.waitFor(() => expect(accounts.revoked()).toHaveProperty(one));
+    await expect.poll(() => accounts.revoked()).toHaveProperty(one);
   });
 
   it('L7 signs no account that no key of the operator signed', async () => {
