@@ -252,9 +252,9 @@ describe('beside a gateway', () => {
     gateway.child.kill('SIGSTOP');
     try {
       expect(github.opens(token)).toBeDefined();
-      // Not before its time.
+      // Not before its time; on a busy machine that may be over when the reaper comes to look.
       expect((await reap()).code).toBe(0);
-      expect(github.opens(token)).toBeDefined();
+      if (Date.now() < (active?.expiresAt ?? 0)) expect(github.opens(token)).toBeDefined();
       await until(async () => {
         await reap();
         return github.opens(token) === undefined;

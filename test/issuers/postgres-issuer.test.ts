@@ -299,7 +299,7 @@ describe('a leased PostgreSQL role', () => {
   });
 
   it('L3 is valid no longer than its lease by the server’s clock, and cannot log in afterwards', async () => {
-    const { lease, issued } = await issue({ expiresAt: Date.now() + 1_500 });
+    const { lease, issued } = await issue({ expiresAt: Date.now() + 4_000 });
     const rows = await runSql(
       server,
       `SELECT extract(epoch FROM rolvaliduntil) * 1000 AS until FROM pg_roles WHERE rolname = '${lease.tag}'`,
