@@ -104,7 +104,11 @@ describe('a prompt on the trail', () => {
     await read({ 'io.remit/prompt': digest });
     const last = (await records('decision')).at(-1);
     expect(last?.detail.prompt).toBe(digest);
-    const story = await runJson<Story>(['audit', 'show', last?.span as string, '--config', home.config]);
+    // The outcome is durable a moment after the answer.
+    const story = await until(async () => {
+      const told = await runJson<Story>(['audit', 'show', last?.span as string, '--config', home.config]);
+      return told.steps.some(({ step }) => step === 'outcome') && told;
+    }, 'the story has its outcome');
     expect(story.steps.map(({ step }) => step)).toEqual(
       expect.arrayContaining(['task', 'token', 'prompt', 'decision', 'outcome']),
     );
@@ -139,9 +143,11 @@ describe('a prompt on the trail', () => {
       body: JSON.stringify({ prompt: HELLO }),
     });
     expect(answer.status).toBe(401);
-    expect(await records('authentication_refused')).toEqual(
-      expect.arrayContaining([expect.objectContaining({ detail: expect.objectContaining({ at: 'task prompt' }) })]),
-    );
+    await expect
+      .poll(() => records('authentication_refused'))
+      .toEqual(
+        expect.arrayContaining([expect.objectContaining({ detail: expect.objectContaining({ at: 'task prompt' }) })]),
+      );
   });
 });
 

@@ -40,8 +40,9 @@ const written = async (): Promise<number> =>
   (await run(['audit', 'export', '--config', home.config])).stdout.split('\n').filter(Boolean).length;
 
 async function behind(): Promise<number> {
-  const [, url] = /"url":"([^"]+\/metrics)"/.exec(gateway.stderr()) ?? [];
-  const text = await (await fetch(url as string)).text();
+  // What is logged may come a moment after the line that says that it serves.
+  const url = await until(() => /"url":"([^"]+\/metrics)"/.exec(gateway.stderr())?.[1], 'where metrics are is said');
+  const text = await (await fetch(url)).text();
   return Number(/^remit_journal_behind_records\{to="rows"\} (\d+)$/m.exec(text)?.[1]);
 }
 

@@ -65,10 +65,10 @@ describe('a log that is rolled back behind its published checkpoint', () => {
       async () => Number((await readFile(published, 'utf8')).split('\n')[1]) > decided,
       'a checkpoint over the call is published',
     );
-    const anchor = await readFile(published, 'utf8');
     expect(await shop.roles()).toHaveLength(1);
     gateway.child.kill('SIGKILL');
     await gateway.exited;
+    const anchor = await readFile(published, 'utf8');
     expect(await shop.roles()).toHaveLength(1);
 
     await rm(journal, { recursive: true });
