@@ -1,7 +1,13 @@
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { folderVersion, listPolicyFiles, makePolicySet, readPolicyTexts } from '../../src/compose/policies/policies.ts';
+import {
+  folderVersion,
+  listPolicyFiles,
+  makePolicySet,
+  readPolicies,
+  readPolicyTexts,
+} from '../../src/compose/policies/policies.ts';
 import { makePolicyFolder, type PolicyFolder, testEstate } from './policy-folder.ts';
 
 const OPEN = '@id("open")\npermit (principal, action, resource);\n';
@@ -33,6 +39,18 @@ it('of a mounted ConfigMap each file counts once, and what replaces it is seen',
   await mount(folder, '..2026_11_28_20_00_00.2', { 'all.cedar': CLOSED, 'none.cedar': '' });
   await rm(join(folder, '..2026_11_28_19_00_00.1'), { recursive: true });
   expect(await folderVersion(folder, testEstate())).not.toBe(before);
+});
+
+it('a policy without an id is named after its file below the folder, wherever that lies: the version is the same at every host', async () => {
+  const bare = 'permit (principal, action, resource);\n';
+  place = await makePolicyFolder({ 'all.cedar': bare });
+  const below = join(place.folder, 'elsewhere');
+  await mkdir(below);
+  await writeFile(join(below, 'all.cedar'), bare);
+  expect((await readPolicies(below, testEstate())).policies.map(({ id }) => id)).toEqual(['all.cedar#1']);
+  const version = await folderVersion(below, testEstate());
+  await rm(join(place.folder, 'elsewhere'), { recursive: true });
+  expect(await folderVersion(place.folder, testEstate())).toBe(version);
 });
 
 it('of any other folder every file counts, whatever its name', async () => {

@@ -132,6 +132,15 @@ const actions = ({ records }: Node): unknown[] =>
   records.map(({ detail }) => (typeof detail === 'string' ? detail : detail.action));
 
 describe('policies of several nodes', () => {
+  it('that have no id of their own are one version at all nodes', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    await one.folder.write('all.cedar', 'permit (principal, action, resource);\n');
+    const { to } = await one.policies.reload('dana');
+    await other.look();
+    expect(both(one, other)).toEqual([to, to]);
+  });
+
   it('that one puts in force are in force at the other when it looks, with who did it on its trail', async () => {
     const common = fakeShared();
     const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];

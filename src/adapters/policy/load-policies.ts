@@ -13,13 +13,15 @@ import { invalidPolicies, type PolicyProblem } from './policy-problems.ts';
 import { fromByteOffset, type PolicyPart, placeOf, splitPolicies } from './policy-text.ts';
 
 export interface PolicyFile {
-  /** As it is shown to people and used in ids: relative to the policies folder. */
+  /** As it is shown to people. */
   readonly path: string;
+  /** Below the policies folder, the same wherever that lies: names policies without an `@id`. Left out: the path. */
+  readonly name?: string;
   readonly text: string;
 }
 
 export interface LoadedPolicy {
-  /** `@id`, or `<file>#<n>` with n from 1. */
+  /** `@id`, or `<name>#<n>` of its file, with n from 1. */
   readonly id: string;
   readonly file: string;
   readonly line: number;
@@ -156,7 +158,14 @@ function readFile(file: PolicyFile, problems: PolicyProblem[]): Draft[] {
 
 function readPart(source: PolicyFile, part: PolicyPart, number: number, problems: PolicyProblem[]): Draft {
   const { line } = placeOf(source.text, part.start);
-  const fallback = { source, part, file: source.path, line, text: part.text, id: `${source.path}#${number}` };
+  const fallback = {
+    source,
+    part,
+    file: source.path,
+    line,
+    text: part.text,
+    id: `${source.name ?? source.path}#${number}`,
+  };
   const answer = cedar.policyToJson(part.text);
   if (answer.type === 'failure') {
     const draft: Draft = { ...fallback, json: undefined, references: undefined };
