@@ -8,7 +8,6 @@ import { createHub, type HubOptions } from '../gateway/events/create-hub.ts';
 import type { Hub } from '../gateway/events/hub.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { UpstreamOpener } from '../seams/upstream.ts';
-import { loadOrCreateStateKey } from './credentials/state-key.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Parked calls of one task, and of all; milliseconds that a client has to come back with its answers. */
@@ -47,7 +46,7 @@ export interface WireParts {
 
 export async function buildWire(parts: WireParts): Promise<Wire> {
   const { workspace, openers, timeoutMs, agentOf } = parts;
-  const { config, estate, store, system, vault } = workspace;
+  const { config, estate, system } = workspace;
   const { clock, random, schedule, log } = system;
   const { limits } = config;
   const clientFeatures: Gateway['clientFeatures'] = (connector) =>
@@ -94,7 +93,7 @@ export async function buildWire(parts: WireParts): Promise<Wire> {
     },
   });
   const sealer = createSealer({
-    key: await loadOrCreateStateKey({ tenant: estate.tenant, repository: store.taskKeys, vault, random, clock }),
+    key: await workspace.stateKey(),
     // New at each start: a call that was parked before is not here any more.
     node: Buffer.from(random(8)).toString('hex'),
     clock,

@@ -6,6 +6,7 @@ import { messageOf, RemitError } from '../domain/errors.ts';
 import type { Store } from '../seams/store.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import { createVault, type Vault } from '../secrets/vault.ts';
+import { keepStateKey } from './credentials/state-key.ts';
 import { keyFileOf, openKeyRing } from './credentials/vault-key.ts';
 import { buildEstate, type Estate } from './estate.ts';
 import { withNodeAddress } from './nodes/node-address.ts';
@@ -39,6 +40,8 @@ export interface Workspace {
   readonly keys: KeyRing;
   readonly store: Store;
   readonly vault: Vault;
+  /** The key that all nodes of the store have. @throws as `loadOrCreateStateKey` */
+  readonly stateKey: () => Promise<Buffer>;
   /** Name of this data folder among those of one store; undefined where the store is one gateway's alone. */
   readonly node: string | undefined;
   /** Undefined where one process alone serves this data folder. */
@@ -79,15 +82,12 @@ export async function openWorkspace(configPath: string, system: System, worker?:
   const estate = buildEstate(config);
   const store = await openStore(config, places, system);
   const node = store.shared && (await nameOf(places, system, store));
-  const vault = createVault({
-    repository: store.secrets,
-    keys,
-    tenant: estate.tenant,
-    clock: system.clock,
-    schedule: system.schedule,
-    random: system.random,
-  });
-  return { loaded, config, estate, places, system, keys, store, vault, node, worker, close: () => store.close() };
+  const { tenant } = estate;
+  const { clock, schedule, random } = system;
+  const vault = createVault({ repository: store.secrets, keys, tenant, clock, schedule, random });
+  const stateKey = keepStateKey({ tenant, repository: store.taskKeys, vault, random, clock });
+  const close = (): Promise<void> => store.close();
+  return { loaded, config, estate, places, system, keys, store, vault, stateKey, node, worker, close };
 }
 
 /** @throws `ERR_STORE_UNREACHABLE` where the data folder cannot be written, `ERR_CONFIG_INVALID` */

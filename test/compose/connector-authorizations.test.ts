@@ -6,6 +6,7 @@ import {
   buildConnectorAuthorizations,
   type ConnectorAuthorizations,
 } from '../../src/compose/credentials/connector-authorizations.ts';
+import { keepStateKey } from '../../src/compose/credentials/state-key.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { connectorId, tenantId } from '../../src/domain/ids.ts';
@@ -84,7 +85,14 @@ describe('authorizations of connectors', () => {
       workspace: {
         estate,
         vault,
-        store: { oauth: pending, taskKeys },
+        store: { oauth: pending },
+        stateKey: keepStateKey({
+          tenant: estate.tenant,
+          repository: taskKeys as never,
+          vault,
+          random: randomBytes,
+          clock: () => now,
+        }),
         system: { clock: () => now, schedule: never, random: randomBytes, log },
       } as never,
       tokens: {} as never,

@@ -99,8 +99,8 @@ async function startNode(
     estate,
     system,
     config,
-    store: { shared: { policies: common.policies }, taskKeys: { get: async () => ({}) } },
-    vault: { open: async () => key },
+    store: { shared: { policies: common.policies } },
+    stateKey: async () => key,
   };
   shared = await sharePolicies(workspace as never, { policies, recorder, closers });
   if (shared === undefined) throw new Error('not shared');

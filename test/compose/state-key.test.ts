@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { loadOrCreateStateKey, STATE_KEY } from '../../src/compose/credentials/state-key.ts';
+import {
+  keepStateKey,
+  loadOrCreateStateKey,
+  loadStateKey,
+  STATE_KEY,
+} from '../../src/compose/credentials/state-key.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { type RandomBytes, tenantId } from '../../src/domain/ids.ts';
 import type { TaskKeyRepository } from '../../src/seams/store.ts';
@@ -28,9 +33,9 @@ function makeStore() {
     schedule: never,
     random: randomBytes,
   });
-  const load = (random: RandomBytes = randomBytes) =>
-    loadOrCreateStateKey({ tenant, repository, vault, random, clock: () => 1 });
-  return { rows, repository, vault, load };
+  const parts = { tenant, repository, vault, random: randomBytes, clock: () => 1 };
+  const load = (random: RandomBytes = randomBytes) => loadOrCreateStateKey({ ...parts, random });
+  return { rows, vault, parts, load };
 }
 
 it('A17: the sealing key is made once, kept sealed, and the same after a restart', async () => {
@@ -58,4 +63,35 @@ it('a row that was altered, or holds something else, stops the start', async () 
   await expect(load()).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
   rows.set(STATE_KEY, await vault.seal(STATE_KEY, Buffer.alloc(5)));
   await expect(load()).rejects.toMatchObject({ code: 'ERR_STORE_SCHEMA' });
+});
+
+it('who only looks makes none', async () => {
+  const { rows, parts, load } = makeStore();
+  expect(await loadStateKey(parts)).toBeUndefined();
+  expect(rows.size).toBe(0);
+  const made = await load();
+  expect(await loadStateKey(parts)).toEqual(made);
+});
+
+it('it is read and opened once for all that need it, and again where that failed', async () => {
+  const { rows, parts } = makeStore();
+  let opened = 0;
+  let isAway = true;
+  const keep = keepStateKey({
+    ...parts,
+    repository: {
+      ...parts.repository,
+      async get(...asked) {
+        opened += 1;
+        if (isAway) throw new RemitError('ERR_STORE_UNREACHABLE', 'away');
+        return await parts.repository.get(...asked);
+      },
+    },
+  });
+  await expect(Promise.all([keep(), keep()])).rejects.toMatchObject({ code: 'ERR_STORE_UNREACHABLE' });
+  isAway = false;
+  const [one, other] = await Promise.all([keep(), keep()]);
+  expect(one).toBe(other);
+  expect(await keep()).toBe(one);
+  expect([opened, rows.size]).toEqual([2, 1]);
 });

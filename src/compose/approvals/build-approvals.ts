@@ -9,7 +9,6 @@ import { createApprovalPages } from '../../http/approvals/approval-pages.ts';
 import { createApproverSessions } from '../../http/approvals/approver-sessions.ts';
 import { createBrowserValues } from '../../http/approvals/browser-values.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
-import { loadOrCreateStateKey } from '../credentials/state-key.ts';
 import type { OpenTelemetry } from '../open-telemetry.ts';
 import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
@@ -47,7 +46,7 @@ export async function buildApprovals(parts: {
   const { config, estate, store, vault, system } = workspace;
   const { clock, random, schedule, log } = system;
   const { tenant } = estate;
-  const stateKey = await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock });
+  const stateKey = await workspace.stateKey();
   const values = createBrowserValues({ tenant, repository: store.oauth, stateKey, clock, random });
   const sessions = createApproverSessions(values);
   const newLink = async (next?: ApprovalId): Promise<string> =>

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
 import { createPrinter, type Printer } from '../../flow/value-prints.ts';
-import { loadOrCreateStateKey } from '../credentials/state-key.ts';
 import type { Workspace } from '../workspace.ts';
 
 export interface FlowKeys {
@@ -11,14 +10,11 @@ export interface FlowKeys {
 }
 
 /** Keys of fingerprints that the store keeps: out of its one sealing key, so that they hold for as long as that does. @throws `ERR_STORE_*`, `ERR_VAULT_*` */
-export async function loadFlowKeys({ estate, store, vault, system }: Workspace): Promise<FlowKeys> {
-  const { clock, random } = system;
-  const parts = { tenant: estate.tenant, repository: store.taskKeys, vault, random, clock };
-  const key = await loadOrCreateStateKey(parts);
+export async function loadFlowKeys({ stateKey }: Pick<Workspace, 'stateKey'>): Promise<FlowKeys> {
+  const key = await stateKey();
   const derive = (what: string): Buffer => createHmac('sha256', key).update(what).digest();
   const names = derive('names of things that tasks have stored');
   const values = derive('values that must not travel');
-  key.fill(0);
   return {
     fingerprint: (text) => createHmac('sha256', names).update(text).digest('base64url').slice(0, 22),
     printer: createPrinter(values),

@@ -16,7 +16,6 @@ import { AUTHORISED_ANEW, followAuthorizations } from './follow-authorizations.t
 import { mcpOauthSetup } from './mcp-oauth-setup.ts';
 import { oauthRefreshSetup } from './oauth-refresh-setup.ts';
 import { createPendingAuthorizations } from './pending-authorizations.ts';
-import { loadOrCreateStateKey } from './state-key.ts';
 import { storedTokenName } from './stored-token-authorization.ts';
 
 export interface AuthorizationParts {
@@ -77,7 +76,7 @@ export async function buildConnectorAuthorizations(
   parts: AuthorizationParts,
 ): Promise<ConnectorAuthorizations | undefined> {
   const { workspace, tokens, url, recorder, leases, catalogue } = parts;
-  const { estate, store, vault, system } = workspace;
+  const { estate, store, system } = workspace;
   const { tenant } = estate;
   const { clock, random } = system;
   const isSecure = url.startsWith('https:');
@@ -108,7 +107,7 @@ export async function buildConnectorAuthorizations(
   const pendings = createPendingAuthorizations({
     tenant,
     repository: store.oauth,
-    stateKey: await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock }),
+    stateKey: await workspace.stateKey(),
     targets: new Map([...all].map(([id, { setup }]) => [id, targetOf(setup, callback)])),
     clock,
     random,

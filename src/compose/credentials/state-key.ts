@@ -9,31 +9,37 @@ export const STATE_KEY = 'state-key' as TaskId;
 
 const KEY_BYTES = 32;
 
-/**
- * The key that seals what clients carry (`gateway/bridge/sealer.ts`): loaded, or made once, and kept sealed in the store, so that handles
- * survive a restart and every node of the store opens them.
- * @throws `ERR_VAULT_KEY_WRONG`, `ERR_STORE_*`
- */
-export async function loadOrCreateStateKey(parts: {
+interface Parts {
   readonly tenant: TenantId;
   readonly repository: TaskKeyRepository;
   readonly vault: Pick<Vault, 'seal' | 'open'>;
   readonly random: RandomBytes;
   readonly clock: Clock;
-}): Promise<Buffer> {
+}
+
+/** Undefined where no gateway has made it yet. @throws `ERR_VAULT_*`, `ERR_STORE_*` */
+export async function loadStateKey({
+  tenant,
+  repository,
+  vault,
+}: Pick<Parts, 'tenant' | 'repository'> & { readonly vault: Pick<Vault, 'open'> }): Promise<Buffer | undefined> {
+  const row = await repository.get(tenant, STATE_KEY);
+  if (row === undefined) return undefined;
+  const key = await vault.open(STATE_KEY, row);
+  if (key.length === KEY_BYTES) return key;
+  throw new RemitError('ERR_STORE_SCHEMA', 'the sealing key in the store is none', {
+    hint: 'The store was altered. Restore it from a backup.',
+  });
+}
+
+/**
+ * The key that all nodes of a store have, which seals what clients carry (`gateway/bridge/sealer.ts`) and much else: loaded, or made once, and kept
+ * sealed in the store, so that handles survive a restart and every node opens them.
+ * @throws `ERR_VAULT_*`, `ERR_STORE_*`
+ */
+export async function loadOrCreateStateKey(parts: Parts): Promise<Buffer> {
   const { tenant, repository, vault, random, clock } = parts;
-
-  async function load(): Promise<Buffer | undefined> {
-    const row = await repository.get(tenant, STATE_KEY);
-    if (row === undefined) return undefined;
-    const key = await vault.open(STATE_KEY, row);
-    if (key.length === KEY_BYTES) return key;
-    throw new RemitError('ERR_STORE_SCHEMA', 'the sealing key in the store is none', {
-      hint: 'The store was altered. Restore it from a backup.',
-    });
-  }
-
-  const known = await load();
+  const known = await loadStateKey(parts);
   if (known !== undefined) return known;
   const made = Buffer.from(random(KEY_BYTES));
   try {
@@ -41,9 +47,21 @@ export async function loadOrCreateStateKey(parts: {
     return made;
   } catch (error) {
     // Another node was first: its key is the one.
-    const theirs = isRemitError(error, 'ERR_STORE_LOCKED') ? await load() : undefined;
+    const theirs = isRemitError(error, 'ERR_STORE_LOCKED') ? await loadStateKey(parts) : undefined;
     made.fill(0);
     if (theirs === undefined) throw error;
     return theirs;
   }
+}
+
+/** Read where it is needed first, and kept. Whoever has it must not alter it. @throws as `loadOrCreateStateKey`, and is asked again then */
+export function keepStateKey(parts: Parts): () => Promise<Buffer> {
+  let kept: Promise<Buffer> | undefined;
+  return () => {
+    kept ??= loadOrCreateStateKey(parts).catch((error: unknown) => {
+      kept = undefined;
+      throw error;
+    });
+    return kept;
+  };
 }

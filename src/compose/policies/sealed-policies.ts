@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { RemitError } from '../../domain/errors.ts';
+import type { RandomBytes, TenantId } from '../../domain/ids.ts';
 import { isJsonObject } from '../../domain/json.ts';
+import type { Clock } from '../../seams/clock.ts';
 import { createSealedTexts } from '../../secrets/sealed-texts.ts';
-import { loadOrCreateStateKey } from '../credentials/state-key.ts';
-import type { Workspace } from '../workspace.ts';
 import type { NamedText } from './policy-cases.ts';
 import type { GivenPolicies } from './policy-in-force.ts';
 
@@ -16,22 +17,12 @@ export interface SealedPolicies {
   open(position: number, digest: string, text: string): GivenPolicies | undefined;
 }
 
-/** @throws `ERR_STORE_*`, `ERR_VAULT_*` */
-export async function createSealedPolicies({
-  store,
-  node,
-  vault,
-  estate: { tenant },
-  system: { clock, random },
-}: Pick<Workspace, 'store' | 'node' | 'estate' | 'vault' | 'system'>): Promise<SealedPolicies> {
-  const sealed = createSealedTexts({
-    tenant,
-    stateKey: await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock }),
-    purpose: 'remit policies',
-    label: 'policies-1',
-    clock,
-    random,
-  });
+/** @param node whose they are that are sealed */
+export function createSealedPolicies(
+  parts: { readonly tenant: TenantId; readonly stateKey: Buffer; readonly clock: Clock; readonly random: RandomBytes },
+  node: string | undefined,
+): SealedPolicies {
+  const sealed = createSealedTexts({ ...parts, purpose: 'remit policies', label: 'policies-1' });
   return {
     seal: (position, { texts, by }) =>
       sealed.seal(String(position), { by, node, files: texts.map(({ name, text }) => [name, text]) }, FOR_EVER_MS),
@@ -52,3 +43,9 @@ export function digestOf(texts: readonly NamedText[]): string {
   const deciding = texts.filter(({ name }) => name.endsWith('.cedar')).map(({ name, text }) => [name, text]);
   return `sha256:${createHash('sha256').update(JSON.stringify(deciding)).digest('hex')}`;
 }
+
+/** What the newest set of the store is, where it does not open. */
+export const notOfANode = (): RemitError =>
+  new RemitError('ERR_STORE_SCHEMA', 'policies in the store were not put there by a node of it', {
+    hint: 'The store was altered, or a node has another vault key. Reload the policies at a node that has the right ones.',
+  });

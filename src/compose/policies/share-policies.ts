@@ -4,7 +4,7 @@ import { repeat } from '../repeat.ts';
 import type { Workspace } from '../workspace.ts';
 import { createGrowingPause } from './growing-pause.ts';
 import type { GivenPolicies, PolicyInForce } from './policy-in-force.ts';
-import { createSealedPolicies, digestOf } from './sealed-policies.ts';
+import { createSealedPolicies, digestOf, notOfANode } from './sealed-policies.ts';
 
 /** How often it is looked whether another node has put others in force, whatever notices are lost. */
 const LOOK_MS = 1_000;
@@ -26,7 +26,7 @@ export interface SharedPolicies {
 
 /** Undefined where the store is one gateway's alone. What the store says is believed where its nodes have sealed it, and not otherwise. */
 export async function sharePolicies(
-  workspace: Pick<Workspace, 'store' | 'node' | 'estate' | 'vault' | 'system' | 'config'>,
+  workspace: Pick<Workspace, 'store' | 'node' | 'estate' | 'stateKey' | 'system' | 'config'>,
   parts: {
     readonly policies: Pick<PolicyInForce, 'current' | 'takeUp'>;
     readonly recorder: Recorder;
@@ -35,11 +35,11 @@ export async function sharePolicies(
 ): Promise<SharedPolicies | undefined> {
   const { store, node, config, estate, system } = workspace;
   const { tenant } = estate;
-  const { schedule, log } = system;
+  const { schedule, clock, random, log } = system;
   const sets = store.shared?.policies;
   if (sets === undefined || node === undefined) return undefined;
   const { policies, recorder } = parts;
-  const sealed = await createSealedPolicies(workspace);
+  const sealed = createSealedPolicies({ tenant, stateKey: await workspace.stateKey(), clock, random }, node);
   /** The newest that this node has put in force, or has found that it cannot. */
   let seen = 0;
   /** What is being taken up; 0: nothing that could be read. */
@@ -102,9 +102,7 @@ export async function sharePolicies(
       const given = text === undefined ? undefined : sealed.open(newest.position, newest.digest, text);
       if (given !== undefined) return given;
       seen = newest.position;
-      throw new RemitError('ERR_STORE_SCHEMA', 'policies in the store were not put there by a node of it', {
-        hint: 'The store was altered, or a node has another vault key. Reload the policies at a node that has the right ones.',
-      });
+      throw notOfANode();
     }
     putInForce(newest.position);
     return undefined;

@@ -20,7 +20,6 @@ import { createSharedScores, type SharedScores } from '../../risk/shared-scores.
 import { createCallWatch } from '../../risk/watch-calls.ts';
 import { watchConnectors } from '../../risk/watch-connectors.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
-import { loadOrCreateStateKey } from '../credentials/state-key.ts';
 import type { OpenTelemetry } from '../open-telemetry.ts';
 import type { Workspace } from '../workspace.ts';
 import { buildSecurityEvents } from './build-security-events.ts';
@@ -59,8 +58,8 @@ export async function buildRisk(parts: {
   catalogue: () => Pick<Catalogue, 'tools' | 'prompts'>;
 }): Promise<BuiltRisk> {
   const { workspace, tasks, standing, recorder, recordLater, observed, recordRefusal, order, catalogue } = parts;
-  const { config, estate, store, vault, system } = workspace;
-  const { clock, random, log } = system;
+  const { config, estate, store, system } = workspace;
+  const { clock, log } = system;
   const { tenant } = estate;
   const { risk: settings } = config;
 
@@ -120,8 +119,7 @@ export async function buildRisk(parts: {
         ),
       );
   });
-  const stateKey = await loadOrCreateStateKey({ tenant, repository: store.taskKeys, vault, random, clock });
-  const digestKey = Buffer.from(hkdfSync('sha256', stateKey, '', 'remit risk', 32));
+  const digestKey = Buffer.from(hkdfSync('sha256', await workspace.stateKey(), '', 'remit risk', 32));
   const hours = new Map(
     Object.entries(config.agents).flatMap(([id, agent]) =>
       agent.hours === undefined ? [] : [[id as string, createOffHours(agent.hours)] as const],
