@@ -1,12 +1,21 @@
 import type { TracedApproval } from '../audit/trace-call.ts';
 import type { CallExplanation, ExplainedPolicy } from '../compose/explain/explain-call.ts';
+import type { PolicySource } from '../compose/policies/read-in-force.ts';
 import { colours, lineText } from './output.ts';
+import { problemText, type SourceProblem, sourceText } from './policy-source-text.ts';
 import { shortVersion } from './simulation-text.ts';
 
 type Contents = Readonly<Record<string, string>> | undefined;
 
+/** Where the policies are from that an explanation points at, or why there are none. */
+export type LookedAt = PolicySource | { readonly problem: SourceProblem };
+
 /** One document; records as they are on the trail are left to `remit audit show`. */
-export function explanationJson(explanation: CallExplanation, contents: Contents): Record<string, unknown> {
+export function explanationJson(
+  explanation: CallExplanation,
+  contents: Contents,
+  lookedAt: LookedAt,
+): Record<string, unknown> {
   const { trace, item, template, ...rest } = explanation;
   const { record, task, sealed, ...told } = trace;
   const { seq, time, tool, connector, detail } = record;
@@ -24,13 +33,14 @@ export function explanationJson(explanation: CallExplanation, contents: Contents
     template,
     ...told,
     ...rest,
+    policiesLookedAt: lookedAt,
     sealed: sealed.length,
     ...(contents !== undefined && { contents }),
   };
 }
 
 /** For people: who, on what task, gate by gate, what came of it, and what would have to change. */
-export function explanationText(explanation: CallExplanation, contents: Contents): string {
+export function explanationText(explanation: CallExplanation, contents: Contents, lookedAt: LookedAt): string {
   const { trace, who, gates, policies, provenance, effect, change, template } = explanation;
   const { record, task, decisions, approvals, credential, outcome } = trace;
   const last = decisions.at(-1);
@@ -64,15 +74,10 @@ export function explanationText(explanation: CallExplanation, contents: Contents
   if (trace.prompt !== undefined) lines.push(row('prompt', trace.prompt));
   lines.push('', ...gates.map(({ gate, said, what }) => lineText(`  ${gate.padEnd(13)} ${said.padEnd(14)} ${what}`)));
   const version = shortVersion(last?.policyVersion ?? '');
-  const isSame = explanation.isSameVersion;
-  lines.push(
-    '',
-    row(
-      'version',
-      `${version || 'none'}${isSame === undefined ? '' : isSame ? ', as the policies folder has it' : '; the policies folder holds others'}`,
-    ),
-  );
-  lines.push(...policies.map(policyLine));
+  lines.push('', row('version', `${version || 'none'}${versionOfNow(explanation.isSameVersion, lookedAt)}`));
+  const said = 'problem' in lookedAt ? `could not be read: ${problemText(lookedAt.problem)}` : sourceText(lookedAt);
+  if (said !== undefined) lines.push(row('policies', said));
+  lines.push(...policies.map((one) => policyLine(one, 'problem' in lookedAt)));
   lines.push(...provenance.map((one) => row('value', one)));
   lines.push(...approvals.flatMap(approvalLines));
   for (const decision of decisions.slice(1)) {
@@ -103,6 +108,13 @@ export function explanationText(explanation: CallExplanation, contents: Contents
   return lines.join('\n');
 }
 
+function versionOfNow(isSame: boolean | undefined, lookedAt: LookedAt): string {
+  if (isSame === undefined || 'problem' in lookedAt) return '';
+  if (lookedAt.from === 'store') return isSame ? ', as is in force now' : '; others are in force now';
+  const folder = lookedAt.isNamed ? 'that folder' : 'the policies folder';
+  return isSame ? `, as ${folder} has it` : `; ${folder} holds others`;
+}
+
 function verdictWord(verdict: string | undefined): string {
   if (verdict === 'permit') return colours.green('PERMITTED');
   return verdict === 'step_up' ? colours.yellow('HELD') : colours.red('DENIED');
@@ -110,14 +122,10 @@ function verdictWord(verdict: string | undefined): string {
 
 const row = (name: string, value: string): string => lineText(`  ${name.padEnd(13)} ${value}`);
 
-function policyLine({ id, at, effect }: ExplainedPolicy): string {
-  const where =
-    at === undefined
-      ? id.startsWith('remit:')
-        ? 'a rule of Remit'
-        : 'not among the policies of now'
-      : `${effect} at ${at}`;
-  return row('policy', `${id}, ${where}`);
+function policyLine({ id, at, effect }: ExplainedPolicy, isUnread: boolean): string {
+  const gone = isUnread ? 'not looked at' : 'not among the policies of now';
+  const own = id.startsWith('remit:') ? 'a rule of Remit' : gone;
+  return row('policy', `${id}, ${at === undefined ? own : `${effect} at ${at}`}`);
 }
 
 function approvalLines({ id, askedAt, expires, verdicts, end }: TracedApproval): string[] {

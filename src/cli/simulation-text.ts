@@ -1,7 +1,9 @@
 import type { LeftOut } from '../compose/explain/replay-decision.ts';
 import type { Simulation } from '../compose/explain/simulate.ts';
+import type { PolicySource } from '../compose/policies/read-in-force.ts';
 import type { Change } from '../policy/simulation.ts';
 import { colours, lineText, table } from './output.ts';
+import { sourceText } from './policy-source-text.ts';
 
 /** In words of people, with what they could do about it. */
 export const LEFT_OUT_TEXT: Readonly<Record<LeftOut, string>> = {
@@ -18,12 +20,14 @@ export const LEFT_OUT_TEXT: Readonly<Record<LeftOut, string>> = {
   provenance_unknown: 'where their values came from was not recorded',
 };
 
-export function simulationText(simulation: Simulation): string {
+export function simulationText(simulation: Simulation, source: PolicySource): string {
   const { since, until, baseline, listings, changes, changed, unchanged, leftOut } = simulation;
+  const from = sourceText(source);
   const lines = [
     `${since} to ${until}`,
     `baseline: ${baseline.reproduced} of ${baseline.of} calls reproduced by ${shortVersion(baseline.version)}` +
       (baseline.underOthers > 0 ? `; ${baseline.underOthers} were decided otherwise, under earlier policies` : ''),
+    ...(from === undefined ? [] : [lineText(`baseline policies: ${from}`)]),
     ...(listings.of > 0 ? [`listings: ${listings.reproduced} of ${listings.of} items reproduced`] : []),
   ];
   if (baseline.differing.length > 0) {

@@ -1,15 +1,24 @@
 import type { Estate } from '../compose/estate.ts';
 import type { Suggestion } from '../compose/explain/suggest.ts';
+import type { PolicySource } from '../compose/policies/read-in-force.ts';
 import type { TemplateId } from '../domain/ids.ts';
 import type { NarrowedTemplate } from '../policy/template-use.ts';
 import { colours, lineText, table } from './output.ts';
+import { sourceText } from './policy-source-text.ts';
 
 /** For people: granted beside used, then Cedar text and a diff of the templates, to be taken over by hand. */
-export function suggestionText(suggestion: Suggestion, estate: Estate, out: string | undefined): string {
+export function suggestionText(
+  suggestion: Suggestion,
+  estate: Estate,
+  source: PolicySource,
+  out: string | undefined,
+): string {
   const { since, until, calls, notReplayed, agents, policies, templates, overPrivileged } = suggestion;
+  const from = sourceText(source);
   const lines = [
     `${since} to ${until}: ${calls} calls permitted or held${notReplayed === 0 ? '' : `; ${notReplayed} of them could not be replayed, and count as use of whatever might have permitted them`}`,
     `${Math.round(overPrivileged * 100)} % of agents are granted more than they used`,
+    ...(from === undefined ? [] : [lineText(`policies: ${from}`)]),
     '',
     table(
       ['AGENT', 'GRANTED', 'USED', 'RATIO', 'NEVER USED'],

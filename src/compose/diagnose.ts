@@ -17,6 +17,7 @@ import { boundException } from './credentials/shared-secrets.ts';
 import { staticPlace } from './credentials/static-place.ts';
 import { checkNodes } from './nodes/check-nodes.ts';
 import { assertCasesHold } from './policies/case-report.ts';
+import { checkInForce } from './policies/check-in-force.ts';
 import { observeFindings } from './policies/observations.ts';
 import { tryPolicies } from './policies/try-policies.ts';
 import { createJournalAccess } from './trail/journal-access.ts';
@@ -56,8 +57,8 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     if (policies > 0) return { what: `${policies} policies are valid, and ${results.length} cases hold` };
     return {
       state: 'warn',
-      what: 'there is no policy: everything is denied',
-      hint: `Put a *.cedar file into ${places.policies}.`,
+      what: `${places.policies} holds no policy: a gateway that decides by it denies everything`,
+      hint: 'Put a *.cedar file into it.',
     };
   });
   for (const { text, next, kind } of observeFindings(workspace))
@@ -71,6 +72,7 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
     checks.push({ name: 'nodes', state: 'fail', what: messageOf(error) });
   }
   if (store.shared !== undefined) {
+    await check('policies in force', () => checkInForce(workspace));
     await check('clock', async () => {
       const { what, hint } = (await checkClock(workspace)) as ClockCheck;
       return hint === undefined ? { what } : { state: 'fail', what, hint };

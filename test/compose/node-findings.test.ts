@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isNowhereInForce, nodeFindings, stateOf } from '../../src/compose/nodes/node-findings.ts';
+import { nodeFindings, stateOf } from '../../src/compose/nodes/node-findings.ts';
 import { tenantId } from '../../src/domain/ids.ts';
 import type { SeenNode } from '../../src/domain/node.ts';
 
@@ -66,13 +66,4 @@ it('a node is late after some beats, and lost when its time is over', () => {
     'lost',
     'lost',
   ]);
-});
-
-it('a folder whose policies no node that runs decides by is told of; with no node there is nothing in force', () => {
-  expect(isNowhereInForce('p1', [node('a'), node('b')])).toBe(false);
-  expect(isNowhereInForce('p0', [node('a'), node('b')])).toBe(true);
-  expect(isNowhereInForce('p2', [node('a'), node('b', { policyVersion: 'p2' })])).toBe(false);
-  expect(isNowhereInForce('p2', [node('a'), node('b', { policyVersion: 'p2', leftMs: 0 })])).toBe(true);
-  expect(isNowhereInForce('p0', [node('a', { leftMs: 0 })])).toBe(false);
-  expect(isNowhereInForce('p0', [])).toBe(false);
 });

@@ -6,7 +6,7 @@ import { simulate } from '../../src/compose/explain/simulate.ts';
 import { readSide } from '../../src/compose/explain/simulation-side.ts';
 import { type Suggestion, suggest } from '../../src/compose/explain/suggest.ts';
 import { suggestedFiles } from '../../src/compose/explain/suggested-files.ts';
-import { readPolicies } from '../../src/compose/policies/policies.ts';
+import { readPolicies, readPolicyTexts } from '../../src/compose/policies/policies.ts';
 import { parseConfig } from '../../src/config/load-config.ts';
 import { OFFICE_CEDAR, OFFICE_YAML } from './office-estate.ts';
 import { makeOffice, makeTraffic, type Office, writePolicies } from './recorded-office.ts';
@@ -18,9 +18,9 @@ async function suggested(office: Office, openArguments = office.openArguments): 
 
 /** What a person would do with it: put the files in place, and simulate them over the same time. */
 async function simulateSuggestion(office: Office, suggestion: Suggestion) {
-  const { policies, config } = await suggestedFiles(
+  const { policies, config } = suggestedFiles(
     suggestion,
-    office.policies,
+    await readPolicyTexts(office.policies),
     await readPolicies(office.policies, office.estate),
     OFFICE_YAML,
   );

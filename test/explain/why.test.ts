@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { findCall } from '../../src/audit/find-call.ts';
 import { readRecords } from '../../src/audit/read-records.ts';
 import { traceCall } from '../../src/audit/trace-call.ts';
-import { explanationText } from '../../src/cli/explanation-text.ts';
+import { explanationJson, explanationText } from '../../src/cli/explanation-text.ts';
 import { type CallExplanation, explainCall } from '../../src/compose/explain/explain-call.ts';
-import { readPoliciesNow } from '../../src/compose/policies/policies-now.ts';
+import { type PolicySource, policiesNow, readFolder } from '../../src/compose/policies/read-in-force.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { makeOffice, type Office } from './recorded-office.ts';
 
@@ -17,10 +17,12 @@ async function why(id: string, more: { task?: string; agent?: string } = {}): Pr
   if (span === undefined) throw new Error(`nothing is ${id}`);
   const trace = await traceCall(readRecords(office.reader.read(0)), span);
   if (trace === undefined) throw new Error(`nothing is about ${span}`);
-  return explainCall(trace, office.estate, await readPoliciesNow(office.policies, office.estate));
+  return explainCall(trace, office.estate, policiesNow(await readFolder(office.policies), office.estate));
 }
 
 const said = ({ gates }: CallExplanation): string[] => gates.map(({ gate, said: word }) => `${gate} ${word}`);
+
+const ofFolder: PolicySource = { from: 'folder', folder: '/policies' };
 
 beforeAll(async () => {
   office = await makeOffice();
@@ -67,7 +69,7 @@ describe('remit why', () => {
     ]);
     expect(explained.change[0]).toContain('A person must approve');
     expect(explained.effect).toBe('Nothing was sent.');
-    const text = explanationText(explained, undefined);
+    const text = explanationText(explained, undefined, ofFolder);
     expect(text).not.toContain('eve@evil.example');
     expect(text).toContain('remit:provenance');
   });
@@ -125,7 +127,31 @@ describe('remit why', () => {
     const explained = explainCall(trace, office.estate, { version: 'sha256:other', policies: [] });
     expect(explained.isSameVersion).toBe(false);
     expect(explained.policies.every(({ at }) => at === undefined)).toBe(true);
-    expect(explanationText(explained, undefined)).toContain('the policies folder holds others');
+    expect(explanationText(explained, undefined, ofFolder)).toContain('the policies folder holds others');
     expect(explainCall(trace, office.estate, undefined).isSameVersion).toBeUndefined();
+  });
+
+  it('says of what several nodes have in force that it is that, what the folder here has, and why it could not be read', async () => {
+    const explained = await why(searching);
+    const shared = { from: 'store', folder: '/policies', by: 'dana, at node n1' } as const;
+    const text = (lookedAt: Parameters<typeof explanationText>[2], isSameVersion: boolean | undefined = true) =>
+      explanationText({ ...explained, isSameVersion }, undefined, lookedAt);
+    expect(text({ ...shared, folderHolds: 'others' })).toMatch(
+      /version .*, as is in force now\n {2}policies {6}in force at the nodes of the store, by dana, at node n1; \/policies holds others\n/,
+    );
+    expect(text({ ...shared, folderHolds: 'the same' }, false)).toMatch(
+      /; others are in force now\n.*as \/policies has them/,
+    );
+    expect(text({ from: 'folder', folder: '/other', isNamed: true })).toMatch(
+      /as that folder has it\n.*of \/other, as named/,
+    );
+    expect(text({ from: 'folder', folder: '/policies', isBeforeFirst: true })).toContain(
+      'no gateway has put any in force',
+    );
+    const problem = { code: 'ERR_STORE_UNREACHABLE', message: 'it is away', where: 'db:5432', hint: 'Start it.' };
+    const unread = text({ problem }, undefined);
+    expect(unread).toContain('policies      could not be read: it is away (db:5432). Start it.');
+    expect(unread).not.toContain('folder');
+    expect(explanationJson(explained, undefined, { problem }).policiesLookedAt).toEqual({ problem });
   });
 });

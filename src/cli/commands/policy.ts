@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addCheckCommand } from './policy-check.ts';
+import { addExportCommand } from './policy-export.ts';
 import { addLintCommand } from './policy-lint.ts';
 import { addReloadCommand } from './policy-reload.ts';
 import { addSchemaCommand } from './policy-schema.ts';
@@ -18,6 +19,7 @@ export function addPolicyCommands(program: Command): void {
   addReloadCommand(group);
   addShadowCommand(group);
   addVersionsCommand(group);
+  addExportCommand(group);
   addSimulateCommand(group);
   addSuggestCommand(group);
 }

@@ -5,7 +5,7 @@ import { readRecords } from '../../audit/read-records.ts';
 import { traceCall } from '../../audit/trace-call.ts';
 import { buildEstate } from '../../compose/estate.ts';
 import { explainCall } from '../../compose/explain/explain-call.ts';
-import { readPoliciesNow } from '../../compose/policies/policies-now.ts';
+import { policiesNow } from '../../compose/policies/read-in-force.ts';
 import { createJournalAccess } from '../../compose/trail/journal-access.ts';
 import { journalFolders } from '../../compose/trail/journal-folders.ts';
 import { orElsewhere } from '../../compose/trail/journal-parts.ts';
@@ -16,14 +16,16 @@ import { type Common, command } from '../command.ts';
 import { type ContentOptions, contentOptions, openContents } from '../content-options.ts';
 import { explanationJson, explanationText } from '../explanation-text.ts';
 import { type JournalOptions, journalOptions } from '../journal-options.ts';
+import { openSource, orNameFolder, type PoliciesOption, policiesOption } from '../policy-source.ts';
+import { sourceProblem } from '../policy-source-text.ts';
 
 export function addWhyCommand(program: Command): void {
-  command<Common & ContentOptions & JournalOptions & { last: boolean; task?: string; agent?: string }>(
+  command<Common & ContentOptions & JournalOptions & PoliciesOption & { last: boolean; task?: string; agent?: string }>(
     program,
     'why [call]',
     'why one call was permitted, denied or held: each gate with what it said, and what would have to change',
     (c) =>
-      journalOptions(contentOptions(c))
+      policiesOption(journalOptions(contentOptions(c)))
         .option('--last', 'the newest call', false)
         .option('--task <id>', 'of this task')
         .option('-a, --agent <name>', 'of this agent'),
@@ -53,11 +55,19 @@ export function addWhyCommand(program: Command): void {
         });
       }
       const estate = buildEstate(loaded.config);
-      const explanation = explainCall(trace, estate, await readPoliciesNow(places.policies, estate));
+      // What was decided is on the trail, whatever can be known of the policies of now.
+      const looked = await orNameFolder('--policies', async () => {
+        const sourced = await openSource(options, loaded);
+        return { source: sourced.source, now: policiesNow(sourced, estate) };
+      }).catch((error: unknown) => ({ problem: sourceProblem(error) }));
+      const explanation = explainCall(trace, estate, 'now' in looked ? looked.now : undefined);
       const { record, sealed } = trace;
       const about = { id: trace.span, task: record.task, trace: record.trace };
       const contents = options.content ? await openContents(options, access, about, sealed) : undefined;
-      output.result(explanationJson(explanation, contents), () => explanationText(explanation, contents));
+      const source = 'source' in looked ? looked.source : looked;
+      output.result(explanationJson(explanation, contents, source), () =>
+        explanationText(explanation, contents, source),
+      );
     },
   );
 }

@@ -19,7 +19,7 @@ export interface GateStep {
 
 export interface ExplainedPolicy {
   readonly id: string;
-  /** Where it stands in the policies folder now. */
+  /** Where it stands in the policies that were looked at. */
   readonly at?: string;
   readonly effect?: 'permit' | 'forbid';
   readonly text?: string;
@@ -39,7 +39,7 @@ export interface CallExplanation {
   readonly template: TaskTemplate | undefined;
   readonly gates: readonly GateStep[];
   readonly policies: readonly ExplainedPolicy[];
-  /** Whether the policies that decided are those of the folder now; undefined where those cannot be read. */
+  /** Whether the policies that decided are those that were looked at; undefined where none could be. */
   readonly isSameVersion: boolean | undefined;
   readonly provenance: readonly string[];
   /** What the call came to, in a sentence. */
@@ -48,12 +48,13 @@ export interface CallExplanation {
   readonly change: readonly string[];
 }
 
+/** Policies that an explanation points at: those in force, or of a folder that was named. */
 export interface PoliciesNow {
   readonly version: string;
   readonly policies: readonly LoadedPolicy[];
 }
 
-/** @param now those of the folder; undefined where they cannot be read */
+/** @param now undefined where they cannot be read: what was decided is on the trail all the same */
 export function explainCall(trace: CallTrace, estate: Estate, now: PoliciesNow | undefined): CallExplanation {
   const { record, task } = trace;
   const item = record.tool === undefined ? undefined : describedItem(estate, record.tool);

@@ -1,37 +1,35 @@
-import { readFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
 import type { LoadedPolicies } from '../../adapters/policy/load-policies.ts';
 import { rewriteFile } from '../../adapters/policy/rewrite-file.ts';
 import { editTemplates } from '../../config/edit-templates.ts';
-import { listPolicyFiles } from '../policies/policies.ts';
+import type { NamedText } from '../policies/policy-cases.ts';
 import type { Suggestion } from './suggest.ts';
 
 export interface SuggestedFiles {
-  /** Files of the policies folder, by their names in it; all of them, changed or not. */
+  /** Files of policies and cases, by their names below their folder; all of them, changed or not. */
   readonly policies: readonly { readonly name: string; readonly text: string; readonly isChanged: boolean }[];
   /** The configuration with narrower templates. */
   readonly config: string;
 }
 
-/** What the policies folder and the configuration would look like. Writes nothing. @param config text of the configuration */
-export async function suggestedFiles(
+/**
+ * What policies and configuration would look like. Writes nothing.
+ * @param texts what the policies were loaded from
+ * @param config text of the configuration
+ */
+export function suggestedFiles(
   suggestion: Suggestion,
-  folder: string,
+  texts: readonly NamedText[],
   { policies }: LoadedPolicies,
   config: string,
-): Promise<SuggestedFiles> {
+): SuggestedFiles {
   const { since, until } = suggestion;
   const changes = new Map(suggestion.policies.map((one) => [one.id, one]));
   const note = `From ${since.slice(0, 10)} to ${until.slice(0, 10)}`;
-  const names = await listPolicyFiles(folder);
-  const files = await Promise.all(
-    names.map(async (name) => {
-      const text = await readFile(join(folder, name), 'utf8');
-      const own = policies.filter(({ file }) => relative(folder, resolve(file)) === name);
-      const written = own.length === 0 ? text : rewriteFile(text, own, changes, note);
-      return { name, text: written, isChanged: written !== text };
-    }),
-  );
+  const files = texts.map(({ name, path, text }) => {
+    const own = policies.filter(({ file }) => file === path);
+    const written = own.length === 0 ? text : rewriteFile(text, own, changes, note);
+    return { name, text: written, isChanged: written !== text };
+  });
   const edits = new Map(
     suggestion.templates
       .filter(({ change }) => change === 'narrowed')

@@ -1,9 +1,8 @@
 import { hostText } from '../addresses.ts';
 import type { Check } from '../diagnose.ts';
-import { folderVersion } from '../policies/policies.ts';
 import type { Workspace } from '../workspace.ts';
 import { readConnections } from './connections.ts';
-import { isAnyAddress, isNowhereInForce, nodeFindings, readNodes, stateOf } from './node-findings.ts';
+import { isAnyAddress, nodeFindings, readNodes, stateOf } from './node-findings.ts';
 
 /** The lines of `remit doctor` about several gateways on one store; none where it is one gateway's alone. @throws `ERR_STORE_*` */
 export async function checkNodes(workspace: Workspace): Promise<Omit<Check, 'name'>[]> {
@@ -30,15 +29,6 @@ export async function checkNodes(workspace: Workspace): Promise<Omit<Check, 'nam
       state: 'warn',
       what: `listen.host is ${config.listen.host} and node.address is not set: other nodes cannot reach this one`,
       hint: 'Set node.address to a URL by which the other hosts reach it.',
-    });
-  }
-  // One that is not valid has its line.
-  const folder = await folderVersion(workspace.places.policies, workspace.estate).catch(() => undefined);
-  if (folder !== undefined && isNowhereInForce(folder, nodes)) {
-    checks.push({
-      state: 'warn',
-      what: `${workspace.places.policies} holds other policies than are in force: ${folder}`,
-      hint: 'Bring the folder up to date; or put it in force, at all nodes, with `remit policy reload`.',
     });
   }
   if (checks.length === 0) checks.push({ state: 'ok', what: `${nodes.length} on this store, all as they should be` });

@@ -19,12 +19,6 @@ export function nodeFindings(nodes: readonly SeenNode[]): EstateFinding[] {
   return [...differing(nodes), ...unreachable(nodes)];
 }
 
-/** Whether gateways run and none decides by these policies: what lies in a folder is not what is in force, and looks as if it were. */
-export function isNowhereInForce(version: string, nodes: readonly SeenNode[]): boolean {
-  const running = nodes.filter((node) => stateOf(node) !== 'lost');
-  return running.length > 0 && running.every(({ policyVersion }) => policyVersion !== version);
-}
-
 function differing(nodes: readonly SeenNode[]): EstateFinding[] {
   const found: EstateFinding[] = [];
   const policies = groups(nodes, ({ policyVersion }) => policyVersion);

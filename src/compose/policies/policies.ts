@@ -60,7 +60,6 @@ export async function makePolicySet(
   estate: Estate,
   signal?: AbortSignal,
 ): Promise<PolicySet> {
-  const isPolicy = ({ name }: NamedText): boolean => name.endsWith('.cedar');
   const loaded = await loadAside(texts.filter(isPolicy), policyInventory(estate), signal);
   assertApprovers(loaded, estate);
   const cases = readCases(
@@ -74,12 +73,18 @@ export async function makePolicySet(
   return { loaded, cases, files: digests };
 }
 
-/** Reads and strictly validates every `*.cedar` below a folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
-export async function readPolicies(folder: string, estate: Estate): Promise<LoadedPolicies> {
-  const names = (await listPolicyFiles(folder)).filter((name) => name.endsWith('.cedar'));
-  const loaded = loadPolicies(await readTexts(folder, names), policyInventory(estate));
+const isPolicy = ({ name }: NamedText): boolean => name.endsWith('.cedar');
+
+/** Strictly validates what decides, without cases. @throws `ERR_POLICY_INVALID` */
+export function loadTexts(texts: readonly NamedText[], estate: Estate): LoadedPolicies {
+  const loaded = loadPolicies(texts.filter(isPolicy), policyInventory(estate));
   assertApprovers(loaded, estate);
   return loaded;
+}
+
+/** Reads and strictly validates every `*.cedar` below a folder. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
+export async function readPolicies(folder: string, estate: Estate): Promise<LoadedPolicies> {
+  return loadTexts(await readPolicyTexts(folder), estate);
 }
 
 /** Version that a folder would have in force. @throws `ERR_POLICY_INVALID`, `ERR_CONFIG_MISSING` */
