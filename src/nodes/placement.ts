@@ -46,19 +46,27 @@ export function createPlacement(parts: PlacementParts): Placement {
   const adopting = new Set<Promise<unknown>>();
   /** Taken over, and not gone on with yet: that failed, and is tried again. */
   let left: readonly OwnedTask[] = [];
+  /** Buried here, and what they left not seen to yet: each is given to one node, once. */
+  const buried = new Set<string>();
   let cancel = (): void => {};
   let isClosed = false;
 
   async function bury(): Promise<void> {
     for (const name of await nodes.bury(tenant)) {
       log.warn({ node: name }, 'a node is lost: what it left is seen to');
+      buried.add(name);
+    }
+    for (const name of buried) {
       await parts.onBuried(name);
+      buried.delete(name);
     }
   }
 
   async function claim(which: Exclude<Parameters<typeof places.claim>[2], 'earlier'>): Promise<number> {
     if (isClosed || !parts.isMember()) return 0;
-    const owned = [...left, ...(await places.claim(tenant, owner, which))];
+    const claimed = await places.claim(tenant, owner, which);
+    // Read now: another claim may have left something meanwhile.
+    const owned = [...left, ...claimed];
     left = [];
     if (owned.length === 0) return 0;
     try {

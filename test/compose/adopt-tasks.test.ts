@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { createAdoption } from '../../src/compose/nodes/adopt-tasks.ts';
-import { taskId, tenantId } from '../../src/domain/ids.ts';
-import type { OwnedTask } from '../../src/domain/node.ts';
+import type { RememberedFlow } from '../../src/domain/flow.ts';
+import { agentId, taskId, tenantId } from '../../src/domain/ids.ts';
+import type { OwnedTask, TaskMemory } from '../../src/domain/node.ts';
+import type { Score } from '../../src/domain/risk.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { createTaskLedger } from '../../src/nodes/task-ledger.ts';
 import { makeTask } from '../support/fake-gateway-parts.ts';
@@ -9,6 +11,18 @@ import { makeTask } from '../support/fake-gateway-parts.ts';
 const TENANT = tenantId('acme');
 const TASK = taskId('tsk_one');
 const task = { ...makeTask(TASK, 'scribe'), tenant: TENANT };
+const NOW = 1_700_000_000_000;
+interface Known {
+  readonly calls: number;
+  readonly from?: number;
+  readonly prompt?: string;
+  readonly flow?: RememberedFlow;
+  readonly hasEnded?: boolean;
+}
+const flowOf = (dataClass: string, outward: number): RememberedFlow => ({
+  labels: { trust: 'untrusted', dataClasses: [dataClass], zones: [] },
+  outward,
+});
 const owned = (fence: number): OwnedTask => ({ task: TASK, fence, memory: { calls: 1 } });
 
 /** What takes its time takes it until it is let go on. */
@@ -23,6 +37,11 @@ function world() {
   const admitted: (() => void)[] = [];
   const kept: number[] = [];
   const used: number[] = [];
+  /** What was gone on with of a task, and who was told that it is gone. */
+  const restored: [string, unknown][] = [];
+  const forgotten: string[] = [];
+  const ended: [string, string][] = [];
+  const store = { row: task as Task | undefined, recordFault: undefined as Error | undefined };
   const ledger = createTaskLedger({
     tenant: TENANT,
     owner: 'na',
@@ -46,13 +65,15 @@ function world() {
         tasks: {
           async get() {
             await wait();
-            return task;
+            return store.row;
           },
         },
       },
       estate: { tenant: TENANT, agents: new Map([['scribe', {}]]) },
+      config: { risk: { halfLifeMinutes: 60 } },
+      system: { clock: () => NOW },
     },
-    state: { tasks: new Map<string, { calls: number }>(), risks: new Map(), upTo: 0 },
+    state: { tasks: new Map<string, Known>(), risks: new Map<string, Score>(), upTo: 7 },
     tasks: {
       async load({ tasks, onAdmitted }: { tasks: Task[]; onAdmitted: (task: Task) => void }) {
         for (const one of tasks) {
@@ -64,24 +85,42 @@ function world() {
       },
       restoreUsed: (_id: string, calls: number) => void used.push(calls),
       drop: (id: string) => void registry.delete(id),
+      end: async (id: string, reason: string) => void ended.push([id, reason]),
     },
-    leases: { dropTask: wait },
+    leases: {
+      dropTask(id: string, reason: string) {
+        forgotten.push(`leases ${id} ${reason}`);
+        return wait();
+      },
+    },
     taskKeys: { load: async (id: string) => void keys.add(id), forget: (id: string) => void keys.delete(id) },
-    prompts: undefined,
-    flow: { restore() {}, forget() {} },
-    risk: { restore() {} },
-    usages: { of: () => undefined, restore() {}, forget() {} },
+    prompts: {
+      restore: (_id: string, digest: string) => void restored.push(['prompt', digest]),
+      forget: (id: string) => void forgotten.push(`prompt ${id}`),
+    },
+    flow: {
+      restore: (_task: Task, said: unknown) => void restored.push(['flow', said]),
+      forget: (id: string) => void forgotten.push(`flow ${id}`),
+    },
+    risk: { restore: ({ risks }: { risks: Map<string, Score> }) => void restored.push(['risk', [...risks]]) },
+    usages: {
+      of: () => ({ read: 5 }),
+      restore: (_task: Task, usage: unknown) => void restored.push(['usage', usage]),
+      forget: (id: string) => void forgotten.push(`usage ${id}`),
+    },
     recorder: {
       async record({ type, detail }: { type: string; detail: object }) {
         records.push(type);
         details.push(detail);
+        if (store.recordFault !== undefined) throw store.recordFault;
       },
     },
     ledger: () => ledger,
-    forgetDeviations() {},
+    forgetDeviations: (id: string) => void forgotten.push(`deviations ${id}`),
   };
+  const adoption = createAdoption(parts as never);
   return {
-    adoption: createAdoption(parts as never),
+    adoption,
     state: parts.state,
     waiting,
     registry,
@@ -92,6 +131,16 @@ function world() {
     kept,
     used,
     ledger,
+    restored,
+    forgotten,
+    ended,
+    store,
+    /** Goes on with it, as it was left. */
+    async adopt(memory: Partial<TaskMemory> = {}): Promise<void> {
+      const adopting = adoption.adopt([{ task: TASK, fence: 2, memory: { calls: 1, ...memory } }]);
+      waiting.shift()?.();
+      await adopting;
+    },
   };
 }
 
@@ -159,5 +208,104 @@ describe('tasks that come to this node, and go', () => {
     await adopting;
     expect(details).toHaveLength(1);
     expect(admitted).toEqual([]);
+  });
+
+  it('F8 what its calls left behind is gone on with, and is what it leaves behind itself', async () => {
+    const { adopt, adoption, restored, details, state } = world();
+    const left = { calls: 9, prompt: 'sha256:1', flow: flowOf('personal', 2), usage: { read: 5 } };
+    const risk = { score: 30, at: NOW };
+    await adopt({ ...left, risk });
+    expect(Object.fromEntries(restored)).toEqual({
+      prompt: 'sha256:1',
+      flow: left.flow,
+      usage: left.usage,
+      risk: [[`task ${TASK}`, risk]],
+    });
+    expect(adoption.memoryOf(TASK)).toEqual({ ...left, risk });
+    expect(details).toMatchObject([{ used: 9, flow: left.flow }]);
+    expect(state.tasks.get(TASK), 'its records begin with the next').toMatchObject({ from: 7 });
+  });
+
+  it('F8 what this node’s own journal knows of it counts as well, where that is worse', async () => {
+    const { adopt, adoption, restored, state } = world();
+    state.tasks.set(TASK, { calls: 4, from: 3, prompt: 'sha256:0', flow: flowOf('financial', 5) });
+    await adopt({ calls: 2, flow: flowOf('personal', 2) });
+    const flow = { labels: { trust: 'untrusted', dataClasses: ['financial', 'personal'], zones: [] }, outward: 5 };
+    expect(Object.fromEntries(restored)).toMatchObject({ prompt: 'sha256:0', flow });
+    expect(adoption.memoryOf(TASK)).toMatchObject({ calls: 4, prompt: 'sha256:0', flow });
+    expect(state.tasks.get(TASK)).toMatchObject({ from: 3 });
+    const another = world();
+    another.state.tasks.set(TASK, { calls: 4, flow: flowOf('financial', 5) });
+    await another.adopt();
+    expect(another.adoption.memoryOf(TASK).flow, 'the store knows of none').toEqual(flowOf('financial', 5));
+  });
+
+  it.each([
+    ['more', { score: 60, at: NOW - 60_000 }, 60],
+    ['less', { score: 20, at: NOW }, 30],
+    ['nothing', undefined, 30],
+  ])(
+    'F8 a denial moves a risk and no call of it is kept: where the journal says %s, the worse counts',
+    async (_, own, score) => {
+      const { adopt, adoption, restored, state } = world();
+      if (own !== undefined) state.risks.set(`task ${TASK}`, own);
+      await adopt({ risk: { score: 30, at: NOW } });
+      expect(adoption.memoryOf(TASK).risk).toMatchObject({ score });
+      expect(Object.fromEntries(restored).risk).toMatchObject([[`task ${TASK}`, { score }]]);
+    },
+  );
+
+  it('nothing stays of one that another node goes on with', async () => {
+    const { adopt, adoption, forgotten, ledger, registry, state, waiting, keys } = world();
+    await adopt({ flow: flowOf('personal', 2) });
+    const dropping = adoption.drop(TASK);
+    expect([ledger.has(TASK), registry.has(TASK), state.tasks.has(TASK)]).toEqual([false, false, false]);
+    waiting.shift()?.();
+    await dropping;
+    expect(forgotten.sort()).toEqual([
+      `deviations ${TASK}`,
+      `flow ${TASK}`,
+      `leases ${TASK} task_moved`,
+      `prompt ${TASK}`,
+      `usage ${TASK}`,
+    ]);
+    expect(keys.has(TASK)).toBe(false);
+  });
+
+  it.each([
+    ['its journal has ended', 'revoked', (known: Map<string, Known>) => known.set(TASK, { calls: 1, hasEnded: true })],
+    ['is of an agent that is not registered', 'agent_disabled', undefined],
+  ] as const)('D1 one that %s is ended, and not on the trail as gone on with', async (_, reason, know) => {
+    const { adopt, ended, records, state, store } = world();
+    if (know === undefined) store.row = { ...task, agent: agentId('nobody') };
+    else know(state.tasks);
+    await adopt();
+    expect(ended).toEqual([[TASK, reason]]);
+    expect(records).toEqual([]);
+  });
+
+  it.each([
+    ['has ended', { ...task, state: 'ended' } as const],
+    ['is gone', undefined],
+  ])('one that %s by the store is not gone on with', async (_, row) => {
+    const { adopt, ledger, registry, store } = world();
+    store.row = row;
+    await adopt();
+    expect([ledger.has(TASK), registry.has(TASK)]).toEqual([false, false]);
+  });
+
+  it('A1 it is not gone on with where that cannot be put on the trail: whoever asked tries again', async () => {
+    const { adopt, store } = world();
+    store.recordFault = new Error('the disk is full');
+    await expect(adopt()).rejects.toThrow('the disk is full');
+  });
+
+  it('one that is served here already has the fence of the newer claim, and comes once', async () => {
+    const { adopt, adoption, ledger, kept, records } = world();
+    await adopt();
+    await adoption.adopt([owned(5)]);
+    await ledger.keep(TASK);
+    expect(kept).toEqual([5]);
+    expect(records).toEqual(['task_adopted']);
   });
 });

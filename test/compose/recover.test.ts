@@ -13,11 +13,16 @@ const [GOING, ENDED, FORGOTTEN, NEW, FOREIGN] = ['going', 'ended', 'forgotten', 
 type Parts = Parameters<typeof recover>[0];
 
 /** A trail, and what a store says is alive; tells what became of the tasks. */
-async function recovered(journal: ReturnType<typeof memoryJournal>, live: readonly [TaskId, AgentId][]) {
+async function recovered(
+  journal: ReturnType<typeof memoryJournal>,
+  live: readonly [TaskId, AgentId][],
+  amongNodes = false,
+) {
   const ended: [TaskId, string][] = [];
   const used: [TaskId, number][] = [];
   const alive = new Map(live);
   const reads: number[] = [];
+  const steps: string[] = [];
   const segmented = {
     ...journal,
     read(from: number) {
@@ -37,7 +42,7 @@ async function recovered(journal: ReturnType<typeof memoryJournal>, live: readon
     journal: segmented,
     trail,
     recorder: createRecorder({ journal, clock: () => NOW, tenant: TENANT }),
-    risk: { restore() {} },
+    risk: { restore: () => void steps.push('risks') },
     tasks: {
       load: async () => ({ restored: alive.size }),
       live: () => [...alive].map(([id, agent]) => ({ id, agent })),
@@ -47,12 +52,19 @@ async function recovered(journal: ReturnType<typeof memoryJournal>, live: readon
       },
       restoreUsed: (id: TaskId, calls: number) => void used.push([id, calls]),
     },
-    leases: { recover: async () => {} },
+    leases: { recover: async () => void steps.push('leases') },
     taskKeys: { load: async () => {} },
     prompts: undefined,
     flow: { restore: silent },
+    rejoin: amongNodes
+      ? async () => {
+          const open = journal.payloads.filter((payload) => payload.toString().includes('"outcome_unknown"'));
+          steps.push(`join, ${open.length} told of`);
+          return alive.size;
+        }
+      : undefined,
   } as unknown as Parts);
-  return { ended, used, reads, state: trail.state };
+  return { ended, used, reads, steps, state: trail.state };
 }
 
 describe('recovery of tasks', () => {
@@ -121,5 +133,19 @@ describe('recovery of tasks', () => {
       detail: markDetail(state),
     } as const;
     expect(readMark(mark).tasks.get(NEW)).toMatchObject({ from: state.upTo, calls: 0 });
+  });
+
+  it('A1 among several nodes settles what it left before it goes on with what is its own, and forgets what may be others’', async () => {
+    const journal = await trailWithMark();
+    const { record } = createRecorder({ journal, clock: () => NOW, tenant: TENANT });
+    const away = taskId('tsk_away');
+    for (const task of [GOING, away]) await record(decision(task, `open-${task}`));
+    const { ended, used, steps, state } = await recovered(journal, [[GOING, IDENTITY.agent]], true);
+    expect(steps).toEqual(['risks', 'join, 2 told of', 'leases']);
+    expect([ended, used], 'the nodes see to that').toEqual([[], []]);
+    expect([...state.tasks].map(([id, { hasEnded }]) => [id, hasEnded])).toEqual([
+      [GOING, false],
+      [ENDED, true],
+    ]);
   });
 });

@@ -58,6 +58,8 @@ interface Node {
   begin(): Promise<void>;
   /** Has it look, and waits for what comes of it. */
   look(): Promise<void>;
+  /** What it does by itself once a second. */
+  tick(): Promise<void>;
   fileDigests(): readonly string[];
 }
 
@@ -118,6 +120,11 @@ async function startNode(
       // It is over when whatever waits for its turn behind it has had its own.
       await new Promise((resolve) => setImmediate(resolve));
       await policies.takeUp(async () => undefined);
+    },
+    async tick() {
+      for (const work of timers.splice(0)) work();
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
     },
     fileDigests: () => policies.current().files.map(({ digest }) => digest),
   };
@@ -365,6 +372,26 @@ describe('policies of several nodes', () => {
       common.state.fault = undefined;
       await one.look();
     }
+  });
+
+  it('what cannot be put in force for now is tried ever more seldom, and in time again once it could be', async () => {
+    const common = fakeShared();
+    const [one, other] = [await startNode(common, 'na', OPEN), await startNode(common, 'nb', OPEN)];
+    const { takeUp } = other.policies;
+    let tries = 0;
+    await one.folder.write('all.cedar', CLOSED);
+    await one.policies.reload('dana');
+    other.policies.takeUp = async (find) => {
+      tries += 1;
+      await find?.();
+      throw new Error('no memory');
+    };
+    for (let second = 0; second < 9; second += 1) await other.tick();
+    expect(tries, 'two are left out after the first, and four after the second').toBe(3);
+    other.policies.takeUp = takeUp;
+    for (let second = 0; second < 9; second += 1) await other.tick();
+    await other.look();
+    expect(new Set(both(one, other)).size).toBe(1);
   });
 
   it('a folder that was written anew and holds what it held undoes nothing that another node put in force since', async () => {

@@ -16,6 +16,8 @@ function world() {
     joinFault: undefined as Error | undefined,
     rejoins: 0,
     rejoinFault: undefined as Error | undefined,
+    /** Resolves when all has been let go of. */
+    losing: Promise.resolve(),
     /** By how much the wall clock here is ahead of the store's. */
     aheadMs: 0,
     /** What befalls while a question is on its way to the store, and while its answer is on its way back. */
@@ -32,6 +34,7 @@ function world() {
     repository: {
       async join() {
         if (state.joinFault !== undefined) throw state.joinFault;
+        state.going();
         state.lives += 1;
         log.push(`join ${state.lives}`);
         return state.lives;
@@ -65,6 +68,7 @@ function world() {
     },
     async onLost() {
       log.push('lost');
+      await state.losing;
     },
     onClock: (fault) => log.push(fault ?? 'agrees'),
     onReplaced: () => log.push('replaced'),
@@ -116,6 +120,48 @@ describe('membership', () => {
     await time.advance(500);
     expect(log).toEqual(['renew 1', 'lost', 'join 2', 'now']);
     expect(membership.isMember()).toBe(true);
+  });
+
+  it('D1 one that was taken to be lost acts as nobody’s owner from when it knows, while it lets go and joins anew', async () => {
+    const { time, state, membership } = world();
+    await membership.join();
+    let gone = (): void => {};
+    state.losing = new Promise((resolve) => {
+      gone = resolve;
+    });
+    state.told = 'buried';
+    await time.advance(BEAT_MS);
+    expect(membership.isMember()).toBe(false);
+    gone();
+    await time.settle();
+    expect(membership.isMember()).toBe(true);
+  });
+
+  it('D1 counts from before it has joined: what took too long is no membership', async () => {
+    const { time, state, membership } = world();
+    state.going = () => time.pass(MEMBER_MS);
+    await membership.join();
+    expect(membership.isMember()).toBe(false);
+    state.going = () => {};
+    await time.advance(BEAT_MS);
+    expect(membership.isMember()).toBe(true);
+  });
+
+  it('says anew what has changed of it, also where it is just saying what was', async () => {
+    const { time, state, membership, log } = world();
+    await membership.join();
+    let answer: (told: 'renewed') => void = () => {};
+    state.told = new Promise((resolve) => {
+      answer = resolve;
+    });
+    await time.advance(BEAT_MS);
+    const announcing = membership.announce();
+    answer('renewed');
+    await announcing;
+    expect(log.filter((line) => line === 'renew 1')).toHaveLength(2);
+    await membership.close();
+    await membership.announce();
+    expect(log.at(-1)).toBe('leave 1');
   });
 
   it('one that has joined anew goes on with what is still its own, and tries until it could', async () => {
@@ -234,6 +280,7 @@ describe('a clock that is set while the node runs', () => {
     await time.advance(TTL_MS);
     expect(log).not.toContain('lost');
     await time.advance(BEAT_MS);
+    expect(log.filter((line) => line === 'lost')).toHaveLength(1);
     await time.advance(60_000);
     expect(log.filter((line) => line === 'lost')).toHaveLength(1);
     expect(
@@ -244,6 +291,17 @@ describe('a clock that is set while the node runs', () => {
     await time.advance(BEAT_MS);
     expect(membership.isMember()).toBe(true);
     expect(state.rejoins).toBe(1);
+  });
+
+  it('D1 one that joins by a wrong clock is no member, and lets go of its tasks when its time is over', async () => {
+    const { time, state, membership, log } = world();
+    state.aheadMs = 60_000;
+    await membership.join();
+    expect(membership.isMember()).toBe(false);
+    await time.advance(TTL_MS - BEAT_MS);
+    expect(log).not.toContain('lost');
+    await time.advance(2 * BEAT_MS);
+    expect(log).toContain('lost');
   });
 
   it('one that was buried meanwhile joins anew when the clocks agree, and not before', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { taskId, tenantId } from '../../src/domain/ids.ts';
 import type { OwnedTask, TaskPlace } from '../../src/domain/node.ts';
-import { CARE_MS, PLACE_MS } from '../../src/nodes/bounds.ts';
+import { ADOPTED_AT_ONCE, CARE_MS, PLACE_MS } from '../../src/nodes/bounds.ts';
 import { createPlacement } from '../../src/nodes/placement.ts';
 import { createFakeTime } from '../support/fake-lease-time.ts';
 
@@ -19,6 +19,9 @@ function world() {
     orphans: [] as OwnedTask[],
     adoptFault: undefined as Error | undefined,
     adopting: Promise.resolve(),
+    /** What a claim of orphans waits for. */
+    claiming: Promise.resolve(),
+    buryFault: undefined as Error | undefined,
   };
   const placement = createPlacement({
     tenant: tenantId('acme'),
@@ -32,7 +35,10 @@ function world() {
       async claim(_tenant, owner, which) {
         log.push(`claim ${typeof which === 'object' ? (Object.keys(which)[0] as string) : which}`);
         if (typeof which === 'object' && 'mine' in which) return [owned];
-        if (typeof which === 'object' && 'orphans' in which) return state.orphans.splice(0);
+        if (typeof which === 'object' && 'orphans' in which) {
+          await state.claiming;
+          return state.orphans.splice(0, which.orphans);
+        }
         if (state.place?.address !== undefined) return [];
         state.place = { family: TASK, owner, address: 'http://a' };
         return [owned];
@@ -48,7 +54,10 @@ function world() {
       if (state.adoptFault !== undefined) throw state.adoptFault;
       log.push(`adopt ${tasks.map(({ task }) => task).join(' ')}`);
     },
-    onBuried: async (node) => void log.push(`buried ${node}`),
+    async onBuried(node) {
+      if (state.buryFault !== undefined) throw state.buryFault;
+      log.push(`buried ${node}`);
+    },
   });
   return { time, log, state, placement };
 }
@@ -144,6 +153,69 @@ describe('placement', () => {
     const { length } = log;
     await time.advance(10 * CARE_MS);
     expect(log).toHaveLength(length);
+  });
+
+  it('L5 what lost nodes left is seen to, whatever fails on the way: each is buried once', async () => {
+    const { placement, state, log, time } = world();
+    state.lost = ['nb', 'nc'];
+    state.buryFault = new Error('no store');
+    placement.begin();
+    await time.settle();
+    expect(log).toEqual([]);
+    state.buryFault = undefined;
+    await time.advance(CARE_MS);
+    expect(log.slice(0, 2)).toEqual(['buried nb', 'buried nc']);
+    await time.advance(CARE_MS);
+    expect(log.filter((line) => line.startsWith('buried'))).toHaveLength(2);
+    placement.close();
+  });
+
+  it('takes all that lost nodes left, some families at a time', async () => {
+    const { placement, state, log, time } = world();
+    state.orphans = Array.from({ length: ADOPTED_AT_ONCE + 1 }, (_, n) => ({ ...owned, task: taskId(`tsk_${n}`) }));
+    placement.begin();
+    await time.settle();
+    expect(state.orphans).toEqual([]);
+    expect(log.filter((line) => line.startsWith('adopt'))).toHaveLength(2);
+    placement.close();
+  });
+
+  it('a node that stops takes nothing over, whoever asks', async () => {
+    const { placement, state, log } = world();
+    placement.close();
+    state.place = { family: TASK, owner: 'nb', address: undefined };
+    expect(await placement.locate(TASK)).toBe('nowhere');
+    expect(log).toEqual(['find', 'find']);
+  });
+
+  it('forgets where a task was when it has become its own', async () => {
+    const { placement, state, time } = world();
+    state.place = { family: TASK, owner: 'nb', address: 'http://b' };
+    await placement.locate(TASK);
+    state.orphans = [owned];
+    placement.begin();
+    await time.settle();
+    state.place = { family: TASK, owner: 'na', address: 'http://a' };
+    expect(await placement.locate(TASK)).toBe('here');
+    placement.close();
+  });
+
+  it('what could not be gone on with is tried again, also where another claim is under way when that fails', async () => {
+    const { placement, state, log, time } = world();
+    let go = (): void => {};
+    state.claiming = new Promise((resolve) => {
+      go = resolve;
+    });
+    placement.begin();
+    await time.settle();
+    state.adoptFault = new Error('no vault');
+    state.place = { family: TASK, owner: 'nb', address: undefined };
+    await expect(placement.locate(TASK)).rejects.toThrow('no vault');
+    state.adoptFault = undefined;
+    go();
+    await time.settle();
+    expect(log).toContain(`adopt ${TASK}`);
+    placement.close();
   });
 
   it('what a node that was taken to be lost had known, it forgets: what is its own it learns anew', async () => {

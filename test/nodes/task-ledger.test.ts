@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type TaskId, taskId, tenantId } from '../../src/domain/ids.ts';
 import type { OwnedTask, TaskMemory, TaskUsage } from '../../src/domain/node.ts';
+import { callsAhead } from '../../src/nodes/calls-ahead.ts';
 import { createTaskLedger } from '../../src/nodes/task-ledger.ts';
 
 const [TOP, CHILD, OTHER] = [taskId('tsk_top'), taskId('tsk_child'), taskId('tsk_other')];
@@ -214,16 +215,16 @@ describe('calls that are counted ahead', () => {
 
   it('never more than a part of what is left of the budget, nor more than a bound', async () => {
     const { call, state, stored } = world();
-    for (const [left, ahead] of [
-      [1_000_000, 128],
-      [320, 20],
-      [15, 0],
+    for (const [left, ahead, task] of [
+      [1_000_000, 40, TOP],
+      [320, 20, CHILD],
+      [15, 0, OTHER],
     ] as const) {
       state.left = left;
-      const task = { 1000000: TOP, 320: CHILD, 15: OTHER }[left];
       await call(task, 0);
-      expect(stored(task)?.ahead?.calls ?? 0, `${left} left`).toBe(Math.min(ahead, 40));
+      expect(stored(task)?.ahead?.calls ?? 0, `${left} left`).toBe(ahead);
     }
+    expect([callsAhead(4, 1, 1_000_000), callsAhead(4, 1, 320), callsAhead(4, 0, 1_000_000)]).toEqual([128, 20, 128]);
   });
 
   it.each([
@@ -249,6 +250,24 @@ describe('calls that are counted ahead', () => {
     memories.set(TOP, { usage: { read: 1 } });
     for (let made = 1; made <= 5; made += 1) expect(await call(TOP, 1)).toBe(true);
     expect(stored(TOP)).toEqual({ calls: 5, usage: { read: 1 } });
+  });
+
+  it('where something comes to be counted against a limit the next call waits, and once more when it is not any more', async () => {
+    const { call, ledger, memories, commit, stored } = world();
+    await call(TOP, 1);
+    for (const [usage, has] of [
+      [{ read: 1 }, { usage: { read: 1 } }],
+      [undefined, {}],
+    ] as const) {
+      expect(await call(TOP, 1)).toBe(usage === undefined);
+      memories.set(TOP, { usage });
+      const keeping = ledger.keep(TOP);
+      expect(keeping).not.toBe(true);
+      await commit();
+      expect(await keeping).toBe(true);
+      expect(stored(TOP)).toMatchObject(has);
+    }
+    expect(stored(TOP)?.usage).toBeUndefined();
   });
 
   it('a call of a child waits where the store has not all of the task above it', async () => {
@@ -329,6 +348,17 @@ describe('calls that are counted ahead', () => {
     ledger.add(TOP, 2);
     expect(await call(TOP, 1)).toBe(true);
     expect(stored(TOP)?.calls).toBeGreaterThanOrEqual(3);
+  });
+
+  it('nor what was answered under the older one once the newer was there: others may have written since', async () => {
+    const { ledger, calls, call, commit, settle } = world();
+    calls.set(TOP, 1);
+    const keeping = ledger.keep(TOP);
+    await settle();
+    ledger.add(TOP, 3);
+    await commit();
+    expect(await keeping).toBe(true);
+    expect(await call(TOP, 1)).toBe(true);
   });
 
   it('all of it is given back where a statement is under way meanwhile', async () => {

@@ -27,9 +27,9 @@ const self = (name: string, tenant = ACME) => ({
 const HOUR = 3_600_000;
 const [ONE, TWO, CHILD] = [taskId('tsk_one'), taskId('tsk_two'), taskId('tsk_child')];
 
-async function startTask(id: typeof ONE, owner: string, family = id): Promise<void> {
-  await shared().places.own(ACME, owner, id, family);
-  await world.stores[0]?.tasks.insert(sampleTask({ id }));
+async function startTask(id: typeof ONE, owner: string, family = id, tenant = ACME): Promise<void> {
+  await shared().places.own(tenant, owner, id, family);
+  await world.stores[0]?.tasks.insert(sampleTask({ id, tenant }));
 }
 
 it('a store in one file is one gateway’s alone', async () => {
@@ -62,6 +62,14 @@ describe('nodes', () => {
     expect((await nodes.list(ACME)).map(({ name }) => name)).toEqual(['b']);
     expect(await nodes.join(self('a'), HOUR)).toBe(2);
     expect(await nodes.renew({ ...self('a'), life: 2 }, HOUR)).toBeTypeOf('number');
+  });
+
+  it('one that was buried a while ago begins its next life, not the first again: its earlier process is told that it was replaced', async () => {
+    const { nodes } = shared();
+    await nodes.join(self('a'), 0);
+    for (let looks = 0; looks < 3; looks += 1) await nodes.bury(ACME);
+    expect(await nodes.join(self('a'), HOUR)).toBe(2);
+    expect(await nodes.renew({ ...self('a'), life: 1 }, HOUR)).toBe('replaced');
   });
 
   it('to renew late is in time, as long as nobody has buried it', async () => {
@@ -169,6 +177,42 @@ describe('places of tasks', () => {
     expect(await places.claim(ACME, 'a', { mine: ONE }), 'another’s').toEqual([]);
     expect(await places.keep(ACME, 'a', rows), 'the one that was not taken over').toEqual(new Set([TWO]));
     expect(await places.keep(ACME, 'b', [{ task: ONE, fence: 1, memory }]), 'an older fence').toEqual(new Set());
+  });
+
+  it('a lost node is nowhere: who asks for its task is told whose it was, and takes it', async () => {
+    const { nodes, places } = shared();
+    await nodes.join(self('a'), 0);
+    await startTask(ONE, 'a');
+    await nodes.bury(ACME);
+    expect(await places.find(ACME, ONE)).toEqual({ family: ONE, owner: 'a', address: undefined });
+  });
+
+  it('of what lost nodes left so many families are taken at a time', async () => {
+    const { nodes, places } = shared();
+    await nodes.join(self('b'), HOUR);
+    for (const task of [ONE, TWO, CHILD]) await startTask(task, 'gone');
+    expect(await places.claim(ACME, 'b', { orphans: 2 })).toHaveLength(2);
+    expect(await places.claim(ACME, 'b', { orphans: 2 })).toHaveLength(1);
+  });
+
+  it('I1 each tenant has its own, whatever the names are', async () => {
+    const { nodes, places } = shared();
+    const lives = await Promise.all([ACME, RIVAL].map((tenant) => nodes.join(self('a', tenant), HOUR)));
+    expect(lives).toEqual([1, 1]);
+    for (const tenant of [ACME, RIVAL]) await startTask(ONE, 'a', ONE, tenant);
+    await nodes.renew({ ...self('a'), life: 1, policyVersion: 'p2' }, HOUR);
+    expect((await nodes.list(RIVAL)).map(({ policyVersion }) => policyVersion)).toEqual(['p1']);
+    await places.keep(ACME, 'a', [{ task: ONE, fence: 1, memory: { calls: 7 } }]);
+    await nodes.leave({ ...self('a', RIVAL), life: 1 });
+    expect(await places.claim(ACME, 'b', { family: ONE }), 'its owner is there').toEqual([]);
+    expect(await places.claim(ACME, 'b', { orphans: 10 })).toEqual([]);
+    const theirs = [{ task: ONE, fence: 2, memory: { calls: 0 }, from: 'a' }];
+    expect(await places.claim(RIVAL, 'b', { orphans: 10 })).toEqual(theirs);
+    expect(await places.claim(ACME, 'a', 'earlier')).toEqual([{ task: ONE, fence: 2, memory: { calls: 7 } }]);
+    await nodes.join(self('b', RIVAL), HOUR);
+    await places.forget(ACME, [ONE]);
+    expect(await places.find(RIVAL, ONE)).toMatchObject({ owner: 'b' });
+    expect(await places.claim(RIVAL, 'b', { mine: ONE })).toMatchObject([{ fence: 2 }]);
   });
 
   it('a node that starts again has its own under a new fence, and forgets those that have ended', async () => {

@@ -41,11 +41,12 @@ export function createFakeMemoryLeaseRepository(): FakeMemoryLeaseRepository {
         const row = rows.get(id);
         return row?.tenant === tenant ? claim(row, by, until) : undefined;
       },
-      async releaseOthers(tenant, by, at, reason) {
+      async releaseOthers(tenant, by, at, reason, ofNode) {
         const open = [...rows.values()].filter(
           (row) =>
             row.tenant === tenant &&
             row.claimedBy !== by &&
+            (ofNode === undefined || row.claimedBy.startsWith(`gateway ${ofNode} `)) &&
             (row.state === 'intended' || row.state === 'active' || row.state === 'revoking'),
         );
         for (const row of open) {

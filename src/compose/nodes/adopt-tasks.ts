@@ -4,7 +4,7 @@ import { type KnownTask, NOTHING_LEFT, type TrailState } from '../../audit/trail
 import { joinRemembered } from '../../domain/flow.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
-import { riskKey } from '../../domain/risk.ts';
+import { riskKey, type Score, scoreAt } from '../../domain/risk.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Flow } from '../../flow/create-flow.ts';
 import type { LeaseManager } from '../../leases/lease-manager.ts';
@@ -54,6 +54,13 @@ export function createAdoption(parts: {
     return isKnown ? known : Math.max(known, calls);
   }
 
+  /** A denial moves a risk, and is kept with the next call alone: the journal of an earlier life may know more than the store. */
+  function worseOf(own: Score | undefined, kept: Score): Score {
+    const halfLifeMs = workspace.config.risk.halfLifeMinutes * 60_000;
+    const leftOf = (score: Score): number => scoreAt(score, workspace.system.clock(), halfLifeMs);
+    return own !== undefined && leftOf(own) > leftOf(kept) ? own : kept;
+  }
+
   /** In one step with the task's admission: no call of it comes in between. @returns calls that it has made at most */
   function restore(task: Task, { fence, memory }: OwnedTask): number {
     const { id, parent } = task;
@@ -76,8 +83,9 @@ export function createAdoption(parts: {
     if (known.flow !== undefined) flow.restore(task, known.flow);
     if (memory.risk !== undefined) {
       const key = riskKey({ kind: 'task', id });
-      state.risks.set(key, memory.risk);
-      risk.restore({ risks: new Map([[key, memory.risk]]) });
+      const worse = worseOf(state.risks.get(key), memory.risk);
+      state.risks.set(key, worse);
+      risk.restore({ risks: new Map([[key, worse]]) });
     }
     return calls;
   }

@@ -41,6 +41,8 @@ export function storeHeads(
   let last: TrailHead | undefined;
   const compare = (stored: TrailHead): void => {
     if (last === undefined || stored.size < last.size || stored.checkpoint === last.checkpoint) return;
+    // Whoever can write to the store could make one up: a start is refused for that, and no node is stopped by it.
+    if (!isSignedHead(stored)) return;
     onContradicted(
       `it has a checkpoint over ${last.size} records, and one of it was seen over ${stored.size} that are not these`,
     );
@@ -57,7 +59,7 @@ export function storeHeads(
     newest: () => newest(heads),
     async check() {
       const stored = (await heads.ofNode(tenant, node)).find((head) => head.origin === origin);
-      if (stored !== undefined && isSignedHead(stored)) compare(stored);
+      if (stored !== undefined) compare(stored);
     },
   };
 
