@@ -121,7 +121,6 @@ export function createSharedPace(parts: SharedPaceParts): SharedPace {
       isClosed = true;
       cancel();
       await asking;
-      heldUntil = Number.NEGATIVE_INFINITY;
       if (left > 0 || used > 0) await ask(0);
     },
   };

@@ -8,18 +8,12 @@ const CASES = { name: 'cases.yaml', path: 'cases.yaml', text: 'cases: []\n' };
 const GIVEN = { texts: [POLICY, CASES], by: 'dana' };
 const DIGEST = digestOf(GIVEN.texts);
 
-const of = (node: string, tenant = 'acme', key = Buffer.alloc(32, 7)): Promise<SealedPolicies> =>
-  createSealedPolicies({
-    node,
-    estate: { tenant: tenantId(tenant) },
-    store: { taskKeys: { get: async () => ({}) } },
-    vault: { open: async () => key },
-    system: { clock: () => 1, random: randomBytes },
-  } as unknown as Parameters<typeof createSealedPolicies>[0]);
+const of = (node: string, tenant = 'acme', stateKey = Buffer.alloc(32, 7)): SealedPolicies =>
+  createSealedPolicies({ tenant: tenantId(tenant), stateKey, clock: () => 1, random: randomBytes }, node);
 
 describe('policies as the store has them', () => {
-  it('come back at another node, with who put them in force where', async () => {
-    const [one, other] = [await of('na'), await of('nb')];
+  it('come back at another node, with who put them in force where', () => {
+    const [one, other] = [of('na'), of('nb')];
     const opened = other.open(3, DIGEST, one.seal(3, GIVEN));
     expect(opened?.by).toBe('dana, at node na');
     expect(opened?.texts.map(({ name, text }) => [name, text])).toEqual([
@@ -29,13 +23,13 @@ describe('policies as the store has them', () => {
   });
 
   // Each by itself: the digest is the store's word, and so is the position.
-  it('D1 are none where they were moved to another position, with their digest: older ones do not come back', async () => {
-    const one = await of('na');
+  it('D1 are none where they were moved to another position, with their digest: older ones do not come back', () => {
+    const one = of('na');
     expect(one.open(4, DIGEST, one.seal(3, GIVEN))).toBeUndefined();
   });
 
-  it('D1 are none under the digest of others: what is told to be in force is what decides', async () => {
-    const one = await of('na');
+  it('D1 are none under the digest of others: what is told to be in force is what decides', () => {
+    const one = of('na');
     const others = digestOf([{ ...POLICY, text: `${POLICY.text}\n` }]);
     expect(one.open(3, others, one.seal(3, GIVEN))).toBeUndefined();
   });
@@ -43,8 +37,8 @@ describe('policies as the store has them', () => {
   it.each([
     ['by whoever has another key', () => of('na', 'acme', Buffer.alloc(32, 9))],
     ['for another tenant', () => of('na', 'rival')],
-  ])('I1 are none where they were sealed %s', async (_, stranger) => {
-    expect((await of('nb')).open(3, DIGEST, (await stranger()).seal(3, GIVEN))).toBeUndefined();
+  ])('I1 are none where they were sealed %s', (_, stranger) => {
+    expect(of('nb').open(3, DIGEST, stranger().seal(3, GIVEN))).toBeUndefined();
   });
 });
 

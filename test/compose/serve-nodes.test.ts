@@ -11,6 +11,7 @@ function world() {
   const state = {
     isMember: true,
     isCurrent: true,
+    isSpent: false,
     clockFault: undefined as string | undefined,
     keep: (): true | Promise<boolean> => Promise.resolve(true),
     family: [TASK],
@@ -21,7 +22,10 @@ function world() {
     clockFault: () => state.clockFault,
     confirm: async () => state.isMember,
     ledger: { keep: () => state.keep() },
-    moved: async () => state.family,
+    async moved() {
+      // What has been let go of is of no family any more.
+      return dropped.length === 0 ? state.family : [];
+    },
   } as unknown as Parameters<typeof sharedMemory>[0];
   const adoption = { drop: async (task: string) => void dropped.push(task) } as unknown as Parameters<
     typeof sharedMemory
@@ -35,16 +39,25 @@ function world() {
     barred: () => undefined,
     confirm: async () => false,
   } as unknown as Parameters<typeof servedTasks>[1];
-  const tasks = { get: () => ({ id: TASK }), takeCall: () => ({ callsLeft: 1 }) } as unknown as Parameters<
-    typeof servedTasks
-  >[0];
+  const tasks = {
+    get: () => ({ id: TASK }),
+    takeCall: () => (state.isSpent ? { refused: 'budget_exhausted' } : { callsLeft: 1 }),
+  } as unknown as Parameters<typeof servedTasks>[0];
   return {
     state,
     dropped,
     ...(sharedMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof sharedMemory>>),
     served: servedTasks(tasks, revocation, nodes),
+    alone: servedTasks(tasks, revocation, undefined),
     unready: () => unready(revocation, nodes),
-    assertActing: assertActing({ assertCurrent: async () => {} }, nodes),
+    assertActing: assertActing(
+      {
+        async assertCurrent() {
+          if (!state.isCurrent) throw new RemitError('ERR_STORE_UNREACHABLE', 'not current');
+        },
+      },
+      nodes,
+    ),
   };
 }
 
@@ -105,6 +118,22 @@ describe('a node among others', () => {
     state.isCurrent = false;
     expect(served.get(TASK)).toBeUndefined();
     expect(why()).toContain('revocation');
+  });
+
+  it('D1 gives no task, and begins none, while it cannot tell what has been revoked, alone as among others', async () => {
+    const { served, alone, state, assertActing: asserted } = world();
+    expect([served.get(TASK), alone.get(TASK)]).toMatchObject([{ id: TASK }, { id: TASK }]);
+    await asserted();
+    state.isCurrent = false;
+    expect([served.get(TASK), alone.get(TASK)]).toEqual([undefined, undefined]);
+    await expect(asserted()).rejects.toThrow('not current');
+  });
+
+  it('D1 takes no call of a budget that is spent', () => {
+    const { served, state } = world();
+    expect(served.takeCall(TASK)).toBe(true);
+    state.isSpent = true;
+    expect(served.takeCall(TASK)).toBe(false);
   });
 
   it('D1 one whose clock is wrong gives and begins nothing, keeps from acting, and says what is wrong and what to do', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { tenantId } from '../../src/domain/ids.ts';
 import { BEAT_MS, MEMBER_MS, TTL_MS } from '../../src/nodes/bounds.ts';
+import { clockFault } from '../../src/nodes/clock-difference.ts';
 import { createMembership } from '../../src/nodes/membership.ts';
 import { createFakeTime } from '../support/fake-lease-time.ts';
 
@@ -218,7 +219,25 @@ describe('membership', () => {
   });
 });
 
+it('one that leaves joins no more, whatever it is told meanwhile', async () => {
+  const { time, state, membership, log } = world();
+  await membership.join();
+  let answer = (): void => {};
+  state.told = new Promise((resolve) => {
+    answer = () => resolve('buried' as never);
+  });
+  await time.advance(BEAT_MS);
+  const closing = membership.close();
+  answer();
+  await closing;
+  expect(log.slice(-2)).toEqual(['renew 1', 'leave 1']);
+});
+
 describe('a clock that is set while the node runs', () => {
+  it('D1 a difference that is no number is none that agrees', () => {
+    expect(clockFault(Number.NaN)).toBeDefined();
+  });
+
   it.each([2_501, 3_600_000, -2_501, -3_600_000])(
     'D1 ends it with the next beat at %d ms from the store’s, says why, and it comes again by itself',
     async (aheadMs) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { taskId, tenantId } from '../../src/domain/ids.ts';
 import type { OwnedTask, TaskPlace } from '../../src/domain/node.ts';
-import { ADOPTED_AT_ONCE, CARE_MS, PLACE_MS } from '../../src/nodes/bounds.ts';
+import { ADOPTED_AT_ONCE, CARE_MS, MOST_PLACES, PLACE_MS } from '../../src/nodes/bounds.ts';
 import { createPlacement } from '../../src/nodes/placement.ts';
 import { createFakeTime } from '../support/fake-lease-time.ts';
 
@@ -75,6 +75,17 @@ describe('placement', () => {
     await time.advance(PLACE_MS);
     await placement.locate(TASK);
     expect(log).toEqual(['find', 'find', 'find']);
+  });
+
+  it('I3 remembers so many places and no more', async () => {
+    const { placement, state, log } = world();
+    state.place = { family: TASK, owner: 'nb', address: 'http://b' };
+    for (let n = 0; n < MOST_PLACES; n += 1) await placement.locate(taskId(`tsk_${n}`));
+    await placement.locate(taskId('tsk_0'));
+    expect(log).toHaveLength(MOST_PLACES);
+    await placement.locate(TASK);
+    await placement.locate(taskId('tsk_0'));
+    expect(log).toHaveLength(MOST_PLACES + 2);
   });
 
   it('a task that has ended, or never was, is nowhere; and nowhere is not remembered', async () => {

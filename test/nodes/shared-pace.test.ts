@@ -9,12 +9,18 @@ import { createFakeTime } from '../support/fake-lease-time.ts';
 /** A node's part of a pace, by a clock that the test moves; over real stores in `test/store/shared-paces.test.ts`. */
 function world(perMinute: number) {
   const time = createFakeTime();
-  const state = { fault: undefined as Error | undefined, isAnswerLost: false, draws: [] as PaceDraw[] };
+  const state = {
+    fault: undefined as Error | undefined,
+    isAnswerLost: false,
+    draws: [] as PaceDraw[],
+    going: () => {},
+  };
   let rows: { holder: string; until: number; calls: number }[] = [];
   const repository = {
     async draw(_tenant: unknown, _pace: string, draw: PaceDraw) {
       if (state.fault !== undefined) throw state.fault;
       state.draws.push(draw);
+      state.going();
       const now = time.clock();
       rows = rows.filter(({ holder, until }) => holder !== draw.holder && until > now);
       if (draw.used > 0) rows.push({ holder: '', until: now + PACE_WINDOW_MS, calls: draw.used });
@@ -160,6 +166,39 @@ describe('a pace that nodes share', () => {
     made += await calls(join('b'), 50);
     expect(made).toBeLessThanOrEqual(20);
     expect(made).toBeGreaterThan(4);
+  });
+
+  it('calls that are made while the store is asked are told of with the next: none is made that nobody counts', async () => {
+    const { join, call, state, time } = world(200);
+    const pace = join('a');
+    await call(pace);
+    let made = 1;
+    state.going = () => {
+      if (!pace.hasRoom()) return;
+      pace.take();
+      made += 1;
+    };
+    for (let n = 0; n < 20; n += 1) {
+      if (await call(pace)) made += 1;
+      await time.settle();
+    }
+    state.going = () => {};
+    await time.advance(HOLD_MS);
+    expect(state.draws.reduce((sum, { used }) => sum + used, 0)).toBe(made);
+  });
+
+  it('D1 is held from before the store was asked, by a process that stands still too, and nothing of it is kept after that', async () => {
+    const { join, call, state, time } = world(100);
+    // Its timers do not run.
+    const pace = join('a', () => () => {});
+    state.going = () => time.pass(HOLD_MS - 1);
+    await call(pace);
+    state.going = () => {};
+    expect(pace.hasRoom()).toBe(true);
+    time.pass(1);
+    expect(pace.hasRoom()).toBe(false);
+    expect(await call(pace)).toBe(true);
+    expect(state.draws.map(({ keep }) => keep)).toEqual([0, 0]);
   });
 
   it('is given back at the stop', async () => {
