@@ -195,7 +195,7 @@ describe('policies of several nodes', () => {
     const { to } = await one.policies.reload('dana');
     const late = await startNode(common, 'nb', OLDER);
     expect(late.policies.engine().version).toBe(to);
-    expect(late.said.join()).toContain('`remit policy reload` puts the folder in force at all');
+    expect(late.said.join()).toContain('`remit policy reload` puts this one in force at all');
     expect(actions(late)).toEqual(['policy_reload']);
     // Said by a person, it does.
     await late.policies.reload('erin');

@@ -172,7 +172,7 @@ export async function sharePolicies(
       else if (isOlder) {
         log.warn(
           { folder: digest, inForce: newest.digest },
-          'the policies folder holds what was in force before: those in force at the other nodes are taken. `remit policy reload` puts the folder in force at all',
+          'the policies folder holds what was in force before: those in force at the other nodes are taken. `remit policy export` writes those into a folder; `remit policy reload` puts this one in force at all',
         );
         // What could not be read must not leave what is known to be old in force: then there is no start. What cannot be valid here is the same as while a node runs.
         const failure = await look();
