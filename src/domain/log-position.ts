@@ -39,8 +39,8 @@ export function isSetBack({ position, row }: LogPosition, head: number, found: R
   if (head < position) return true;
   if (row === undefined || position === 0) return false;
   if (found?.position !== position) return true;
-  const there = logRowOf(found);
-  return (
-    there.action !== row.action || there.subject !== row.subject || there.by !== row.by || there.reason !== row.reason
-  );
+  return !isSameRow(logRowOf(found), row);
 }
+
+export const isSameRow = (one: LogRow, other: LogRow): boolean =>
+  one.action === other.action && one.subject === other.subject && one.by === other.by && one.reason === other.reason;

@@ -1,5 +1,6 @@
 import { messageOf, RemitError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
+import { isSameRow, type LogRow, logRowOf } from '../domain/log-position.ts';
 import type { Revocation, Standing } from '../domain/revocation.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { RevocationRepository } from '../seams/store.ts';
@@ -59,6 +60,9 @@ export interface RevocationReader {
  */
 export function createRevocationReader(options: RevocationReaderOptions): RevocationReader {
   const { tenant, repository, standing, monotonic, schedule, log } = options;
+  /** Rows that count here, from the last one that a reading has found in the log to the last that was applied: the log must have them. */
+  const known = new Map<number, LogRow>();
+  let foundUpTo = 0;
   let confirmedAt = Number.NEGATIVE_INFINITY;
   let validUntil = Number.NEGATIVE_INFINITY;
   let isDenying = false;
@@ -90,6 +94,7 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
 
   function applyNext(row: Revocation): void {
     standing.note(row);
+    known.set(row.position, logRowOf(row));
     options
       .apply(row)
       .catch((error: unknown) =>
@@ -103,25 +108,38 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
   async function read(): Promise<void> {
     for (;;) {
       const begun = monotonic();
-      const after = standing.position;
-      const { head, rows } = await repository.read(tenant, after, BATCH);
-      if (head < after) throw broken(`ends at ${head}, and had reached ${after}`);
+      const [reached, from] = [standing.position, foundUpTo];
+      // With the last one that is known: a store that was put back from a copy may have others there by now, and more of them.
+      const { head, rows } = await repository.read(tenant, Math.max(from - 1, 0), BATCH);
+      if (head < reached) throw broken(`ends at ${head}, and had reached ${reached}`);
+      let next = Math.max(from, 1);
       for (const row of rows) {
-        // Meanwhile appended here, and applied.
-        if (row.position <= standing.position) continue;
-        if (row.position !== standing.position + 1) throw broken(`has a gap before ${row.position}`);
-        applyNext(row);
+        if (row.position !== next) throw broken(`has a gap before ${row.position}`);
+        next += 1;
+        find(row);
       }
-      if (standing.position >= head) return confirm(begun);
-      if (rows.length === 0) throw broken(`has a gap before ${head}`);
+      if (foundUpTo >= head) return confirm(begun);
+      if (foundUpTo === from) throw broken(`has a gap before ${head}`);
     }
+  }
+
+  /** A row that the log has: applied, or the one that counts here already. */
+  function find(row: Revocation): void {
+    const { position } = row;
+    if (position > standing.position) applyNext(row);
+    const mine = known.get(position);
+    if (mine === undefined || !isSameRow(mine, logRowOf(row))) throw broken(`has another row ${position} than before`);
+    if (position === foundUpTo) return;
+    known.delete(foundUpTo);
+    foundUpTo = position;
   }
 
   function begin(): Promise<void> {
     const begun = read()
       .catch((error: unknown) => {
         fault = messageOf(error);
-        log.warn({ position: standing.position, error: fault }, 'the revocation log could not be read');
+        const hint = error instanceof RemitError ? error.hint : undefined;
+        log.warn({ position: standing.position, error: fault, hint }, 'the revocation log could not be read');
       })
       .finally(() => {
         reading = undefined;
@@ -152,7 +170,10 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
     async start() {
       const begun = monotonic();
       const { head, rows } = await repository.standing(tenant);
+      const [last] = head === 0 ? [] : (await repository.read(tenant, head - 1, 1)).rows;
       standing.reset(head, rows);
+      if (last !== undefined) known.set(head, logRowOf(last));
+      foundUpTo = head;
       confirmedAt = begun;
       validUntil = begun + CONFIRMED_MS;
       cancel = schedule(POLL_MS, tick);
@@ -189,6 +210,6 @@ export function createRevocationReader(options: RevocationReaderOptions): Revoca
 
 function broken(what: string): RemitError {
   return new RemitError('ERR_STORE_UNREACHABLE', `the revocation log ${what}`, {
-    hint: 'The store was replaced or put back from a copy. Stop the gateway, look at what was lost, and start it again.',
+    hint: 'The store was replaced or put back from a copy: put the right one in place; or stop the gateway, and start it again: it says what to do.',
   });
 }

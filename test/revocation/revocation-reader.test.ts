@@ -176,6 +176,35 @@ describe('revocation reader', () => {
     expect(denials).toHaveLength(1);
   });
 
+  it('V1 a store that was put back from a copy, and has grown past it again with other rows, confirms nothing', async () => {
+    const { log, time, applied, reader, denials } = makeNode();
+    for (let n = 0; n < 3; n += 1) await log.append(entryOf('suspend', 'agent', `bot-${n}`));
+    await reader.start();
+    log.rows.splice(2);
+    // Ordered elsewhere: on nodes that began with the copy.
+    await log.append(entryOf('revoke', 'agent', 'robber'));
+    await time.pass(1_000);
+    expect(reader.isCurrent()).toBe(false);
+    expect(denials.at(-1)?.fault).toMatch(/another row 3/);
+    await log.append(entryOf('revoke'));
+    await time.pass(1_000);
+    expect(reader.isCurrent()).toBe(false);
+    expect(positions(applied)).not.toContain(4);
+  });
+
+  it('V1 what is appended here does not hide that the row before it is another', async () => {
+    const { log, time, reader, denials } = makeNode();
+    await reader.start();
+    await log.append(entryOf('suspend', 'agent', 'bot'));
+    await time.pass(250);
+    log.rows.splice(0);
+    await log.append(entryOf('revoke', 'agent', 'robber'));
+    await reader.take(await log.append(entryOf('revoke')));
+    await time.pass(1_000);
+    expect(reader.isCurrent()).toBe(false);
+    expect(denials.at(-1)?.fault).toMatch(/another row 1/);
+  });
+
   it('V1 many rows are read in pieces, and the position is confirmed behind the last', async () => {
     const { log, time, applied, reader } = makeNode();
     await reader.start();

@@ -3,6 +3,7 @@ import type { RecordEntry } from '../../audit/recorder.ts';
 import { isRemitError } from '../../domain/errors.ts';
 import { type ConnectorId, connectorId, leaseId, type TaskId } from '../../domain/ids.ts';
 import type { Lease } from '../../domain/lease.ts';
+import { isSameRow, logRowOf } from '../../domain/log-position.ts';
 import { type Revocation, type Standing, subjectText } from '../../domain/revocation.ts';
 import type { Catalogue } from '../../inventory/catalogue.ts';
 import type { LeaseManager } from '../../leases/lease-manager.ts';
@@ -23,7 +24,7 @@ export interface Effects {
 export interface Applier {
   apply(row: Revocation): Promise<Effects>;
   /** What `apply` gives for one of the last rows. */
-  effectsOf(position: number): Promise<Effects> | undefined;
+  effectsOf(row: Revocation): Promise<Effects> | undefined;
   /** Connectors that are suspended. */
   readonly connectors: ReadonlySet<ConnectorId>;
   /** Takes over what the log held back before this gateway began to read. */
@@ -51,7 +52,7 @@ export function createApplier(parts: {
   const { workspace, standing, tasks, leases, catalogue, wire, approvals, recordLater } = parts;
   const { estate, store } = workspace;
   const connectors = new Set<ConnectorId>();
-  const effects = new Map<number, Promise<Effects>>();
+  const applied = new Map<number, { readonly row: Revocation; readonly effects: Promise<Effects> }>();
 
   function holdConnector(id: ConnectorId): boolean {
     const isHeld = standing.on('connector', id) !== undefined;
@@ -89,8 +90,8 @@ export function createApplier(parts: {
 
   async function apply(row: Revocation): Promise<Effects> {
     const { kind, id } = row.subject;
-    const applied = tasks.apply(row);
-    const { ended, suspended, resumed } = applied;
+    const done = tasks.apply(row);
+    const { ended, suspended, resumed } = done;
     const revoking =
       kind === 'connector' ? changeConnector(connectorId(id), row) : kind === 'lease' ? endLease(id, row) : NO_LEASES;
     recordLater({
@@ -106,7 +107,7 @@ export function createApplier(parts: {
         tasksResumed: resumed.length,
       },
     });
-    const [own] = await Promise.all([revoking, applied.done]);
+    const [own] = await Promise.all([revoking, done.done]);
     return {
       tasksEnded: ended.length,
       tasksSuspended: suspended.length,
@@ -118,12 +119,16 @@ export function createApplier(parts: {
   return {
     connectors,
     apply(row) {
-      const applying = apply(row);
-      effects.set(row.position, applying);
-      effects.delete(row.position - KEPT);
-      return applying;
+      const effects = apply(row);
+      applied.set(row.position, { row, effects });
+      applied.delete(row.position - KEPT);
+      return effects;
     },
-    effectsOf: (position) => effects.get(position),
+    effectsOf(row) {
+      const known = applied.get(row.position);
+      // In a store that was put back from a copy the position is given away again.
+      return known !== undefined && isSameRow(logRowOf(known.row), logRowOf(row)) ? known.effects : undefined;
+    },
     begin() {
       for (const id of estate.connectors.keys()) holdConnector(id);
       catalogue.suspend(connectors);

@@ -89,7 +89,7 @@ export function buildRevocation(parts: {
 
   async function order(wanted: RevocationOrder): Promise<Ordered> {
     const acknowledged = await revoke({ tenant, repository: store.revocations, reader, clock }, wanted);
-    const applying = applier.effectsOf(acknowledged.row.position)?.catch(() => undefined);
+    const applying = applier.effectsOf(acknowledged.row)?.catch(() => undefined);
     let cancel = (): void => {};
     const late = new Promise<undefined>((resolve) => {
       cancel = schedule(WAIT_MS, () => resolve(undefined));
