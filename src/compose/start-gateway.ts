@@ -35,6 +35,7 @@ import { joinTasks } from './join-tasks.ts';
 import { followKeys } from './nodes/follow-keys.ts';
 import { assertActing } from './nodes/not-acting.ts';
 import { openNodes } from './nodes/open-nodes.ts';
+import { assertSameUrl } from './nodes/same-url.ts';
 import { openRelay, servedTasks, sharedMemory, unready } from './nodes/serve-nodes.ts';
 import { createTaskUsages } from './nodes/task-usage.ts';
 import { openPort } from './open-port.ts';
@@ -226,6 +227,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
     const { http, url, listens, address, hosts } = await openPort(workspace);
     closers.push(() => http.close());
+    await assertSameUrl(workspace, url);
     const resource = `${url}/mcp`;
     await connectorTokens.open(url);
     const parts = { workspace, tokens: connectorTokens, url, recorder, recordRefusal, leases, catalogue, closers };
