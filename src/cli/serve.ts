@@ -3,6 +3,7 @@ import type { System } from '../compose/system.ts';
 import type { StartedWorker } from '../compose/workers/keep-workers.ts';
 import type { Worker } from '../compose/workers/worker.ts';
 import { openWorkspace } from '../compose/workspace.ts';
+import { ERROR_EXIT_CODES } from '../domain/errors.ts';
 import type { Output } from './output.ts';
 import { letYoungHeapGrow } from './young-heap.ts';
 
@@ -35,11 +36,13 @@ export async function runGateway(parts: {
   }
   letYoungHeapGrow();
   parts.onStart(gateway);
-  const why = await Promise.race([parts.stopped, gateway.failed]);
+  const asked = parts.stopped.then((why) => ({ why, code: undefined }));
+  const { why, code } = await Promise.race([asked, gateway.failed]);
   parts.output.note(`stopping (${why}): tasks’ credentials are being revoked`);
   await gateway.close();
   await workspace.close();
-  process.exitCode = why === 'journal failed' ? 7 : 0;
+  // Whoever supervises it must not take for a wanted end what was none.
+  process.exitCode = code === undefined ? 0 : ERROR_EXIT_CODES[code];
 }
 
 function tellStart(output: Output, gateway: RunningGateway): void {

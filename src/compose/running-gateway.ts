@@ -1,3 +1,4 @@
+import type { Failure } from '../domain/errors.ts';
 import type { Catalogue } from '../inventory/catalogue.ts';
 
 export interface RunningGateway {
@@ -13,8 +14,8 @@ export interface RunningGateway {
   readonly undescribed: number;
   /** Connectors that could not be listed at the start, for people. */
   readonly problems: readonly string[];
-  /** Resolves, with why, when the gateway can serve no more. */
-  readonly failed: Promise<string>;
+  /** Resolves when the gateway can serve no more. */
+  readonly failed: Promise<Failure>;
   close(): Promise<void>;
 }
 

@@ -84,7 +84,7 @@ export async function startRevokeOnly(parts: {
     ...Object.fromEntries(REFUSED.map((name) => [name, refuse])),
   });
   closers.push(() => admin.close());
-  const nothing = { tools: 0, undescribed: 0, problems: [], failed: new Promise<string>(() => {}) };
+  const nothing = { tools: 0, undescribed: 0, problems: [], failed: new Promise<never>(() => {}) };
   return { url, revokeOnly: reason, wayOn: hint, ...nothing, close: parts.close };
 }
 

@@ -47,6 +47,12 @@ export const ERROR_EXIT_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_EXIT_CODES;
 
+/** Why a gateway that served can serve no more. */
+export interface Failure {
+  readonly why: string;
+  readonly code: ErrorCode;
+}
+
 export class RemitError extends Error {
   readonly code: ErrorCode;
   /** What the reader should do next: one sentence. */

@@ -98,7 +98,9 @@ export function createMembership(parts: MembershipParts): Membership {
     validUntil = Number.NEGATIVE_INFINITY;
     if (told === 'replaced') {
       isClosed = true;
-      return parts.onReplaced(`another process is node ${self.name}: was its data folder copied?`);
+      return parts.onReplaced(
+        `another process is node ${self.name}, or the store was put back from a copy: was its data folder copied?`,
+      );
     }
     log.warn({ node: self.name }, 'this node was taken to be lost: its tasks are others’ now, and it joins anew');
     await parts.onLost();

@@ -1,5 +1,6 @@
 import { decodeProtectedHeader, type JWK } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
+import { RemitError } from '../../src/domain/errors.ts';
 import { isRefused } from '../../src/domain/refusal.ts';
 import { loadOrCreateSigningKeys } from '../../src/http/authorization-server/signing-keys.ts';
 import { createMemorySigningKeys } from '../support/fake-memory-repositories.ts';
@@ -41,6 +42,25 @@ describe('signing keys of several nodes', () => {
     const [one, other] = [await node(), await node()];
     return { one, other, advance, repository };
   }
+
+  it('of nodes that start together on an empty store one makes the first key, and the others sign with it', async () => {
+    const repository = createMemorySigningKeys();
+    const first = await makeKeys(repository, undefined, SETTLE_MS);
+    // It was read before the other node's was there, and the store takes one current key alone.
+    let looks = 0;
+    const late = {
+      ...repository,
+      list: async () => (looks++ === 0 ? [] : repository.list()),
+      rotate: async () => {
+        throw new RemitError('ERR_STORE_LOCKED', 'another writer was there first');
+      },
+    };
+    const second = await makeKeys(Object.assign(late, { rows: repository.rows }), undefined, SETTLE_MS);
+    expect(second.keys.current().kid).toBe(first.keys.current().kid);
+    expect(second.keys.verificationKeys().size).toBe(1);
+    const locked = Object.assign({ ...late, list: async () => [] }, { rows: [] });
+    await expect(makeKeys(locked, undefined, SETTLE_MS)).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED' });
+  });
 
   it('a new key signs nothing until every node can have read it, and the old one is good for what it signs meanwhile', async () => {
     const { one, other, advance, repository } = await twoNodes();

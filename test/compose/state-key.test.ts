@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
 import {
+  assertKeyOfStore,
   keepStateKey,
   loadOrCreateStateKey,
   loadStateKey,
   STATE_KEY,
 } from '../../src/compose/credentials/state-key.ts';
+import { openJournal } from '../../src/compose/trail/open-journal.ts';
 import { RemitError } from '../../src/domain/errors.ts';
 import { type RandomBytes, tenantId } from '../../src/domain/ids.ts';
 import type { TaskKeyRepository } from '../../src/seams/store.ts';
@@ -94,4 +96,25 @@ it('it is read and opened once for all that need it, and again where that failed
   expect(one).toBe(other);
   expect(await keep()).toBe(one);
   expect([opened, rows.size]).toEqual([2, 1]);
+});
+
+it('a node that is started with another vault key than the store’s seals nothing there: with the right one it starts', async () => {
+  const {
+    parts: { repository },
+  } = makeStore();
+  const secrets = createFakeMemorySecretRepository();
+  const nodeWith = (key: Buffer, node: string) => {
+    const system = { clock: () => 1, random: randomBytes, schedule: never };
+    const vault = createVault({ repository: secrets, keys: ringOf(localKey(key)), tenant, ...system });
+    const stateKey = keepStateKey({ tenant, repository, vault, ...system });
+    return { vault, stateKey, estate: { tenant }, system, node } as unknown as Parameters<typeof openJournal>[0];
+  };
+  const right = randomBytes(32);
+  const seal = () => {
+    throw new Error('nothing is sealed here');
+  };
+  await assertKeyOfStore(nodeWith(right, 'n1'));
+  const opening = openJournal(nodeWith(randomBytes(32), 'n2'), seal);
+  await expect(opening).rejects.toMatchObject({ code: 'ERR_VAULT_KEY_WRONG' });
+  expect(await nodeWith(right, 'n2').vault.list()).toEqual([]);
 });

@@ -1,5 +1,5 @@
-import { cp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditRecord } from '../../src/domain/record.ts';
@@ -93,7 +93,8 @@ describe('a node whose log is rolled back', () => {
     await sql(`DELETE FROM trail_heads WHERE node = '${name}'`);
     const again = await startUp(node(1).config);
     other.child.kill('SIGCONT');
-    await again.exited;
+    // Not 0: whoever supervises it is to start it again.
+    expect(await again.exited).toBe(7);
     expect(again.stderr()).toContain('the journal is not the one that other nodes know');
     const refused = await startUp(node(1).config, 'revoke_only');
     expect(await refused.stop()).toBe(0);
@@ -116,6 +117,18 @@ describe('a node whose log is rolled back', () => {
     gateway = await estate.start(1);
     const [first] = await recordsOf(node(1), 'administration');
     expect((first as AuditRecord).detail).toMatchObject({ action: 'journal_damage_accept' });
+    expect(await gateway.stop()).toBe(0);
+  });
+
+  it('and one whose name another process has ends with what was wrong, as none that was asked to', {
+    timeout: 240_000,
+  }, async () => {
+    gateway = await estate.start(1);
+    const name = (await readFile(join(dirname(journalOf(1)), 'node'), 'utf8')).trim();
+    await sql(`UPDATE nodes SET life = life + 1 WHERE name = '${name}'`);
+    expect(await gateway.exited).toBe(13);
+    expect(gateway.stderr()).toContain('another process is node');
+    gateway = await estate.start(1);
     expect(await gateway.stop()).toBe(0);
   });
 });

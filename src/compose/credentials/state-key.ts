@@ -1,8 +1,10 @@
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import type { RandomBytes, TaskId, TenantId } from '../../domain/ids.ts';
+import { Secret } from '../../domain/secret.ts';
 import type { Clock } from '../../seams/clock.ts';
 import type { TaskKeyRepository } from '../../seams/store.ts';
 import type { Vault } from '../../secrets/vault.ts';
+import type { Workspace } from '../workspace.ts';
 
 /** Name of the row and of the vault's record: no task is called so, since their ids begin with `tsk_`. */
 export const STATE_KEY = 'state-key' as TaskId;
@@ -64,4 +66,14 @@ export function keepStateKey(parts: Parts): () => Promise<Buffer> {
     });
     return kept;
   };
+}
+
+/**
+ * Before this process is the first to seal something of its own in the store: with another vault key than the store's that would open for nobody who has the right one.
+ * @throws `ERR_VAULT_KEY_WRONG`, `ERR_STORE_*`
+ */
+export async function assertKeyOfStore({ vault, stateKey }: Pick<Workspace, 'vault' | 'stateKey'>): Promise<void> {
+  // What each store has from its first secret on, and from its first gateway on.
+  await vault.fingerprint(new Secret('any'));
+  await stateKey();
 }

@@ -1,5 +1,5 @@
 import type { RecordEntry } from '../../audit/recorder.ts';
-import { messageOf } from '../../domain/errors.ts';
+import { type Failure, messageOf } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import type { OwnedTask, TaskMemory } from '../../domain/node.ts';
 import type { LeaseManager } from '../../leases/lease-manager.ts';
@@ -30,7 +30,7 @@ export interface Nodes {
   /** Of the family of a task: those that are another node's by now, or nobody's. Which the family is, is asked before it returns. @throws `ERR_STORE_*` */
   moved(task: TaskId): Promise<readonly TaskId[]>;
   /** Resolves, with why, when this node can serve no more. */
-  readonly failed: Promise<string>;
+  readonly failed: Promise<Failure>;
   /** Joins, and takes what was its own in an earlier life. @throws `ERR_STORE_*` */
   join(): Promise<readonly OwnedTask[]>;
   /** From now on the others reach it there, and it goes on with what lost nodes left. */
@@ -67,8 +67,8 @@ export function buildNodes(parts: {
   const { nodes, places, notices } = shared;
   let address = '';
   let listening: { stop(): Promise<void> } | undefined;
-  let fail: (why: string) => void = () => {};
-  const failed = new Promise<string>((resolve) => {
+  let fail: (failure: Failure) => void = () => {};
+  const failed = new Promise<Failure>((resolve) => {
     fail = resolve;
   });
 
@@ -116,7 +116,7 @@ export function buildNodes(parts: {
       else log.warn({}, 'the clock is the database’s again: calls are served');
       parts.recordLater({ type: fault === undefined ? 'denial_ended' : 'denial_began', detail: { ...detail } });
     },
-    onReplaced: (why) => fail(why),
+    onReplaced: (why) => fail({ why, code: 'ERR_ALREADY_RUNNING' }),
   });
 
   const placement = createPlacement({

@@ -4,9 +4,10 @@ import { createVerifier } from '../../adapters/journal/signed-note.ts';
 import { type ReadTrail, readTrail } from '../../audit/read-trail.ts';
 import { createRecorder, type RecordEntry, type Recorder, type SealInput } from '../../audit/recorder.ts';
 import { foldEntry, type TrailState } from '../../audit/trail-state.ts';
-import { isRemitError, messageOf } from '../../domain/errors.ts';
+import { type Failure, isRemitError, messageOf } from '../../domain/errors.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { Journal, SegmentedJournal } from '../../seams/journal.ts';
+import { assertKeyOfStore } from '../credentials/state-key.ts';
 import type { Workspace } from '../workspace.ts';
 import { openPublishing } from './publish-checkpoints.ts';
 import { originOf } from './store-heads.ts';
@@ -20,7 +21,7 @@ export interface OpenJournal {
   readonly recorder: Recorder;
   readonly recordLater: (entry: RecordEntry) => void;
   /** Resolves when the journal has failed: nothing can be recorded any more, so nothing may be served. */
-  readonly failed: Promise<string>;
+  readonly failed: Promise<Failure>;
   /** From now on what is recorded is folded into this state. */
   readonly follow: (state: TrailState) => void;
 }
@@ -56,13 +57,13 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
   const { places, vault, system, estate, config } = workspace;
   const signer = ed25519Signer(await signingKey());
   const origin = originOf(estate.tenant, signer.publicKey);
-  let fail: (why: string) => void = () => {};
-  const failed = new Promise<string>((resolve) => {
+  let fail: (failure: Failure) => void = () => {};
+  const failed = new Promise<Failure>((resolve) => {
     fail = resolve;
   });
   const published = await openPublishing(workspace, createVerifier(origin, signer.publicKey), (what) => {
     system.log.error({ what }, 'the journal is not the one that other nodes know: the gateway stops');
-    fail('journal contradicted by what other nodes have seen of it');
+    fail({ why: 'journal contradicted by what other nodes have seen of it', code: 'ERR_JOURNAL_DAMAGED' });
   });
   const files = await openFileJournal({
     folder: places.journal,
@@ -107,7 +108,7 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
   // One function for all records: the journal tells each of them once.
   const stop = (error: unknown): void => {
     system.log.error({ error: messageOf(error) }, 'a record could not be written: the gateway stops');
-    fail('journal failed');
+    fail({ why: 'journal failed', code: 'ERR_JOURNAL_FAILED' });
   };
   return {
     journal,
@@ -125,6 +126,7 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
       return (await vault.get(name)).revealBytes();
     } catch (error) {
       if (!isRemitError(error, 'ERR_SECRET_MISSING')) throw error;
+      await assertKeyOfStore(workspace);
       const key = newSignerKey(system.random);
       await vault.put(name, new Secret(key));
       return key;

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
-import { RemitError } from '../../domain/errors.ts';
+import { isRemitError, RemitError } from '../../domain/errors.ts';
 import type { Clock, Log } from '../../seams/clock.ts';
 import type { SigningKey, SigningKeyRepository } from '../../seams/store.ts';
 
@@ -88,6 +88,20 @@ export async function loadOrCreateSigningKeys(options: SigningKeysOptions): Prom
     );
   }
 
+  async function createFirst(): Promise<void> {
+    try {
+      await create(clock() + lifeMs);
+    } catch (error) {
+      if (!isRemitError(error, 'ERR_STORE_LOCKED')) throw error;
+      // Of nodes that start together another was first: its key is the one.
+      await load();
+      if (signing.kid === undefined) throw error;
+      return;
+    }
+    await load();
+    log.info({ kid: signing.kid }, 'made the first token-signing key');
+  }
+
   async function load(): Promise<void> {
     await openAll(await repository.list());
   }
@@ -127,9 +141,7 @@ export async function loadOrCreateSigningKeys(options: SigningKeysOptions): Prom
 
   await load();
   if (signing.kid === undefined) {
-    await create(clock() + lifeMs);
-    await load();
-    log.info({ kid: signing.kid }, 'made the first token-signing key');
+    await createFirst();
   }
 
   return {
