@@ -38,6 +38,7 @@ export async function runGateway(parts: {
   parts.onStart(gateway);
   const asked = parts.stopped.then((why) => ({ why, code: undefined }));
   const { why, code } = await Promise.race([asked, gateway.failed]);
+  if (code !== undefined) parts.system.log.error({ what: why, code }, 'the gateway can serve no more: it stops');
   parts.output.note(`stopping (${why}): tasks’ credentials are being revoked`);
   await gateway.close();
   await workspace.close();

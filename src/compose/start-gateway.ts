@@ -257,7 +257,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         clock,
       }),
       isRegistered: (agent) => estate.agents.has(agent),
-      tasks: servedTasks(tasks, revocation, nodes),
+      tasks: servedTasks(tasks, revocation, nodes, adoption),
       memory: sharedMemory(nodes, adoption, workspace),
       template: (id) => estate.templates.get(id),
       catalogue,

@@ -5,8 +5,10 @@ import type { Clock, Log, Schedule } from '../seams/clock.ts';
 import type { NodeRepository, TaskPlaceRepository } from '../seams/shared-store.ts';
 import { ADOPTED_AT_ONCE, CARE_MS, MOST_PLACES, PLACE_MS } from './bounds.ts';
 
-/** Where a task is served: on this node, nowhere (it has ended, or never was), or at the node with this address. */
+/** Where a task is served: on this node, nowhere (it has ended, or never was), or at the node with this address; an empty one: nobody goes on with it yet. */
 export type Located = 'here' | 'nowhere' | { readonly address: string };
+
+const NOBODY_YET: Located = { address: '' };
 
 export interface PlacementParts {
   readonly tenant: TenantId;
@@ -98,9 +100,12 @@ export function createPlacement(parts: PlacementParts): Placement {
       await Promise.allSettled(adopting);
       // Its own by the store's word, and not gone on with: one that was let go of when its fence had changed, say. Nobody else would ever take it.
       if (!parts.isServed(task)) await claimHere({ mine: place.family });
-      return 'here';
+      if (parts.isServed(task)) return 'here';
+      // What was found to be over when it was gone on with has ended in the store by now.
+      return (await places.find(tenant, task)) === undefined ? 'nowhere' : NOBODY_YET;
     }
-    if (place.address === undefined) return 'nowhere';
+    // It has not ended: whoever is told that it has gives it up.
+    if (place.address === undefined) return NOBODY_YET;
     if (known.size >= MOST_PLACES) known.clear();
     known.set(task, { address: place.address, until: monotonic() + PLACE_MS });
     return { address: place.address };

@@ -58,6 +58,7 @@ function world() {
     monotonic: () => 0,
     schedule: () => () => {},
   });
+  const passed = { ms: 0 };
   const parts = {
     workspace: {
       node: 'na',
@@ -71,7 +72,7 @@ function world() {
       },
       estate: { tenant: TENANT, agents: new Map([['scribe', {}]]) },
       config: { risk: { halfLifeMinutes: 60 } },
-      system: { clock: () => NOW },
+      system: { clock: () => NOW, monotonic: () => passed.ms },
     },
     state: { tasks: new Map<string, Known>(), risks: new Map<string, Score>(), upTo: 7 },
     tasks: {
@@ -121,6 +122,7 @@ function world() {
   const adoption = createAdoption(parts as never);
   return {
     adoption,
+    passed,
     state: parts.state,
     waiting,
     registry,
@@ -254,6 +256,24 @@ describe('tasks that come to this node, and go', () => {
       expect(Object.fromEntries(restored).risk).toMatchObject([[`task ${TASK}`, { score }]]);
     },
   );
+
+  it('one that was let go of has moved, not ended, for whoever came for it before; and not when it is back, or later', async () => {
+    const { adopt, adoption, waiting, passed } = world();
+    expect(adoption.hasMoved(TASK)).toBe(false);
+    await adopt({});
+    const drop = async (): Promise<void> => {
+      const dropping = adoption.drop(TASK);
+      waiting.shift()?.();
+      await dropping;
+    };
+    await drop();
+    expect(adoption.hasMoved(TASK)).toBe(true);
+    await adopt({});
+    expect(adoption.hasMoved(TASK)).toBe(false);
+    await drop();
+    passed.ms += 60_000;
+    expect(adoption.hasMoved(TASK)).toBe(false);
+  });
 
   it('nothing stays of one that another node goes on with', async () => {
     const { adopt, adoption, forgotten, ledger, registry, state, waiting, keys } = world();

@@ -27,9 +27,10 @@ function world() {
       return dropped.length === 0 ? state.family : [];
     },
   } as unknown as Parameters<typeof sharedMemory>[0];
-  const adoption = { drop: async (task: string) => void dropped.push(task) } as unknown as Parameters<
-    typeof sharedMemory
-  >[1];
+  const adoption = {
+    drop: async (task: string) => void dropped.push(task),
+    hasMoved: (task: string) => dropped.includes(task),
+  } as unknown as Parameters<typeof sharedMemory>[1];
   const silent = () => {};
   const workspace = { system: { log: { warn: silent, error: silent } } } as unknown as Parameters<
     typeof sharedMemory
@@ -47,8 +48,8 @@ function world() {
     state,
     dropped,
     ...(sharedMemory(nodes, adoption, workspace) as NonNullable<ReturnType<typeof sharedMemory>>),
-    served: servedTasks(tasks, revocation, nodes),
-    alone: servedTasks(tasks, revocation, undefined),
+    served: servedTasks(tasks, revocation, nodes, adoption),
+    alone: servedTasks(tasks, revocation, undefined, adoption),
     unready: () => unready(revocation, nodes),
     assertActing: assertActing(
       {
@@ -104,6 +105,14 @@ describe('a node among others', () => {
     await keep(TASK);
     await new Promise((resolve) => setImmediate(resolve));
     expect(new Set(dropped)).toEqual(new Set(state.family));
+  });
+
+  it('does not say that a task has ended which it has let go of: it is to be asked for again', async () => {
+    const { served, keep, state } = world();
+    expect(served.barred(TASK)).toBeUndefined();
+    state.keep = async () => false;
+    await keep(TASK);
+    expect(served.barred(TASK)).toMatchObject({ kind: 'unavailable', isForwarded: false });
   });
 
   it('D1 gives no task while it is no member, and while it cannot tell what has been revoked', () => {

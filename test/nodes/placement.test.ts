@@ -53,6 +53,7 @@ function world() {
       await state.adopting;
       if (state.adoptFault !== undefined) throw state.adoptFault;
       log.push(`adopt ${tasks.map(({ task }) => task).join(' ')}`);
+      state.isServed = true;
     },
     async onBuried(node) {
       if (state.buryFault !== undefined) throw state.buryFault;
@@ -147,7 +148,8 @@ describe('placement', () => {
     const { placement, state, log } = world();
     state.isMember = false;
     state.place = { family: TASK, owner: 'nb', address: undefined };
-    expect(await placement.locate(TASK)).toBe('nowhere');
+    // Not nowhere: it goes on as soon as somebody may take it.
+    expect(await placement.locate(TASK)).toEqual({ address: '' });
     expect(log).not.toContain('claim family');
   });
 
@@ -191,11 +193,21 @@ describe('placement', () => {
     placement.close();
   });
 
+  it('a task that is this node’s by the store’s word, and that it may not go on with now, has not ended', async () => {
+    const { placement, state } = world();
+    state.place = { family: TASK, owner: 'na', address: 'http://a' };
+    state.isServed = false;
+    state.isMember = false;
+    expect(await placement.locate(TASK)).toEqual({ address: '' });
+    state.isMember = true;
+    expect(await placement.locate(TASK)).toBe('here');
+  });
+
   it('a node that stops takes nothing over, whoever asks', async () => {
     const { placement, state, log } = world();
     placement.close();
     state.place = { family: TASK, owner: 'nb', address: undefined };
-    expect(await placement.locate(TASK)).toBe('nowhere');
+    expect(await placement.locate(TASK)).toEqual({ address: '' });
     expect(log).toEqual(['find', 'find']);
   });
 

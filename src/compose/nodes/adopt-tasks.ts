@@ -16,6 +16,11 @@ import { detailOfTask, identityOfTask } from '../trail/task-records.ts';
 import type { Workspace } from '../workspace.ts';
 import type { TaskUsages } from './task-usage.ts';
 
+/** Longer than a request that came to its node can wait before it finds that the task is not there any more. */
+const MOVED_MS = 30_000;
+/** Tasks that are remembered to have moved (guarantee I3). */
+const MOST_MOVED = 20_000;
+
 export interface Adoption {
   /** What a task of this node's leaves behind, as it is now. */
   memoryOf(task: TaskId): TaskMemory;
@@ -23,6 +28,8 @@ export interface Adoption {
   adopt(owned: readonly OwnedTask[]): Promise<void>;
   /** Lets go of a task that another node goes on with: nothing is ended, and nothing of it stays. */
   drop(task: TaskId): Promise<void>;
+  /** Whether it was let go of a moment ago: what had come for it before is to be sent again, and must not be told that it has ended. */
+  hasMoved(task: TaskId): boolean;
 }
 
 /** How tasks come to this node from another, or from an earlier life of this one, and how they go. */
@@ -43,6 +50,13 @@ export function createAdoption(parts: {
   const { workspace, state, tasks, leases, taskKeys, prompts, flow, risk, usages, recorder } = parts;
   const { store, estate } = workspace;
   const { tenant } = estate;
+  const { monotonic } = workspace.system;
+  const moved = new Map<TaskId, number>();
+
+  function noteMoved(task: TaskId): void {
+    if (moved.size >= MOST_MOVED) moved.clear();
+    moved.set(task, monotonic());
+  }
 
   /**
    * Calls that were made at most. Of those that an earlier life of this node counted ahead its journal knows which were; unless it has fewer than
@@ -76,6 +90,7 @@ export function createAdoption(parts: {
       hasEnded: false,
     };
     state.tasks.set(id, known);
+    moved.delete(id);
     parts.ledger().add(id, fence);
     tasks.restoreUsed(id, calls);
     usages.restore(task, memory.usage);
@@ -147,7 +162,10 @@ export function createAdoption(parts: {
       }
     },
 
+    hasMoved: (id) => monotonic() - (moved.get(id) ?? Number.NEGATIVE_INFINITY) < MOVED_MS,
+
     async drop(id) {
+      noteMoved(id);
       parts.ledger().remove(id);
       tasks.drop(id);
       state.tasks.delete(id);

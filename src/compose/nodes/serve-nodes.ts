@@ -1,7 +1,7 @@
 import { createNodeLink } from '../../adapters/nodes/pass-on.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
-import { type Refused, refuse } from '../../domain/refusal.ts';
+import { type Refusal, type Refused, refuse } from '../../domain/refusal.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { createRelay, MISDIRECTED, RELAYED, type Relay } from '../../http/relay.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
@@ -20,6 +20,7 @@ export function servedTasks(
   tasks: TaskRegistry,
   revocation: RevocationControl,
   nodes: Nodes | undefined,
+  adoption: Pick<Adoption, 'hasMoved'>,
 ): GatewayTasks {
   const alone: GatewayTasks = {
     get: (id) => (revocation.isCurrent() ? tasks.get(id) : undefined),
@@ -33,7 +34,10 @@ export function servedTasks(
   return {
     ...alone,
     get: (id) => (nodes.isMember() && revocation.isCurrent() ? tasks.get(id) : undefined),
-    barred: (id) => (nodes.isMember() ? revocation.barred(id) : notActing(nodes)),
+    barred(id) {
+      if (!nodes.isMember()) return notActing(nodes);
+      return revocation.barred(id) ?? (adoption.hasMoved(id) ? MOVED : undefined);
+    },
     async confirm() {
       const [isMember, isCurrent] = await Promise.all([nodes.confirm(), revocation.confirm()]);
       return isMember || isCurrent;
@@ -68,13 +72,13 @@ export function sharedMemory(nodes: Nodes | undefined, adoption: Adoption, works
     try {
       if (await keeping) return undefined;
     } catch (error) {
-      return unavailable(messageOf(error));
+      return refuse(unavailable(messageOf(error)));
     }
     log.warn({ task }, 'a task is another node’s by now: its call is refused');
     void letGo(among, task).catch((error: unknown) =>
       log.error({ task, error: messageOf(error) }, 'a task could not be let go of'),
     );
-    return unavailable('another gateway goes on with this task by now');
+    return refuse(MOVED);
   }
 
   return {
@@ -86,14 +90,15 @@ export function sharedMemory(nodes: Nodes | undefined, adoption: Adoption, works
   };
 }
 
-const unavailable = (reason: string): Refused =>
-  refuse({
-    kind: 'unavailable',
-    code: 'ERR_STORE_UNREACHABLE',
-    reason,
-    nextStep: 'Nothing was sent. Try again.',
-    isForwarded: false,
-  });
+const unavailable = (reason: string): Refusal => ({
+  kind: 'unavailable',
+  code: 'ERR_STORE_UNREACHABLE',
+  reason,
+  nextStep: 'Nothing was sent. Try again.',
+  isForwarded: false,
+});
+
+const MOVED = unavailable('another gateway goes on with this task by now');
 
 /** Requests about tasks of other nodes go there. */
 export function openRelay(parts: {
