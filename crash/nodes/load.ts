@@ -51,11 +51,18 @@ export const newStories = (): Stories => ({
 });
 
 const WORKERS = 10;
+/** Of them, that spend budgets fast at one moment: the others try everything else. */
+const MOST_SPENDING = 2;
+/** Calls at a time of an agent that spends its budget fast: so fast that the store counts some of them ahead. */
+const AT_ONCE = 4;
+/** Refusals for want of budget before each of those believes it. */
+const TRIED_BEYOND = 2;
+const NOTHING_LEFT = 'no calls left';
 /** As `remit kill` promises it. */
 const BOUND_MS = 1_000;
 
 /**
- * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some larger ones as fast as they are answered,
+ * Agents that go on as if nothing were the matter, each call at any node: some spend small budgets, some larger ones several calls at a time,
  * some read strangers' mail and then try to send something, some are stopped by an administrator and try on.
  */
 export async function runLoad(
@@ -65,6 +72,7 @@ export async function runLoad(
   isOver: () => boolean,
 ): Promise<void> {
   let next = 0;
+  let spending = 0;
   const anyNode = (): ClusterNode => random.pick(cluster.nodes);
 
   async function try_(task: HeldTask, story: TaskStory, tool: string, node = anyNode()) {
@@ -104,24 +112,28 @@ export async function runLoad(
     }
   }
 
-  /** Spends the whole budget without a pause, at one node for as long as that answers, and tries for some more. */
+  /** Spends the whole budget without a pause, some calls at a time, at one node for as long as that answers, and tries for more. */
   async function spendFast(task: HeldTask, story: TaskStory): Promise<void> {
     let node = anyNode();
-    for (let tries = 2 * FAST_CALLS, refusals = 0; tries > 0 && refusals < 4 && !isOver(); tries--) {
-      const { answered } = await try_(task, story, 'bump', node);
-      if (answered === 'done') continue;
-      node = anyNode();
-      if (answered === 'refused') {
-        refusals += 1;
-        await pause(1_000);
+    let tries = 2 * FAST_CALLS;
+    async function spend(): Promise<void> {
+      for (let denied = 0; denied < TRIED_BEYOND && tries > 0 && !isOver(); tries--) {
+        const { answered, text } = await try_(task, story, 'bump', node);
+        if (answered === 'done') continue;
+        node = anyNode();
+        if (answered !== 'refused') continue;
+        if (text.includes(NOTHING_LEFT)) denied += 1;
+        // Its node is cut off, say: the next that has the task goes on with it.
+        await pause(500);
       }
     }
+    await Promise.all(Array.from({ length: AT_ONCE }, spend));
     await endTask(anyNode(), task);
   }
 
   async function work(): Promise<void> {
     while (!isOver()) {
-      const template = random.chance(0.3) ? 'short' : random.chance(0.15) ? 'fast' : 'work';
+      const template = random.chance(0.3) ? 'short' : random.chance(0.4) && spending < MOST_SPENDING ? 'fast' : 'work';
       const task = await takeTask(cluster, anyNode(), template).catch(() => undefined);
       if (task === undefined) {
         stories.tasksRefused += 1;
@@ -131,7 +143,9 @@ export async function runLoad(
       const story: TaskStory = { id: task.task, template, barredFrom: undefined, taintedFrom: undefined };
       stories.tasks.set(task.task, story);
       if (template === 'fast') {
+        spending += 1;
         await spendFast(task, story);
+        spending -= 1;
         continue;
       }
       if (template === 'work') stories.going.set(task, Date.now());

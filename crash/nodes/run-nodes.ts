@@ -49,7 +49,7 @@ export async function runNodes(options: {
     findings.push(...inTheEnd);
     const neverHit = faultsOf(network).filter((fault) => !done.has(fault));
     findings.push(...neverHit.map((fault) => `never done: ${fault}`));
-    const verdict = judge(tools.effects, stories);
+    const verdict = judge(tools.effects, stories, adopted);
     const answers = [...stories.calls.values()].map(({ answered }) => answered);
     const count = (what: string | undefined): number => answers.filter((one) => one === what).length;
     const leases = await countLeases(storeUrl);
@@ -58,15 +58,15 @@ export async function runNodes(options: {
     findings.push(...stories.hung.map((one) => `never answered: ${one}`));
     for (const [fault, times] of done) say(`  ${String(times).padStart(6)}  ${fault}`);
     say(
-      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted} tasks gone on with after their node was lost or started again; ${served.tried} that nobody had stopped were tried in the end, the slowest for ${(served.slowestMs / 1000).toFixed(1)} s. A call took ${quantile(0.5)}, one in a hundred ${quantile(0.99)}, the slowest ${quantile(0.9999)}`,
+      `load: ${stories.tasks.size} tasks, ${answers.length} calls: ${count('done')} done, ${count('refused')} refused, ${count('unknown')} without an answer; ${stories.tasksRefused} tasks were not given; ${stories.orders} orders, ${stories.ordersFailed} not acknowledged; ${adopted.length} tasks gone on with after their node was lost or started again; ${served.tried} that nobody had stopped were tried in the end, the slowest for ${(served.slowestMs / 1000).toFixed(1)} s. A call took ${quantile(0.5)}, one in a hundred ${quantile(0.99)}, the slowest ${quantile(0.9999)}`,
     );
     for (const [what, cases] of Object.entries(verdict)) for (const one of cases) say(`FOUND ${what}: ${one}`);
     for (const [tag, why] of alive) say(`ALIVE ${tag}: ${why}`);
     for (const finding of findings) say(`FOUND ${finding}`);
-    const { duplicated, afterRevocation, labelsLost, beyondBudget, lost } = verdict;
+    const { duplicated, afterRevocation, labelsLost, beyondBudget, callsForgotten, lost } = verdict;
     const total = [...done.values()].reduce((sum, times) => sum + times, 0);
     say(
-      `crash: ${total} faults over ${nodes} gateways, ${leases} credentials; alive beyond their lease: ${alive.size}; permitted after a binding revocation: ${afterRevocation.length}; labels lost: ${labelsLost.length}; side effects twice: ${duplicated.length}; beyond a budget: ${beyondBudget.length}; other findings: ${findings.length + lost.length}`,
+      `crash: ${total} faults over ${nodes} gateways, ${leases} credentials; alive beyond their lease: ${alive.size}; permitted after a binding revocation: ${afterRevocation.length}; labels lost: ${labelsLost.length}; side effects twice: ${duplicated.length}; beyond a budget: ${beyondBudget.length}; calls forgotten when another went on: ${callsForgotten.length}; other findings: ${findings.length + lost.length}`,
     );
     const all = [...Object.values(verdict).flat(), ...alive.keys(), ...findings];
     return all.length === 0 && count('done') > 0;

@@ -2,7 +2,7 @@ import { DATABASE, type Downstream, startPostgresDownstream } from '../downstrea
 import { type Cluster, makeCluster } from './cluster.ts';
 import { type FakeEffects, startFakeEffects } from './fake-effects.ts';
 import type { Network } from './network.ts';
-import { readOwnTrail } from './own-trail.ts';
+import { type GoneOnWith, readOwnTrail } from './own-trail.ts';
 import { awaitNobody, endEverything, type Watch, watchCredentials } from './watch-credentials.ts';
 
 /** What several gateways are tried on: PostgreSQL, tools, the gateways, and who looks for credentials that should be gone. */
@@ -13,7 +13,7 @@ export interface Stage {
   readonly cluster: Cluster;
   readonly alive: Watch['alive'];
   /** Ends every task, waits until no credential is left, stops the gateways, and reads what each wrote down. */
-  settle(): Promise<{ readonly findings: string[]; readonly adopted: number }>;
+  settle(): Promise<{ readonly findings: string[]; readonly adopted: readonly GoneOnWith[] }>;
   /** Whatever came before. */
   close(): Promise<void>;
 }
@@ -52,7 +52,7 @@ export async function openStage(parts: {
       alive: watch.alive,
       async settle() {
         const findings: string[] = [];
-        let adopted = 0;
+        const adopted: GoneOnWith[] = [];
         await endEverything(cluster);
         await awaitNobody(downstream, watch.alive);
         await endWatch();
@@ -61,7 +61,7 @@ export async function openStage(parts: {
           if (code !== 0) findings.push(`${node.name} ended with ${code} when it was asked to`);
           const trail = await readOwnTrail(node.data, node.name);
           findings.push(...trail.findings);
-          adopted += trail.adopted;
+          adopted.push(...trail.adopted);
         }
         return { findings, adopted };
       },

@@ -164,6 +164,8 @@ describe('policies of several nodes', () => {
     ]);
     await one.look();
     expect(actions(one), 'it has nothing to take up').toEqual(['policy_reload']);
+    await other.shared.publish({ texts: other.policies.current().texts, by: 'erin' });
+    expect(common.state.rows, 'nor has it to put in force what is').toHaveLength(2);
   });
 
   it('of two that are put in force at once the later is in force at both', async () => {

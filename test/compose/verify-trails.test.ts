@@ -2,6 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createVerifier } from '../../src/adapters/journal/signed-note.ts';
 import { journalFolders } from '../../src/compose/trail/journal-folders.ts';
 import { type VerifyTrailsOptions, verifyTrails } from '../../src/compose/trail/verify-trails.ts';
 import { FakeNode, newestRecord } from '../support/fake-trail-node.ts';
@@ -78,6 +79,46 @@ describe('journals of several nodes', () => {
     expect(problems).toHaveLength(3);
     expect(new Set(problems.map(({ node }) => node))).toEqual(new Set(['a']));
     expect(problems[0]?.what).toContain('is not the one that was seen there');
+  });
+
+  it('A4 one that was written anew to the very length that was seen is told by the others', async () => {
+    const [a, b, c] = await threeNodes('as-long');
+    await rm(a.folder, { recursive: true });
+    await a.work(9);
+    const problems = await problemsOf([a, b, c]);
+    expect(problems.map(({ node, where }) => [node, where])).toContainEqual(['a', `${b.folder}, record 6`]);
+    expect(problems.map(({ what }) => what)).toContainEqual(expect.stringContaining('its first 9 records are others'));
+  });
+
+  it('A4 two copies of one log that are as long and not the same fail', async () => {
+    const [a, b, c] = await threeNodes('forked');
+    const fork = newNode('forked-copy', 'a');
+    await cp(a.folder, fork.folder, { recursive: true });
+    await a.work(2);
+    expect(await problemsOf([a, fork, b, c]), 'the one is the beginning of the other').toEqual([]);
+    await fork.work(2);
+    expect(await problemsOf([a, fork, b, c])).toEqual([
+      { node: 'a', where: a.folder, what: expect.stringContaining(`not the same log as the one in ${fork.folder}`) },
+      { node: 'a', where: fork.folder, what: expect.stringContaining(`not the same log as the one in ${a.folder}`) },
+    ]);
+    await a.work(1);
+    const problems = await problemsOf([a, fork, b, c]);
+    expect(problems.map(({ where }) => where), 'nor is a longer one').toContain(a.folder);
+  });
+
+  it('A4 a key that was noted elsewhere, and a checkpoint that was kept elsewhere, hold each of the journal that it is of', async () => {
+    const [a] = await threeNodes('noted');
+    const alone = { without: ['b', 'c'] };
+    const { text: strange } = createVerifier(a.verifier.name, Buffer.alloc(32, 1));
+    expect(await problemsOf([a], { ...alone, keys: [a.verifier.text] })).toEqual([]);
+    expect(await problemsOf([a], { ...alone, keys: [strange] })).toHaveLength(1);
+    const [kept, copied] = [join(base, 'noted-anchor'), newNode('noted-early', 'a')];
+    await cp(a.folder, copied.folder, { recursive: true });
+    await a.work(4);
+    await writeFile(kept, (await a.head()).checkpoint);
+    expect(await problemsOf([a], { ...alone, anchors: [kept] })).toEqual([]);
+    expect(await problemsOf([copied], { ...alone, anchors: [kept] })).toHaveLength(1);
+    expect(await problemsOf([copied], alone)).toEqual([]);
   });
 
   it('A4 one that is left out fails, unless it is named as absent', async () => {

@@ -184,6 +184,32 @@ export function testApprovals(current: () => StoreFixture): void {
     expect(await approvals.use(ACME, id, NOW + 4)).toBe(false);
   });
 
+  test('I1 D5 an approval, a task, a revocation of the same name that is another tenant’s changes nothing of it', async () => {
+    const { approvals, tasks, revocations } = current().store;
+    await tasks.insert(sampleTask({ tenant: RIVAL }));
+    const theirs = sampleApproval({ tenant: RIVAL, requestedAt: NOW - 9, expiresAt: NOW - 1 });
+    await approvals.open(theirs, CONTENT);
+    await approved({}, 3);
+    expect(await approvals.get(RIVAL, id), 'nobody there has asked since').toEqual(theirs);
+    const stop = { action: 'revoke', subject: { kind: 'all', id: '' }, by: 'dana', reason: 'x', at: NOW } as const;
+    await revocations.append({ tenant: RIVAL, ...stop });
+    expect(await approvals.use(ACME, id, NOW + 2)).toBe(true);
+    await tasks.setState(ACME, taskId('tsk_one'), 'suspended');
+    expect(await approvals.use(ACME, id, NOW + 2), 'theirs goes on, and this one does not').toBe(false);
+    await approvals.end(ACME, { task: taskId('tsk_one') }, { state: 'ended', reason: 'over', at: NOW + 3 });
+    expect(await approvals.get(RIVAL, id)).toEqual(theirs);
+  });
+
+  test('D5 nothing is decided, and nothing found to be decided, once its time is over', async () => {
+    const { approvals } = current().store;
+    await approvals.open(sampleApproval(), CONTENT);
+    const late = NOW + 900_000;
+    expect(await approvals.about(ACME, sampleApproval(), late - 1)).toHaveLength(1);
+    expect(await approvals.about(ACME, sampleApproval(), late)).toEqual([]);
+    expect(await approvals.decide(ACME, sampleVerdict('os:ann', { at: late }), conclude)).toBeUndefined();
+    expect(await approvals.verdicts(ACME, id)).toEqual([]);
+  });
+
   const stops: [RevocationAction, RevocationSubject['kind'], string, boolean][] = [
     ['revoke', 'all', '', true],
     ['suspend', 'agent', 'reporter', true],
