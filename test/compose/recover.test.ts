@@ -3,6 +3,7 @@ import { readTrail } from '../../src/audit/read-trail.ts';
 import { createRecorder } from '../../src/audit/recorder.ts';
 import { markDetail, readMark } from '../../src/audit/recovery-mark.ts';
 import { recover } from '../../src/compose/trail/recover.ts';
+import type { RememberedFlow } from '../../src/domain/flow.ts';
 import { type AgentId, agentId, type TaskId, taskId } from '../../src/domain/ids.ts';
 import { decision, IDENTITY, memoryJournal, NOW, TENANT } from '../audit/fixtures.ts';
 
@@ -23,6 +24,7 @@ async function recovered(
   const alive = new Map(live);
   const reads: number[] = [];
   const steps: string[] = [];
+  const restored: [string, unknown][] = [];
   const segmented = {
     ...journal,
     read(from: number) {
@@ -54,8 +56,10 @@ async function recovered(
     },
     leases: { recover: async () => void steps.push('leases') },
     taskKeys: { load: async () => {} },
-    prompts: undefined,
-    flow: { restore: silent },
+    prompts: { restore: (id: TaskId, digest: string) => void restored.push([id, digest]) },
+    flow: {
+      restore: ({ id }: { id: TaskId }, { labels }: RememberedFlow) => void restored.push([id, labels.dataClasses]),
+    },
     rejoin: amongNodes
       ? async () => {
           const open = journal.payloads.filter((payload) => payload.toString().includes('"outcome_unknown"'));
@@ -64,7 +68,7 @@ async function recovered(
         }
       : undefined,
   } as unknown as Parts);
-  return { ended, used, reads, steps, state: trail.state };
+  return { ended, used, reads, steps, restored, state: trail.state };
 }
 
 describe('recovery of tasks', () => {
@@ -101,6 +105,19 @@ describe('recovery of tasks', () => {
     expect(used).toEqual([
       [GOING, 1],
       [NEW, 0],
+    ]);
+  });
+
+  it('A5 gives back to a task that goes on what it has read, and the prompt that it follows from', async () => {
+    const journal = await trailWithMark();
+    const { record } = createRecorder({ journal, clock: () => NOW, tenant: TENANT });
+    const flow = { labels: { trust: 'untrusted', dataClasses: ['personal'], zones: [] }, outward: 0 };
+    await record({ type: 'prompt', ...IDENTITY, task: GOING, detail: { digest: 'sha256:1' } });
+    await record(decision(GOING, 'later', { flow }));
+    const { restored } = await recovered(journal, [[GOING, IDENTITY.agent]]);
+    expect(restored).toEqual([
+      [GOING, 'sha256:1'],
+      [GOING, ['personal']],
     ]);
   });
 

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { parseVerifier, type Verifier } from '../../src/adapters/journal/signed-note.ts';
-import { type StoreHeads, storeHeads } from '../../src/compose/trail/store-heads.ts';
+import { signCheckpoint } from '../../src/adapters/journal/checkpoint-file.ts';
+import { ed25519Signer } from '../../src/adapters/journal/ed25519-signer.ts';
+import { createVerifier, parseVerifier, type Verifier } from '../../src/adapters/journal/signed-note.ts';
+import { isSignedHead, originOf, type StoreHeads, storeHeads } from '../../src/compose/trail/store-heads.ts';
 import { tenantId } from '../../src/domain/ids.ts';
 import type { TrailHead } from '../../src/domain/trail-head.ts';
 import { signedHead } from '../support/signed-heads.ts';
@@ -99,4 +101,21 @@ describe('a journal that the store knows otherwise', () => {
     await heads.target.publish(head(8).checkpoint);
     expect(contradicted).toEqual([]);
   });
+});
+
+it('A4 a head is one of the log that its key stands for, of its tenant, and as long as it says', () => {
+  const signer = ed25519Signer(Buffer.alloc(32, 'na'));
+  const own = head(7);
+  expect(isSignedHead(own)).toBe(true);
+  expect(isSignedHead({ ...own, size: 6 }), 'of another length').toBe(false);
+  expect(isSignedHead({ ...own, tenant: tenantId('rival') }), 'of another tenant').toBe(false);
+  expect(isSignedHead({ ...own, origin: originOf(TENANT, Buffer.alloc(32, 1)) }), 'of another log').toBe(false);
+  expect(isSignedHead({ ...own, key: signedHead(TENANT, 'nb', 7).key }), 'by another key').toBe(false);
+  expect(isSignedHead({ ...own, key: 'none' })).toBe(false);
+  // Its key has signed it: for a log of a name that is not the key's.
+  const strange = createVerifier('remit/acme/0000000000000000', signer.publicKey);
+  const note = signCheckpoint({ size: 7, root: Buffer.alloc(32, 1).toString('latin1') }, strange, signer);
+  const checkpoint = Buffer.from(note, 'latin1').toString('utf8');
+  expect(isSignedHead({ ...own, key: strange.text, checkpoint })).toBe(false);
+  expect(isSignedHead({ ...own, origin: strange.name, key: strange.text, checkpoint })).toBe(false);
 });

@@ -103,7 +103,10 @@ describe('journals of several nodes', () => {
     ]);
     await a.work(1);
     const problems = await problemsOf([a, fork, b, c]);
-    expect(problems.map(({ where }) => where), 'nor is a longer one').toContain(a.folder);
+    expect(
+      problems.map(({ where }) => where),
+      'nor is a longer one',
+    ).toContain(a.folder);
   });
 
   it('A4 a key that was noted elsewhere, and a checkpoint that was kept elsewhere, hold each of the journal that it is of', async () => {
