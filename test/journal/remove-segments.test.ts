@@ -157,11 +157,14 @@ describe('removing segments', () => {
     journal.endSegment();
     journal.endSegment();
     await journal.append(suitePayload(4));
-    expect(await journal.segments()).toMatchObject([
-      { first: 0, end: 2, bytes: 8192 },
-      { first: 2, end: 4 },
-      { first: 4, end: 5 },
-    ]);
+    // It is cut beside what is written on.
+    await expect
+      .poll(() => journal.segments())
+      .toMatchObject([
+        { first: 0, end: 2, bytes: 8192 },
+        { first: 2, end: 4 },
+        { first: 4, end: 5 },
+      ]);
     await journal.close();
     expect((await stat(join(folder, '00000001.log'))).size).toBe(8192);
     expect(await readAll(folder)).toEqual(Array.from({ length: 5 }, (_, index) => suitePayload(index)));

@@ -1,9 +1,19 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readCheckpoints } from './checkpoint-file.ts';
-import { CHECKPOINT_FILE, leavesFile, notesFile, segmentFile, VERIFIER_FILE } from './frame.ts';
+import {
+  BLOCK,
+  CHECKPOINT_FILE,
+  FRAME_HEADER_LENGTH,
+  isZero,
+  leavesFile,
+  notesFile,
+  segmentFile,
+  VERIFIER_FILE,
+} from './frame.ts';
 import { damagedJournal, readFault } from './frame-reader.ts';
 import { readNewestNotes } from './newest-notes.ts';
+import { blocksFor } from './segment-file.ts';
 import { listSegments } from './segments.ts';
 import { parseVerifier, type Verifier } from './signed-note.ts';
 
@@ -44,7 +54,13 @@ export async function closedSegments(folder: string, from: number): Promise<Clos
         number,
         ...range,
         files: [
-          { name, read: () => readFile(join(folder, name)) },
+          {
+            name,
+            async read() {
+              const bytes = await readFile(join(folder, name));
+              return hasFrames ? withoutRoom(bytes) : bytes;
+            },
+          },
           { name: notesFile(number), read: () => notesOf(folder, verifier, range) },
         ],
       });
@@ -52,6 +68,15 @@ export async function closedSegments(folder: string, from: number): Promise<Clos
     first = end;
   }
   return closed;
+}
+
+/** A segment is cut to its length a moment after it was closed, or never, where a crash came between: a copy is the same at any time. */
+function withoutRoom(bytes: Buffer): Buffer {
+  let end = BLOCK;
+  while (end + FRAME_HEADER_LENGTH <= bytes.length && !isZero(bytes.subarray(end, end + FRAME_HEADER_LENGTH))) {
+    end += FRAME_HEADER_LENGTH + bytes.readUInt32BE(end);
+  }
+  return bytes.subarray(0, blocksFor(end));
 }
 
 /** The verifier key, which comes before anything else of a copy. */
