@@ -20,7 +20,8 @@ const TOGETHER = [
 
 export default defineConfig({
   test: {
-    testTimeout: 20_000,
+    // For what hangs: nothing is held to them.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     // What is waited for comes sooner or later: a machine that is busy elsewhere is no fault of it.
     expect: { poll: { timeout: 15_000 } },
