@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Task } from '../../src/domain/task.ts';
 import { isAlive } from '../support/fake-mcp-processes.ts';
+import { findPort } from '../support/whole-gateway.ts';
 import { endAll, type Home, makeHome, run, runJson, type Started, start, startUp, type Up, until } from './remit.ts';
 
 /** `remit connect` as a client's child process, one JSON line at a time. */
@@ -123,10 +124,7 @@ describe('remit connect', () => {
 
   it('answers with an error when the gateway was killed, goes on when another runs, and never hangs', async () => {
     const fixed = await makeHome();
-    const first = await startUp(fixed.config);
-    const { port } = new URL(first.url);
-    await first.stop();
-    await fixed.edit('port: 0', `port: ${port}`);
+    await fixed.edit('port: 0', `port: ${await findPort()}`);
     const killed = await startUp(fixed.config);
     const before = home;
     home = fixed;

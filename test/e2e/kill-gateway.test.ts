@@ -15,6 +15,7 @@ import {
   POSTGRES_SERVER as SERVER,
 } from '../support/governed-shop.ts';
 import { createShop, runSql } from '../support/shop-database.ts';
+import { findPort } from '../support/whole-gateway.ts';
 
 /** The gateway is a process of its own, as in production, so that kill −9 is what it is. Everything else is real too. */
 
@@ -122,6 +123,9 @@ else {
 
   it('in the middle of use: the task goes on after a restart with a new credential and a charged budget', async () => {
     const shop = await makeGovernedShop({ postgres, ...(await newStore(storeVariable)) });
+    // A port of its own, so that the session's token is still meant for the gateway after the restart.
+    const text = await readFile(shop.config, 'utf8');
+    await writeFile(shop.config, text.replace('port: 0 }', `port: ${await findPort()} }`));
     let gateway = await startRemitUp(shop.config);
     try {
       const session = await shop.open(gateway.ready.url, { budget: { calls: 3 } });
@@ -129,9 +133,6 @@ else {
       const [before] = await shop.roles();
       await kill(gateway);
 
-      // The same port, so that the session's token is still meant for this gateway.
-      const port = new URL(gateway.ready.url).port;
-      await writeFile(shop.config, (await readFile(shop.config, 'utf8')).replace('port: 0 }', `port: ${port} }`));
       gateway = await startRemitUp(shop.config);
       await eventually('the old role', shop.roles, (roles) => !roles.includes(before as string));
 
