@@ -5,6 +5,9 @@ import { placesOf } from '../compose/workspace.ts';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { type ErrorCode, isRemitError, RemitError } from '../domain/errors.ts';
 
+/** Longest wait for an answer. */
+const WITHIN_MS = 60_000;
+
 /**
  * Calls an operation of the gateway that runs on a data folder; of its workers, of the first that answers.
  * @throws `ERR_GATEWAY_UNREACHABLE` when none does
@@ -13,8 +16,9 @@ export async function callAdmin<T>(
   socketPath: string,
   operation: string,
   parameters: Readonly<Record<string, string>> = {},
+  withinMs = WITHIN_MS,
 ): Promise<T> {
-  const [answer] = await callThose<T>(socketPath, operation, parameters, 1);
+  const [answer] = await callThose<T>(socketPath, operation, parameters, { most: 1, withinMs });
   return answer as T;
 }
 
@@ -24,7 +28,7 @@ export function callEveryAdmin<T>(
   operation: string,
   parameters: Readonly<Record<string, string>> = {},
 ): Promise<readonly T[]> {
-  return callThose<T>(socketPath, operation, parameters, Number.POSITIVE_INFINITY);
+  return callThose<T>(socketPath, operation, parameters, { most: Number.POSITIVE_INFINITY, withinMs: WITHIN_MS });
 }
 
 let answering: string[] = [];
@@ -36,18 +40,18 @@ async function callThose<T>(
   socketPath: string,
   operation: string,
   parameters: Readonly<Record<string, string>>,
-  most: number,
+  { most, withinMs }: { readonly most: number; readonly withinMs: number },
 ): Promise<readonly T[]> {
   answering = [];
   try {
-    return [await callSocket<T>(socketPath, operation, parameters)];
+    return [await callSocket<T>(socketPath, operation, parameters, withinMs)];
   } catch (error) {
     if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
     const answers: T[] = [];
     for (const folder of await workerFolders(dirname(socketPath))) {
       if (answers.length >= most) break;
       try {
-        answers.push(await callSocket<T>(join(folder, basename(socketPath)), operation, parameters));
+        answers.push(await callSocket<T>(join(folder, basename(socketPath)), operation, parameters, withinMs));
         answering.push(basename(folder));
       } catch (other) {
         if (!isRemitError(other, 'ERR_GATEWAY_UNREACHABLE')) throw other;
@@ -62,11 +66,12 @@ async function callSocket<T>(
   socketPath: string,
   operation: string,
   parameters: Readonly<Record<string, string>>,
+  withinMs: number,
 ): Promise<T> {
   const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
     const query = new URLSearchParams(parameters).toString();
     const call = request(
-      { socketPath, path: `/${operation}?${query}`, method: 'POST', timeout: 60_000 },
+      { socketPath, path: `/${operation}?${query}`, method: 'POST', timeout: withinMs },
       (response) => {
         let body = '';
         response.setEncoding('utf8');
@@ -77,7 +82,7 @@ async function callSocket<T>(
         response.on('error', (cause) => reject(unreachable(socketPath, cause)));
       },
     );
-    call.on('timeout', () => call.destroy(new Error('no answer within 60 s')));
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${withinMs / 1_000} s`)));
     call.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
     call.end();
   });

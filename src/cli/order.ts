@@ -9,6 +9,9 @@ import { withWorkspace } from './with-workspace.ts';
 /** Exit code of an order that is acknowledged while credentials are not confirmed to be revoked yet. */
 const NOT_CONFIRMED = 9;
 
+/** A gateway that says nothing for so long hangs: the order is made in the store, where others read it. Twice what one waits that must tell what it has ended. */
+const WITHIN_MS = 10_000;
+
 /** Orders a revocation: of the gateway that runs on the data folder, or, where none answers, in the store. Says what came of it. */
 export async function orderAndTell(
   output: Output,
@@ -25,7 +28,8 @@ async function placeOrder(options: { readonly config: string }, order: PersonalO
   const { socket } = placesOf(await loadConfig(options.config));
   const { action, subject, reason } = order;
   try {
-    return await callAdmin<OrderReport>(socket, 'revoke', { action, kind: subject.kind, id: subject.id, reason });
+    const asked = { action, kind: subject.kind, id: subject.id, reason };
+    return await callAdmin<OrderReport>(socket, 'revoke', asked, WITHIN_MS);
   } catch (error) {
     if (!isRemitError(error, 'ERR_GATEWAY_UNREACHABLE')) throw error;
   }

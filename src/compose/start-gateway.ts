@@ -293,6 +293,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     const problems = (): string[] => problemsIn(catalogue);
     const admin = await serveAdminSocket(
       places.socket,
+      schedule,
       adminOperations({
         workspace,
         recorder,

@@ -73,7 +73,7 @@ export async function startRevokeOnly(parts: {
     problems: [`revoke-only: ${reason}`],
     wayOn: hint,
   });
-  const admin = await serveAdminSocket(places.socket, {
+  const admin = await serveAdminSocket(places.socket, system.schedule, {
     status,
     // Leases can be looked at; none is used.
     'lease-uses': async () => ({ uses: {} }),

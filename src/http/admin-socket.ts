@@ -1,14 +1,19 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isRemitError, messageOf, RemitError } from '../domain/errors.ts';
+import type { Schedule } from '../seams/clock.ts';
 
 /** An administrative operation of the running gateway; returns what is sent back as JSON. */
 export type AdminOperation = (parameters: Readonly<Record<string, string>>) => Promise<unknown> | unknown;
 
 export interface AdminSocket {
   readonly path: string;
+  /** Takes nothing more; what is under way is answered first, for a while: who has ordered something is told what came of it. */
   close(): Promise<void>;
 }
+
+/** Somewhat longer than an order waits for what it ends. */
+const FINISH_MS = 6_000;
 
 /**
  * Serves administration over a Unix socket with mode 0600 in the data folder: who may open the file may administer. It is never on the port
@@ -17,18 +22,28 @@ export interface AdminSocket {
  */
 export async function serveAdminSocket(
   path: string,
+  schedule: Schedule,
   operations: Readonly<Record<string, AdminOperation>>,
 ): Promise<AdminSocket> {
+  const underWay = new Set<Promise<void>>();
   const server = createServer((request, response) => {
-    void answer(request, response, operations);
+    const answering = answer(request, response, operations).finally(() => underWay.delete(answering));
+    underWay.add(answering);
   });
   await listen(server, path);
   await chmod(path, 0o600);
   return {
     path,
     async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      let cancel = (): void => {};
+      const late = new Promise<void>((resolve) => {
+        cancel = schedule(FINISH_MS, resolve);
+      });
+      await Promise.race([Promise.allSettled(underWay), late]);
+      cancel();
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closed;
     },
   };
 }
@@ -73,5 +88,8 @@ async function answer(
     const known = error instanceof RemitError ? error : new RemitError('ERR_INTERNAL', messageOf(error));
     body = { error: { code: known.code, message: known.message, where: known.where, hint: known.hint } };
   }
-  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+  response.writeHead(status, { 'Content-Type': 'application/json' });
+  await new Promise<void>((sent) => {
+    response.once('close', sent).end(JSON.stringify(body), sent);
+  });
 }
