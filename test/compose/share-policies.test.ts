@@ -383,17 +383,24 @@ describe('policies of several nodes', () => {
     let tries = 0;
     await one.folder.write('all.cedar', CLOSED);
     await one.policies.reload('dana');
-    other.policies.takeUp = async (find) => {
+    const fails: typeof takeUp = async (find) => {
       tries += 1;
-      await find?.();
+      await find();
       throw new Error('no memory');
     };
+    other.policies.takeUp = fails;
     for (let second = 0; second < 9; second += 1) await other.tick();
     expect(tries, 'two are left out after the first, and four after the second').toBe(3);
     other.policies.takeUp = takeUp;
     for (let second = 0; second < 9; second += 1) await other.tick();
     await other.look();
     expect(new Set(both(one, other)).size).toBe(1);
+    await one.folder.write('all.cedar', OLDER);
+    await one.policies.reload('dana');
+    tries = 0;
+    other.policies.takeUp = fails;
+    for (let second = 0; second < 4; second += 1) await other.tick();
+    expect(tries, 'it begins anew').toBe(2);
   });
 
   it('a folder that was written anew and holds what it held undoes nothing that another node put in force since', async () => {

@@ -138,6 +138,9 @@ describe('journals of several nodes', () => {
       absent: [{ node: 'b', size: 6, why: 'named as absent' }],
     });
     expect(await problemsOf([a, b, c])).toEqual([]);
+    const unnamed = await problemsOf([a], { without: ['b'] });
+    expect(unnamed.map(({ node }) => node)).toEqual(['c']);
+    expect(await problemsOf([a], { without: ['b', c.verifier.name] })).toEqual([]);
   });
 
   it('A4 where those of one host are verified, those of others are told, and its own have to be there', async () => {

@@ -104,6 +104,57 @@ describe('who may act on a lease', () => {
     expect(issuer.live.size).toBe(0);
   });
 
+  it('L4 a claim holds as long as working through it can take: who comes meanwhile finds nothing to do', async () => {
+    const world = createWorld();
+    const { issuer, manager, task, time, restart } = world;
+    for (let n = 0; n < 8; n++) await manager.acquire(task(), SHOP);
+    manager.close();
+    const slow = (remove: () => void): Promise<void> =>
+      new Promise((resolve) => {
+        time.schedule(29_000, () => {
+          remove();
+          resolve();
+        });
+      });
+    issuer.revokeScripts.push(...Array.from({ length: 8 }, () => slow));
+    const next = restart();
+    const recovering = next.recover();
+    for (let waited = 0; waited < 115; waited += 5) {
+      await time.advance(5_000);
+      expect((await reapLeases(reaperOf(world), 'expired')).ended).toEqual([]);
+    }
+    await time.advance(5_000);
+    await recovering;
+    expect(issuer.revokes).toHaveLength(8);
+    expect(issuer.live.size).toBe(0);
+    next.close();
+  });
+
+  it('fault 9 a sweep that was stopped past its claim touches nothing that the next has ended', async () => {
+    const world = createWorld();
+    const { issuer, manager, task, time, rowsOf, repository } = world;
+    const mine = task();
+    await manager.acquire(mine, SHOP);
+    manager.close();
+    await time.advance(305_000);
+    const stopped = createGate();
+    const { claimDue } = repository.claims;
+    (repository.claims as { claimDue: typeof claimDue }).claimDue = async (...what) => {
+      const claimed = await claimDue(...what);
+      if (what[1].by === 'stopped') await stopped.opened;
+      return claimed;
+    };
+    const first = reapLeases(reaperOf(world, 'stopped'), 'expired');
+    await time.settle();
+    const late = { ...reaperOf(world, 'next'), clock: () => time.clock() + 600_000 };
+    expect((await reapLeases(late, 'expired')).ended).toHaveLength(1);
+    const rows = rowsOf(mine.id);
+    stopped.open();
+    expect(await first).toMatchObject({ ended: [], outstanding: [] });
+    expect(rowsOf(mine.id)).toEqual(rows);
+    expect(issuer.revokes).toHaveLength(1);
+  });
+
   it('says so once when another process has ended what is held here, and goes on', async () => {
     const world = createWorld();
     const { issuer, manager, task, rowsOf } = world;

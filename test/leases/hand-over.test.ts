@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Secret } from '../../src/domain/secret.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
 import { createFakeIssuer, createGate } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
@@ -57,6 +58,50 @@ describe('a task that another node goes on with', () => {
   });
 });
 
+describe('what is ordered at one node of what another has issued', () => {
+  it('ends what was there at the order, and not what the task got since, going on there', async () => {
+    const { manager, other, issuer, task, acquire, time, repository } = twoNodes();
+    const mine = task();
+    const before = await acquire(other, mine);
+    const reading = createGate();
+    const { list } = repository;
+    repository.list = async (...asked) => {
+      await reading.opened;
+      return list(...asked);
+    };
+    const suspended = manager.suspendTask(mine.id, 'suspended');
+    await time.advance(1);
+    await other.dropTask(mine.id, 'suspended');
+    const since = await acquire(other, mine);
+    reading.open();
+    await suspended;
+    expect([...issuer.live.keys()]).toEqual([since.lease.tag]);
+    expect(repository.rows.get(before.lease.id)).toMatchObject({ state: 'ended' });
+    expect(repository.rows.get(since.lease.id)).toMatchObject({ state: 'active' });
+  });
+
+  it('L4 one that it was just issuing has not ended before its issue can arrive no more', async () => {
+    const { manager, other, issuer, task, acquire, time, rowsOf } = twoNodes();
+    const mine = task();
+    const issuing = createGate();
+    issuer.issueScripts.push(async (commit) => {
+      await issuing.opened;
+      commit();
+    });
+    void acquire(other, mine).catch(() => {});
+    await time.settle();
+    const [intended] = rowsOf(mine.id);
+    if (intended === undefined) return expect.unreachable('it is being issued');
+    expect(await manager.revoke(intended.id, 'by hand')).toMatchObject({ state: 'revoking' });
+    // The node that asked is gone; what it asked for arrives all the same.
+    other.close();
+    issuer.live.set(intended.tag, new Secret('late'));
+    await time.advance(15_000);
+    expect(issuer.live.size).toBe(0);
+    expect(rowsOf(mine.id)).toMatchObject([{ state: 'ended' }]);
+  });
+});
+
 describe('a node that is lost', () => {
   it('L5 whoever buries it revokes what it held, soon, and nobody else’s', async () => {
     const { manager, other, restart, issuer, acquire, time, repository } = twoNodes();
@@ -69,6 +114,17 @@ describe('a node that is lost', () => {
     expect([...issuer.live.keys()].sort()).toEqual([own.lease.tag, theirs.lease.tag].sort());
     expect(repository.rows.get(lost.lease.id)).toMatchObject({ state: 'ended', endReason: 'gateway_lost' });
     expect([own.isLive, theirs.isLive]).toEqual([true, true]);
+  });
+
+  it('L5 what it held is ended by whoever is left, though nobody buries it and it came after they had looked', async () => {
+    const { manager, other, issuer, acquire, time } = twoNodes();
+    await manager.recover();
+    await time.advance(1_000);
+    const lost = await acquire(other);
+    other.close();
+    await time.advance(lost.lease.expiresAt - time.clock() + 5_000 + 60_000);
+    expect(issuer.live.size).toBe(0);
+    manager.close();
   });
 
   it('L4 an issue of its that comes back late is not used: the lease is another’s', async () => {

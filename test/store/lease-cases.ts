@@ -113,6 +113,8 @@ export function testLeases(current: () => StoreFixture): void {
     ] as const) {
       await leases.insert(sampleLease({ id: leaseId(`lse_${name}`), downstream: 'db', claimedUntil, ...more }));
     }
+    const theirs = sampleLease({ id: leaseId('lse_late'), tenant: RIVAL, downstream: 'db', state: 'ended' });
+    await leases.insert(theirs);
     expect(await leaseClaims.due(ACME, NOW)).toEqual({ downstreams: ['db', 'other-db'], next: NOW + 7 });
     const claim = { by: 'me', at: NOW, until: NOW + 60, downstream: 'db', limit: 2 };
     const claimed = await leaseClaims.claimDue(ACME, claim);
@@ -127,6 +129,7 @@ export function testLeases(current: () => StoreFixture): void {
     expect(await leaseClaims.due(ACME, NOW)).toEqual({ downstreams: ['other-db'], next: NOW + 7 });
     // A claim that is over is one that anybody may make.
     expect(await leaseClaims.claimDue(ACME, { ...claim, at: NOW + 60, by: 'other' })).toHaveLength(2);
+    expect(await leases.get(RIVAL, theirs.id), 'I1').toEqual(theirs);
     expect(await leaseClaims.due(RIVAL, NOW + 99)).toEqual({ downstreams: [], next: undefined });
     expect(await leaseClaims.claimDue(RIVAL, { ...claim, at: NOW + 99 })).toEqual([]);
   });
@@ -198,6 +201,14 @@ export function testLeases(current: () => StoreFixture): void {
       await leases.insert(sampleLease({ id, claimedBy, state, endReason, claimedUntil: NOW + 9, downstream: 'db' }));
     }
     expect(await leaseClaims.releaseOthers(RIVAL, 'me', NOW, 'restarted')).toBe(0);
+    const theirs = sampleLease({
+      id: leaseId('lse_gone'),
+      tenant: RIVAL,
+      claimedBy: 'gone',
+      claimedUntil: NOW + 9,
+      downstream: 'db',
+    });
+    await leases.insert(theirs);
     expect(await leaseClaims.releaseOthers(ACME, 'me', NOW, 'restarted')).toBe(2);
     const claim = { by: 'me', at: NOW, until: NOW + 60, downstream: 'db', limit: 9 };
     const claimed = await leaseClaims.claimDue(ACME, claim);
@@ -206,6 +217,11 @@ export function testLeases(current: () => StoreFixture): void {
         ['lse_gone', ['restarted', 3]],
         ['lse_half', ['expired', 3]],
       ]),
+    );
+    expect(await leases.get(RIVAL, theirs.id)).toEqual(theirs);
+    // A start of the one must not find what the other has in use: each has its own fence.
+    expect(await leases.update({ tenant: ACME, id: leaseId('lse_gone'), fence: 1 }, ['active'], { attempts: 1 })).toBe(
+      false,
     );
   });
 

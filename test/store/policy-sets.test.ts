@@ -45,6 +45,10 @@ describe('policies that nodes put in force, in PostgreSQL', () => {
     expect(await sets(0).had(RIVAL, 'd1')).toBe(false);
     expect(await sets(1).publish(RIVAL, set(1, 'theirs'))).toBe(true);
     expect(await sets(0).newest(ACME)).toEqual({ position: 1, digest: 'd1' });
+    await sets(0).publish(ACME, set(1_500));
+    expect(await sets(0).read(RIVAL, 1)).toBe('s1');
+    expect(await sets(0).had(RIVAL, 'theirs')).toBe(true);
+    expect(await sets(0).had(RIVAL, 'd1500')).toBe(false);
   });
 
   it('the other nodes are told to look, once it is there', async () => {

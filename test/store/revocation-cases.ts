@@ -90,6 +90,7 @@ export function testRevocations(current: () => StoreFixture): void {
     const { revocations, tasks } = current().store;
     for (const id of ['tsk_live', 'tsk_over', 'tsk_back']) await tasks.insert(sampleTask({ id: taskId(id) }));
     await tasks.end(ACME, taskId('tsk_over'), 'expired', NOW);
+    await tasks.insert(sampleTask({ id: taskId('tsk_over'), tenant: RIVAL }));
     await revocations.append(entry('suspend', 'agent', 'gone-on'));
     const held = [
       await revocations.append(entry('suspend', 'agent', 'bot')),

@@ -26,17 +26,22 @@ afterAll(async () => {
 const paces = (index = 0): PaceRepository => stores[index]?.shared?.paces as PaceRepository;
 const draw = { used: 0, keep: 0, want: 5, most: 12, holdMs: 1_000 };
 
-async function rowsOf(pace: string): Promise<{ holder: string; calls: string; left: string }[]> {
+async function ask<T>(text: string, values: readonly unknown[] = []): Promise<T[]> {
   const client = new Client({ connectionString: server.url('postgres') });
   await client.connect();
   try {
-    const text = `select holder, calls, counts_until - (extract(epoch from clock_timestamp()) * 1000)::bigint as left
-      from pace_counts where pace = $1 order by holder`;
-    return (await client.query(text, [pace])).rows;
+    return (await client.query(text, [...values])).rows as T[];
   } finally {
     await client.end();
   }
 }
+
+const rowsOf = (pace: string): Promise<{ holder: string; calls: string; left: string }[]> =>
+  ask(
+    `select holder, calls, counts_until - (extract(epoch from clock_timestamp()) * 1000)::bigint as left
+      from pace_counts where pace = $1 order by holder`,
+    [pace],
+  );
 
 it('I3 gives no more than the bound, whoever asks at the same time; what is held and what was made both count', async () => {
   const asked = await Promise.all(
@@ -67,6 +72,23 @@ it('what is held counts a minute longer than it may be used, and what was made a
   expect(one - two).toBeLessThan(21_000);
   await paces().draw(ACME, 'timed', { ...draw, holder: 'one', keep: 2, want: 2 });
   expect((await rowsOf('timed')).find(({ holder }) => holder === 'one')?.calls).toBe('2');
+});
+
+it('I3 what is made of one pace counts for that one, whoever makes it, and adds up', async () => {
+  for (const used of [2, 3]) {
+    await paces().draw(ACME, 'first', { ...draw, holder: 'both', used, want: 4 });
+    await paces(1).draw(ACME, 'second', { ...draw, holder: 'both', used: 1 });
+  }
+  expect(await paces().draw(ACME, 'first', { ...draw, holder: 'other', want: 12 })).toEqual({ more: 3, made: 5 });
+  expect(await paces().draw(ACME, 'second', { ...draw, holder: 'other', want: 12 })).toEqual({ more: 5, made: 2 });
+});
+
+it('what was made, or could have been used last, a minute ago counts no more, and is let go of', async () => {
+  await paces().draw(ACME, 'old', { ...draw, holder: 'gone', used: 4 });
+  expect(await paces().draw(ACME, 'old', { ...draw, holder: 'late', want: 12 })).toEqual({ more: 3, made: 4 });
+  await ask(`update pace_counts set counts_until = counts_until - 70_000 where pace = 'old'`);
+  expect(await paces().draw(ACME, 'old', { ...draw, holder: 'later', want: 12 })).toEqual({ more: 12, made: 0 });
+  expect((await rowsOf('old')).map(({ holder }) => holder)).toEqual(['later']);
 });
 
 it('three nodes that call as fast as they can make together what one may, and one alone makes all of it', async () => {

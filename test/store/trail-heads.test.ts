@@ -37,6 +37,8 @@ describe('checkpoints of nodes in PostgreSQL', () => {
     const [first, second] = [signedHead(ACME, 'b', 5), { ...signedHead(ACME, 'b2', 1), node: 'b' }];
     await heads.publish(first);
     await heads.publish(second);
+    const theirs = { ...signedHead(RIVAL, 'b', 5), node: 'b' };
+    await heads.publish(theirs);
     await heads.supersede(ACME, 'b', second.origin);
     expect(await heads.ofNode(ACME, 'b')).toEqual(
       expect.arrayContaining([
@@ -44,6 +46,8 @@ describe('checkpoints of nodes in PostgreSQL', () => {
         { ...second, isSuperseded: false },
       ]),
     );
+    expect(await heads.ofNode(RIVAL, 'b'), 'I1').toEqual([{ ...theirs, isSuperseded: false }]);
+    expect(await heads.ofNode(ACME, 'b')).toHaveLength(2);
     expect((await heads.ofNode(ACME, 'a')).map(({ isSuperseded }) => isSuperseded)).toEqual([false]);
   });
 });
