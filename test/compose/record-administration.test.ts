@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,3 +53,32 @@ agents: { scribe: { owner: dana@shop.example, publicKeys: scribe.jwks.json } }
     await workspace.close();
   }
 });
+
+it.runIf(process.getuid?.() === 0)(
+  'what root writes while the gateway is stopped is the data folder’s owner’s: its gateway goes on with it',
+  async () => {
+    const home = join(folder, 'served');
+    const data = join(home, '.remit');
+    await mkdir(join(home, 'policies'), { recursive: true });
+    await mkdir(data, { mode: 0o700 });
+    await chown(data, 12_345, 12_345);
+    const config = join(home, 'remit.yaml');
+    await writeFile(
+      config,
+      'version: 1\nagents: { scribe: { owner: dana@shop.example, publicKeys: scribe.jwks.json } }\n',
+    );
+    const workspace = await openWorkspace(config, createSystem({ log: 'silent' }));
+    try {
+      await ensureVaultKey(workspace.loaded);
+      const subject = { kind: 'agent', id: 'scribe' } as const;
+      await orderAlone(workspace, { action: 'suspend', subject, reason: 'test' });
+    } finally {
+      await workspace.close();
+    }
+    const { journal } = workspace.places;
+    const made = [journal, ...(await readdir(journal)).map((name) => join(journal, name))];
+    const owners = await Promise.all(made.map(async (path) => (await stat(path)).uid));
+    expect(made.length).toBeGreaterThan(3);
+    expect(new Set(owners)).toEqual(new Set([12_345]));
+  },
+);

@@ -12,13 +12,14 @@ import { LOCK_FILE } from './frame.ts';
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, LOCK_FILE);
-  const database = new Database(path, { timeout: 0 });
+  let database: InstanceType<typeof Database> | undefined;
   try {
+    database = new Database(path, { timeout: 0 });
     database.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
-    database.close();
+    database?.close();
     if ((cause as { code?: string }).code !== 'SQLITE_BUSY') {
-      const hint = 'The data folder must be on a file system with record locks, and writable.';
+      const hint = 'The data folder must be on a file system with record locks, and this user’s to write.';
       throw new RemitError('ERR_JOURNAL_FAILED', 'the journal cannot be locked', { where: path, hint, cause });
     }
     throw new RemitError('ERR_ALREADY_RUNNING', 'another process is appending to this journal', {
@@ -29,7 +30,7 @@ export function lockFolder(folder: string): () => void {
   }
   let isHeld = true;
   return () => {
-    if (isHeld) database.close();
+    if (isHeld) database?.close();
     isHeld = false;
   };
 }

@@ -1,8 +1,8 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { writeAgentKey } from '../../agent/agent-key.ts';
+import { accountName } from '../../compose/account-name.ts';
 import { ensureVaultKey, isOursToMake } from '../../compose/credentials/vault-key.ts';
 import { buildEstate } from '../../compose/estate.ts';
 import { writePolicySchema } from '../../compose/policies/policies.ts';
@@ -39,7 +39,7 @@ export function addInitCommand(program: Command): void {
           hint: 'Use another folder: `remit init FOLDER`.',
         });
       }
-      const answerable = (owner ?? `${userInfo().username}@localhost`).trim();
+      const answerable = (owner ?? `${accountName()}@localhost`).trim();
       if (answerable === '')
         throw new RemitError('ERR_USAGE', '--owner is empty', {
           hint: 'Name who answers for the agent and the connector, for example an e-mail address.',

@@ -9,6 +9,7 @@ import { Secret } from '../../domain/secret.ts';
 import type { Journal, SegmentedJournal } from '../../seams/journal.ts';
 import { assertKeyOfStore } from '../credentials/state-key.ts';
 import type { Workspace } from '../workspace.ts';
+import { keepOwner } from './keep-owner.ts';
 import { openPublishing } from './publish-checkpoints.ts';
 import { originOf } from './store-heads.ts';
 
@@ -93,7 +94,11 @@ export async function openJournal(workspace: Workspace, seal: SealInput, more: O
     removeBefore: (position, announce) => files.removeBefore(position, announce),
     thinCheckpoints: (before) => files.thinCheckpoints(before),
     // The last checkpoint is made by the close.
-    close: () => files.close().finally(() => published.close()),
+    close: () =>
+      files
+        .close()
+        .finally(() => published.close())
+        .finally(() => keepOwner(places.node, places.journal)),
   };
   let followed: TrailState | undefined;
   const recorder = createRecorder({

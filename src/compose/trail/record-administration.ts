@@ -1,6 +1,6 @@
-import { userInfo } from 'node:os';
 import type { RecordEntry } from '../../audit/recorder.ts';
 import { isRemitError } from '../../domain/errors.ts';
+import { accountName } from '../account-name.ts';
 import type { Workspace } from '../workspace.ts';
 import { openJournal } from './open-journal.ts';
 
@@ -11,7 +11,7 @@ export interface Administration {
 }
 
 /** The operating system's account that runs this process: who administers is who may open the data folder. */
-export const administrator = (): string => userInfo().username;
+export const administrator = (): string => accountName();
 
 /**
  * Puts an administrative change on the trail: through the gateway that runs here, which alone may write its journal, or else directly.
