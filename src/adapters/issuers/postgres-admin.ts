@@ -70,9 +70,12 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
     }),
   };
   const pool = new pg.Pool({ ...settings, max: POOL_SIZE, idleTimeoutMillis: IDLE_MS, allowExitOnIdle: true });
-  // A pooled connection that breaks while idle is replaced at the next use; without a listener it would end the process.
-  pool.on('error', () => {});
-  pool.on('connect', forgetPassword);
+  // A pooled connection that breaks is replaced at the next use; without a listener it would end the process, from the moment on in which the server lets it in.
+  pool.on('error', ignore);
+  pool.on('connect', (client) => {
+    client.on('error', ignore);
+    forgetPassword(client);
+  });
   let lastChange: Promise<unknown> = Promise.resolve();
 
   return {
@@ -85,8 +88,6 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
         isReleased = true;
       };
       const abort = () => release(true);
-      const ignore = () => {};
-      client.on('error', ignore);
       signal.addEventListener('abort', abort, { once: true });
       try {
         const result = await work(client);
@@ -97,12 +98,11 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
         throw error;
       } finally {
         signal.removeEventListener('abort', abort);
-        client.off('error', ignore);
       }
     },
     async runIn(name, work, signal) {
       const client = new pg.Client({ ...settings, database: name });
-      client.on('error', () => {});
+      client.on('error', ignore);
       const end = () => void client.end().catch(() => {});
       signal.addEventListener('abort', end, { once: true });
       try {
@@ -122,6 +122,8 @@ export function createPostgresAdmin(address: PostgresAddress): PostgresAdmin {
     close: () => (pool.ending ? Promise.resolve() : pool.end()),
   };
 }
+
+function ignore(): void {}
 
 /** `pg` would keep the password on each connection for as long as that lives, and needs it once (guarantee L6). */
 function forgetPassword(client: pg.ClientBase): void {
