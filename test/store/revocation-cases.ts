@@ -107,6 +107,15 @@ export function testRevocations(current: () => StoreFixture): void {
     expect(await revocations.standing(ACME)).toEqual({ head: 11, rows: held });
   });
 
+  test('V1 what is let go on is that subject alone, of that kind and tenant, whatever has the same name', async () => {
+    const { revocations } = current().store;
+    const held = await revocations.append(entry('suspend', 'agent', 'shop'));
+    await revocations.append(entry('suspend', 'connector', 'shop'));
+    await revocations.append(entry('resume', 'connector', 'shop'));
+    for (let n = 0; n < 4; n += 1) await revocations.append(entry('resume', 'agent', 'shop', { tenant: RIVAL }));
+    expect((await revocations.standing(ACME)).rows).toEqual([held]);
+  });
+
   test('a task is revoked by a later row that names it, its agent or everything, and by no earlier one', async () => {
     const { revocations, tasks } = current().store;
     await revocations.append(entry('revoke', 'agent', 'bot'));

@@ -69,6 +69,7 @@ describe('nodes', () => {
     await nodes.join(self('a'), 0);
     for (let looks = 0; looks < 3; looks += 1) await nodes.bury(ACME);
     expect(await nodes.join(self('a'), HOUR)).toBe(2);
+    expect(await nodes.bury(ACME), 'its time is a new one').toEqual([]);
     expect(await nodes.renew({ ...self('a'), life: 1 }, HOUR)).toBe('replaced');
   });
 
