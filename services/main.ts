@@ -6,6 +6,7 @@ import { findHelm } from '../harness/helm.ts';
 import { unpackDebian } from '../harness/install.ts';
 import { startMariadb } from '../harness/mariadb.ts';
 import { startNats } from '../harness/nats.ts';
+import { startRadosGateway } from '../harness/radosgw.ts';
 import { startRedis } from '../harness/redis.ts';
 import { startSshd } from '../harness/sshd.ts';
 import { WATCHER_PLAN } from '../src/adapters/upstreams/probe-containment.ts';
@@ -14,7 +15,7 @@ import { startPostgres } from '../test/support/embedded-postgres.ts';
 import type { Cost } from './measure.ts';
 
 /**
- * `npm run services`: every issuer against the real thing that it issues for, the sandbox by the real bubblewrap, and the chart by Helm. What cannot be had here is named, and fails the run. The last
+ * `npm run services`: every issuer against the real thing that it issues for, the trail against a real bucket, the sandbox by the real bubblewrap, and the chart by Helm. What cannot be had here is named, and fails the run. The last
  * line has the figures.
  */
 
@@ -64,6 +65,14 @@ const SERVICES: readonly ServiceRun[] = [
     files: ['ssh.test.ts'],
     probe: async () => {
       const server = await startSshd();
+      await server.stop();
+    },
+  },
+  {
+    name: 'radosgw',
+    files: ['radosgw.test.ts'],
+    probe: async () => {
+      const server = await startRadosGateway();
       await server.stop();
     },
   },

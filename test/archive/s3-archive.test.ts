@@ -60,6 +60,12 @@ describe('an archive in a bucket', () => {
     expect(s3.objects.get('remit trail/a+b/name')?.bytes.equals(BYTES)).toBe(true);
   });
 
+  it('a bucket that is not there is no empty one, and a page that says 404 is no answer of a bucket', async () => {
+    await expect(archiveWith({ bucket: 'nowhere' }).read('newest', NEVER)).rejects.toThrow('404 NoSuchBucket');
+    s3.troubles.push({ at: /./, how: 404 });
+    await expect(archive.read('newest', NEVER)).rejects.toThrow('answered 404');
+  });
+
   it('an answer that is lost is known at the next try as what is there', async () => {
     s3.troubles.push({ at: /^PUT .*name$/, how: 'lose', times: 1 });
     await expect(archive.keep('name', BYTES, NEVER)).rejects.toMatchObject({ code: 'ERR_ARCHIVE' });

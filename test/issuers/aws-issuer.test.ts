@@ -89,7 +89,7 @@ describe('the aws issuer', () => {
   });
   afterEach(async () => {
     aws.troubles.length = 0;
-    Object.assign(aws, { now: Date.now, moreSeconds: 0, sessionToken: undefined });
+    Object.assign(aws, { now: Date.now, moreSeconds: 0, isBare: false, sessionToken: undefined });
     await Promise.all(issuers.splice(0).map((issuer) => issuer.close()));
   });
   afterAll(() => aws.close());
@@ -193,6 +193,13 @@ describe('the aws issuer', () => {
       sessionToken: new Secret('canary-session-token'),
     });
     expect((await issue(make({ credentials }), [], ['read'])).issued.scope).toContain('ListAllMyBuckets');
+  });
+
+  it('reads answers without the outermost element, as Ceph gives them', async () => {
+    aws.isBare = true;
+    const { issued } = await issue(make(), ['2026/*'], ['read']);
+    expect(can(aws, issued, 's3:GetObject', '2026/may.csv')).toBe(true);
+    await expect(issue(make({ externalId: undefined }), [], ['read'])).rejects.toThrow('403 AccessDenied');
   });
 
   it('says what AWS has against it: a session that is too long, a clock that is wrong', async () => {

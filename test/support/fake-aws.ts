@@ -45,6 +45,8 @@ export interface FakeAws extends FakeService {
   now: () => number;
   /** A session's life beyond what was asked, seconds. */
   moreSeconds: number;
+  /** Whether answers lack their outermost element, as those of Ceph's gateway do. */
+  isBare: boolean;
   /** Whether somebody with these parts may do that now. */
   allows(accessKeyId: string, secretAccessKey: string, token: string, action: string, resource: string): boolean;
 }
@@ -65,6 +67,7 @@ export async function startFakeAws(): Promise<FakeAws> {
     kmsKeys: new Map(),
     now: Date.now,
     moreSeconds: 0,
+    isBare: false,
     allows(accessKeyId: string, secretAccessKey: string, token: string, action: string, resource: string) {
       const session = fake.sessions.get(accessKeyId);
       if (session === undefined || session.secretAccessKey !== secretAccessKey || session.token !== token) return false;
@@ -80,7 +83,10 @@ export async function startFakeAws(): Promise<FakeAws> {
     const refuse = isKms ? kmsError : stsError;
     const fault = signatureFault(request, isKms ? 'kms' : 'sts');
     if (fault !== undefined) return refuse(403, fault, `${fault}: the request could not be verified`);
-    return isKms ? kms(target, JSON.parse(request.body) as Json) : sts(request);
+    if (isKms) return kms(target, JSON.parse(request.body) as Json);
+    const answered = sts(request);
+    const [outermost] = Object.values(answered.body ?? {});
+    return fake.isBare ? { ...answered, body: outermost } : answered;
   }
 
   /** Signature Version 4, computed from the request as it came. */

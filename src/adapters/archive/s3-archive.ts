@@ -79,11 +79,8 @@ export function createS3Archive({ endpoint, bucket, prefix, region, credentials,
     });
   }
 
-  /** Its own word for what it has against it; none of what was sent is in it. */
-  function refusal(name: string, { status, bytes }: Answer): RemitError {
-    const [, code = ''] = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(bytes.toString('utf8', 0, 4096)) ?? [];
-    return fault(keyOf(name), `answered ${status} ${code}`.trim());
-  }
+  const refusal = (name: string, answer: Answer): RemitError =>
+    fault(keyOf(name), `answered ${answer.status} ${wordOf(answer)}`.trim());
 
   return {
     name: `${base}${prefix === '' ? '' : `/${prefix}`}`,
@@ -106,11 +103,16 @@ export function createS3Archive({ endpoint, bucket, prefix, region, credentials,
 
     async read(name, signal) {
       const found = await send('GET', name, signal);
-      if (found.status === 404) return undefined;
+      if (found.status === 404 && wordOf(found) === 'NoSuchKey') return undefined;
       if (found.status !== 200) throw refusal(name, found);
       return found.bytes;
     },
   };
+}
+
+/** Its own word for what it has against a request; none of what was sent is in it. */
+function wordOf({ bytes }: Answer): string {
+  return /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(bytes.toString('utf8', 0, 4096))?.[1] ?? '';
 }
 
 interface Described {

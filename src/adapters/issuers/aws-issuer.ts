@@ -51,7 +51,7 @@ export function createAwsIssuer(options: AwsIssuerOptions): Issuer {
     const type = { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' };
     const { status, body } = await call(type, form.toString(), signal);
     if (status !== 200) throw refusalOf(status, body);
-    const result = objectOf(objectOf(body, 'AssumeRoleResponse'), 'AssumeRoleResult');
+    const result = objectOf(inner(body, 'AssumeRoleResponse'), 'AssumeRoleResult');
     const credentials = objectOf(result, 'Credentials');
     const endsAt = timeOf(credentials.Expiration);
     if (endsAt > latest + ROUNDING_MS) {
@@ -123,8 +123,14 @@ function timeOf(value: unknown): number {
   throw new Error('the answer has no Expiration');
 }
 
-function refusalOf(status: number, { Error: error }: JsonObject): ServiceRefusal {
-  const text = (name: 'Code' | 'Message'): string =>
-    isJsonObject(error) && typeof error[name] === 'string' ? String(error[name]).slice(0, 300) : '';
+/** AWS has the outermost element of the XML in its JSON, too; Ceph's gateway leaves it out. */
+function inner(body: JsonObject, name: string): JsonObject {
+  const value = body[name];
+  return isJsonObject(value) ? value : body;
+}
+
+function refusalOf(status: number, body: JsonObject): ServiceRefusal {
+  const error = inner(body, 'Error');
+  const text = (name: 'Code' | 'Message'): string => (typeof error[name] === 'string' ? error[name].slice(0, 300) : '');
   return new ServiceRefusal(status, text('Code'), text('Message'));
 }
