@@ -24,6 +24,7 @@ describe('scores in the store', () => {
     expect((await risks().add(ACME, [{ subject: KEY, points: 10 }], decay))[0]?.score).toBeCloseTo(70, 0);
     expect((await risks().add(ACME, [{ subject: KEY, points: 9_000 }], decay))[0]?.score).toBe(400);
     expect(await risks().read(RIVAL, 0), 'I1').toEqual({ head: 0, rows: [] });
+    expect((await risks().add(RIVAL, [{ subject: KEY, points: 10 }], decay))[0]?.score, 'I1').toBe(10);
   });
 
   it('a cause counts once for each whom it is about, whichever node has seen it', async () => {
@@ -41,6 +42,8 @@ describe('scores in the store', () => {
       decay,
     );
     expect(agent?.score).toBe(25);
+    const twice = { subject: 'agent other', ...seen };
+    expect((await risks().add(ACME, [twice, twice], decay))[0]?.score, 'told twice at once').toBe(25);
   });
 
   it('what is read goes on from a position, and nothing of it is missed', async () => {
