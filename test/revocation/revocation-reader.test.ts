@@ -205,6 +205,16 @@ describe('revocation reader', () => {
     expect(denials.at(-1)?.fault).toMatch(/another row 1/);
   });
 
+  it('V1 a log whose last rows are not to be had confirms nothing', async () => {
+    const { log, time, applied, reader, denials } = makeNode();
+    await reader.start();
+    log.read = async () => ({ head: 1, rows: [] });
+    await time.pass(1_000);
+    expect(applied).toEqual([]);
+    expect(reader.isCurrent()).toBe(false);
+    expect(denials.at(-1)?.fault).toMatch(/has a gap before 1/);
+  });
+
   it('V1 many rows are read in pieces, and the position is confirmed behind the last', async () => {
     const { log, time, applied, reader } = makeNode();
     await reader.start();
