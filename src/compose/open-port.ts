@@ -68,6 +68,10 @@ async function besideShared(
       own.refuse(reason);
       shared?.refuse(reason);
     },
+    retire() {
+      own.retire();
+      shared?.retire();
+    },
     async close() {
       await Promise.all([shared?.close(), own.close()]);
     },

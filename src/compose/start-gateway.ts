@@ -36,7 +36,7 @@ import { followKeys } from './nodes/follow-keys.ts';
 import { assertActing } from './nodes/not-acting.ts';
 import { openNodes } from './nodes/open-nodes.ts';
 import { assertSameUrl } from './nodes/same-url.ts';
-import { openRelay, servedTasks, sharedMemory, unready } from './nodes/serve-nodes.ts';
+import { openLink, openRelay, servedTasks, sharedMemory, unready } from './nodes/serve-nodes.ts';
 import { createTaskUsages } from './nodes/task-usage.ts';
 import { openPort } from './open-port.ts';
 import { openTelemetry } from './open-telemetry.ts';
@@ -226,7 +226,12 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     closers.push(() => endAccess({ wire, leases, system }));
     // Closers run in reverse: the port first, so that what is under way can finish and nothing new begins.
     const { http, url, listens, address, hosts } = await openPort(workspace);
-    closers.push(() => http.close());
+    // What has been passed on is answered through the port that it came by: closed after it.
+    const link = openLink(nodes, url);
+    closers.push(
+      () => link?.close(),
+      () => http.close(),
+    );
     await assertSameUrl(workspace, url);
     const resource = `${url}/mcp`;
     await connectorTokens.open(url);
@@ -347,7 +352,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
         securityEvents: risk.securityEvents,
         authZen: enforcementPoints && { url, points: enforcementPoints },
         authorizationServer: authorizationServer.callback,
-        relay: openRelay({ workspace, nodes, authenticator: gateway.authenticator, resource, http, closers }),
+        relay: openRelay({ workspace, nodes, link, authenticator: gateway.authenticator, resource, http, closers }),
         unready: () => unready(revocation, nodes),
         protectedResource: () => protectedResourceMetadata({ resource, issuer: url }),
         gateway: () => gateway,

@@ -82,6 +82,11 @@ export interface HttpServer {
    * restarts what does not would interrupt it.
    */
   refuse(reason: object): void;
+  /**
+   * It will be closed soon. What comes is served as before, and its connection ends with the answer: by then who keeps connections has none left
+   * that a request could be sent on just as it is closed, of which nobody would know whether it was heard. Says that it is not ready.
+   */
+  retire(): void;
   /** Stops accepting, lets calls under way finish for a while, then closes what is left (fault 30). Idempotent. */
   close(): Promise<void>;
 }
@@ -102,10 +107,11 @@ export async function openHttpServer(
   let isRefusing = false;
   let hosts: ReadonlySet<string> = new Set();
   let closing: Promise<void> | undefined;
+  let isStopping = false;
   /** At a stop, a response that begins says that the connection ends with it. Kept nowhere: a list of those under way would hold whole calls. */
   class Response extends ServerResponse {
     override writeHead(status: number, reason?: string | HeadersToWrite, headers?: HeadersToWrite): this {
-      if (closing !== undefined) this.shouldKeepAlive = false;
+      if (isStopping) this.shouldKeepAlive = false;
       return super.writeHead(status, reason as string, headers);
     }
   }
@@ -113,7 +119,7 @@ export async function openHttpServer(
     const served = routes ?? (keys !== undefined && asksForKeys(request) ? keys : undefined);
     if (served === undefined) return respond(response, isRefusing && isLiveness(request) ? 200 : 503, refusal);
     try {
-      if (closing !== undefined && isReadiness(request)) return answerReady(response, 'stopping');
+      if (isStopping && isReadiness(request)) return answerReady(response, 'stopping');
       const serving = dispatch(served, hosts, request, response);
       if (serving !== undefined) serving.catch(() => failed(response));
     } catch {
@@ -156,7 +162,12 @@ export async function openHttpServer(
       refusal = reason;
       isRefusing = true;
     },
+    retire() {
+      isStopping = true;
+      wire.endEach();
+    },
     close() {
+      isStopping = true;
       closing ??= closeServer(server, wire, schedule, options.drainMs ?? DRAIN_MS, () => {
         routes?.drain();
       });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callAdmin } from '../../src/cli/admin-client.ts';
 import { placesOf } from '../../src/compose/workspace.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { PLACE_MS } from '../../src/nodes/bounds.ts';
 import { endAll, run, type Up } from '../cli/remit.ts';
 import { type FakeOauthServer, startFakeOauthServer } from '../support/fake-oauth-server.ts';
 import { type FakeToolsServer, startFakeToolsServer } from '../support/fake-tools-http-server.ts';
@@ -26,6 +27,7 @@ let notes: FakeOauthServer;
 let estate: NodesEstate;
 const gateways: Up[] = [];
 let sent = 0;
+let answerLate: (() => void) | undefined;
 
 beforeAll(async () => {
   office = await startFakeToolsServer({
@@ -33,6 +35,10 @@ beforeAll(async () => {
     count: () => `call ${++sent}`,
     send: () => 'sent',
     price: () => '5 euros',
+    late: () =>
+      new Promise((resolve) => {
+        answerLate = () => resolve('at last');
+      }),
   });
   notes = await startFakeOauthServer({ tools: { look: 'notes.read' } });
   estate = await makeNodesEstate(3, {
@@ -45,6 +51,7 @@ beforeAll(async () => {
     tools:
       mail: { class: read, dataClasses: [personal], source: { trust: untrusted }, approvedBy: dana@shop.example }
       count: { class: write, source: { trust: trusted }, approvedBy: dana@shop.example }
+      late: { class: write, source: { trust: trusted }, approvedBy: dana@shop.example }
       send: { class: export, source: { trust: trusted }, sink: external, approvedBy: dana@shop.example }
   mart:
     owner: dana@shop.example
@@ -197,6 +204,19 @@ describe('three nodes', () => {
     expect(bad).toEqual([]);
     expect(sent - before).toBe(made);
     expect(made).toBeGreaterThan(20);
+  });
+
+  it('one that stops answers what it has passed on to another', async () => {
+    const task = await take(0, 'office');
+    const answer = call(1, task, 'late');
+    await eventually('it is under way', async () => answerLate, Boolean);
+    const stopped = (gateways[1] as Up).stop();
+    // Longer than the others need to be told that it stops.
+    await new Promise((resolve) => setTimeout(resolve, PLACE_MS + 500));
+    answerLate?.();
+    expect(await answer).toContain('at last');
+    expect(await stopped).toBe(0);
+    gateways[1] = await estate.start(1);
   });
 
   it('all taken to be lost at once, as after a pause of the store, go on with every task, whoever has it then', async () => {

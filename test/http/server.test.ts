@@ -90,6 +90,16 @@ describe('connections', () => {
 });
 
 describe('fault 30: a stop', () => {
+  it('that is to come: what comes is served, ends its connection, and is told to go elsewhere', async () => {
+    await start({ server: { drainMs: 60_000 } });
+    const ask = (path: string) => gateway.send(rpc('tools/list'), { path, headers: { Connection: 'keep-alive' } });
+    expect((await ask('/mcp')).headers.connection).not.toBe('close');
+    gateway.server.retire();
+    expect(await ask('/mcp')).toMatchObject({ status: 200, headers: { connection: 'close' } });
+    expect(await ask('/healthz')).toMatchObject({ status: 200, headers: { connection: 'close' } });
+    expect(await ask('/readyz')).toMatchObject({ status: 503, body: { why: 'stopping' } });
+  });
+
   it('closes GET streams at once, lets a call finish, and says that its connection ends', async () => {
     const reasons: string[] = [];
     await start({ handle: waiting(reasons), server: { drainMs: 60_000 }, schedule: realTime });

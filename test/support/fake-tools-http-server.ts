@@ -15,7 +15,7 @@ const requestedSchema = { type: 'object', properties: { name: { type: 'string' }
 
 /** @param more tools that answer with a text, by name */
 export async function startFakeToolsServer(
-  more: Readonly<Record<string, (args: Readonly<Record<string, unknown>>) => string>> = {},
+  more: Readonly<Record<string, (args: Readonly<Record<string, unknown>>) => string | Promise<string>>> = {},
 ): Promise<FakeToolsServer> {
   const tools = ['slow', 'ask', ...Object.keys(more)].map((name) => ({
     name,
@@ -52,7 +52,9 @@ export async function startFakeToolsServer(
           });
           if (params.name === 'slow') return;
           if (more[params.name] !== undefined) {
-            return reply({ content: [{ type: 'text', text: more[params.name]?.(params.arguments ?? {}) }] });
+            const said = more[params.name]?.(params.arguments ?? {});
+            if (!(said instanceof Promise)) return reply({ content: [{ type: 'text', text: said }] });
+            return void said.then((text) => reply({ content: [{ type: 'text', text }] }));
           }
           if (params.inputResponses !== undefined) {
             const said = `${params.requestState}: ${JSON.stringify(params.inputResponses.who)}`;

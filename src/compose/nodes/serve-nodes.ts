@@ -1,9 +1,10 @@
-import { createNodeLink } from '../../adapters/nodes/pass-on.ts';
+import { createNodeLink, type NodeLink } from '../../adapters/nodes/pass-on.ts';
 import { messageOf } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { type Refusal, type Refused, refuse } from '../../domain/refusal.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { createRelay, MISDIRECTED, RELAYED, type Relay } from '../../http/relay.ts';
+import type { HttpServer } from '../../http/server.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import { hostText } from '../addresses.ts';
 import { challengeOf, MAX_BODY_BYTES } from '../build-endpoint.ts';
@@ -100,21 +101,24 @@ const unavailable = (reason: string): Refusal => ({
 
 const MOVED = unavailable('another gateway goes on with this task by now');
 
+/** How requests are passed on to other nodes; undefined where there are none. */
+export const openLink = (nodes: Nodes | undefined, url: string): NodeLink | undefined =>
+  nodes && createNodeLink(RELAYED, new URL(url).host, MISDIRECTED);
+
 /** Requests about tasks of other nodes go there. */
 export function openRelay(parts: {
   workspace: Workspace;
   nodes: Nodes | undefined;
+  link: NodeLink | undefined;
   authenticator: Gateway['authenticator'];
   /** URL of the MCP endpoint. */
   resource: string;
-  http: { readonly host: string; readonly port: number };
+  http: HttpServer;
   closers: (() => unknown)[];
 }): Relay | undefined {
-  const { workspace, nodes, resource, http } = parts;
-  if (nodes === undefined) return undefined;
+  const { workspace, nodes, link, resource, http } = parts;
+  if (nodes === undefined || link === undefined) return undefined;
   const { monotonic, schedule } = workspace.system;
-  const link = createNodeLink(RELAYED, new URL(resource).host, MISDIRECTED);
-  parts.closers.push(() => link.close());
   const { placement, ledger } = nodes;
   const relay = createRelay({
     authenticator: parts.authenticator,
@@ -131,6 +135,7 @@ export function openRelay(parts: {
   // Before the port is closed: a connection that is closed under a request tells nobody whether it was heard.
   parts.closers.push(async () => {
     relay.retire();
+    http.retire();
     await nodes.retire();
   });
   return relay;

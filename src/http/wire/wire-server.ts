@@ -10,7 +10,9 @@ export type TakeWhole = (request: WholeRequest, response: HttpResponse) => boole
 export interface WireServer {
   /** Sets under which names, in lower case, this server may be addressed. Until then everything is Node's. */
   setHosts(hosts: ReadonlySet<string>): void;
-  /** No more is begun, and connections end with the response that is under way. */
+  /** Connections end with the response that is under way or comes next; those without one stay. */
+  endEach(): void;
+  /** No more is begun, either. */
   drain(): void;
   /** Closes what has nothing under way. */
   closeIdle(): void;
@@ -86,6 +88,9 @@ export function readOnWire(server: Server, clock: Clock, schedule: Schedule, tak
   return {
     setHosts(names) {
       hosts = names;
+    },
+    endEach() {
+      isClosing = true;
     },
     drain() {
       isClosing = true;
