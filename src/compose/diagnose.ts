@@ -15,6 +15,7 @@ import { authorizationName } from './credentials/authorization-store.ts';
 import { credentialFindings } from './credentials/credential-findings.ts';
 import { boundException } from './credentials/shared-secrets.ts';
 import { staticPlace } from './credentials/static-place.ts';
+import { roomProblem } from './disk-room.ts';
 import { checkNodes } from './nodes/check-nodes.ts';
 import { assertCasesHold } from './policies/case-report.ts';
 import { checkInForce } from './policies/check-in-force.ts';
@@ -103,7 +104,9 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
         return { state: 'fail', what: `${folder} cannot be written`, hint };
       }
     }
-    if ((mode & 0o077) === 0) return { what: `${places.data} is private` };
+    const room = await roomProblem(places.node);
+    if (room?.state === 'fail') return room;
+    if ((mode & 0o077) === 0) return room ?? { what: `${places.data} is private` };
     return {
       state: 'warn',
       what: `${places.data} can be entered by others`,

@@ -9,7 +9,10 @@ import { within } from './wait.ts';
  * The issuer of a lease: its connector's, or, where that is gone or has another one now, one for the same downstream.
  * @throws `ERR_CREDENTIAL_REVOKE` where there is none
  */
-export function issuerFor(context: RevokeContext, lease: Lease): Issuer {
+export function issuerFor(
+  context: Pick<RevokeContext, 'issuerOf' | 'issuerAt'>,
+  lease: Pick<Lease, 'connector' | 'issuer' | 'downstream' | 'tag'>,
+): Issuer {
   const own = context.issuerOf(lease.connector)?.issuer;
   const isOwn = own?.kind === lease.issuer && (lease.downstream === '' || own.downstream === lease.downstream);
   const issuer = isOwn ? own : context.issuerAt?.(lease.issuer, lease.downstream);

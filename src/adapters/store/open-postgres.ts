@@ -4,6 +4,7 @@ import { RemitError } from '../../domain/errors.ts';
 import type { Store } from '../../seams/store.ts';
 import { asOptions, LOOKS_FOR_SERVER, SERVER_LOOKS_FOR_US } from '../postgres/lost-peer.ts';
 import { placeOfUrl, WRITE_THE_URL } from '../postgres/place-of-url.ts';
+import { lendConnection } from './lend-connection.ts';
 import { makeStore } from './make-store.ts';
 import { diagnosePostgres, isConnectionLost } from './postgres-faults.ts';
 import { createPostgresNotices } from './postgres-notices.ts';
@@ -36,11 +37,12 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
   const where = describeUrl(options.url);
   const statementMs = options.statementMs ?? 5_000;
   const transactionMs = options.transactionMs ?? 10_000;
+  const connectMs = options.connectMs ?? 3_000;
   const pool = new Pool({
     connectionString: options.url,
     application_name: 'remit',
     max: options.connections ?? 10,
-    connectionTimeoutMillis: options.connectMs ?? 3_000,
+    connectionTimeoutMillis: connectMs,
     idleTimeoutMillis: 30_000,
     // One that cannot be ended, since nothing comes through, would keep the process.
     allowExitOnIdle: true,
@@ -57,8 +59,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
   // The pool listens to idle connections only: one that breaks while it is lent would end the process.
   pool.on('connect', (client) => client.on('error', ignore));
   pool.on('error', ignore);
+  const lend = (): Promise<PoolClient> => lendConnection(pool, connectMs);
   return makeStore({
-    queries: new Kysely<Schema>({ dialect: new PostgresDialect({ pool: discardingPool(pool) }) }),
+    queries: new Kysely<Schema>({ dialect: new PostgresDialect({ pool: discardingPool(pool, lend) }) }),
     dialect: { name: 'postgres', bytes: 'bytea' },
     where,
     diagnose: diagnosePostgres,
@@ -70,12 +73,12 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
       notices: createPostgresNotices(pool, {
         connectionString: options.url,
         application_name: 'remit notices',
-        connectionTimeoutMillis: options.connectMs ?? 3_000,
+        connectionTimeoutMillis: connectMs,
         query_timeout: statementMs + 1_000,
         ...LOOKS_FOR_SERVER,
         options: asOptions(SERVER_LOOKS_FOR_US),
       }),
-      prepared: preparedOn(pool),
+      prepared: preparedOn(lend),
     },
   });
 }
@@ -92,9 +95,9 @@ function describeUrl(text: string): string {
 }
 
 /** The pool as kysely uses it, but a connection whose state is unknown is closed instead of lent again. */
-function discardingPool(pool: Pool): PostgresPool {
+function discardingPool(pool: Pool, lend: () => Promise<PoolClient>): PostgresPool {
   return {
-    connect: async () => discardingClient(await pool.connect()) as never,
+    connect: async () => discardingClient(await lend()) as never,
     end: () => pool.end(),
   };
 }
@@ -120,9 +123,9 @@ function discardingClient(client: PoolClient) {
 }
 
 /** One statement on a connection that is lent for it; closed after a fault that leaves its state unknown. */
-function preparedOn(pool: Pool): Prepared {
+function preparedOn(lend: () => Promise<PoolClient>): Prepared {
   return async (name, text, values) => {
-    const client = await pool.connect();
+    const client = await lend();
     let isLost = false;
     try {
       return (await client.query({ name, text, values: values as unknown[] })).rows;

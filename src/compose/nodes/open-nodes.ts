@@ -9,6 +9,7 @@ import type { BuiltRisk } from '../risk/build-risk.ts';
 import { type Adoption, createAdoption } from './adopt-tasks.ts';
 import { buildNodes, type Nodes } from './build-nodes.ts';
 import { assertConnectionsFit } from './connections.ts';
+import { throughLocks } from './through-locks.ts';
 
 /** How often marks of the others are read, whatever notices are lost: as long as a revocation may take at most. */
 const MARKS_MS = 1_000;
@@ -76,7 +77,7 @@ export function openNodes(
       await assertConnectionsFit(parts.workspace, nodes.shared);
       const owned = await nodes.join();
       // What others have learnt binds here from the first call on.
-      await risk.exchange();
+      await throughLocks(() => risk.exchange());
       parts.closers.push(repeat(workspace.system.schedule, RISK_MS, exchange));
       parts.closers.push(repeat(workspace.system.schedule, MARKS_MS, refresh));
       await adoption.adopt(owned);
