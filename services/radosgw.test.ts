@@ -12,6 +12,7 @@ import type { ActionClass } from '../src/domain/tool.ts';
 import type { IssuedCredential, Issuer } from '../src/seams/issuer.ts';
 import { endAll, type Home, makeHome, run, runJson, runToFail, startUp, until } from '../test/cli/remit.ts';
 import { issuerSuite, newLease, requestFor } from '../test/suites/issuer-suite.ts';
+import { REPORT_STATEMENTS } from '../test/support/report-statements.ts';
 import { recordsOf } from '../test/support/whole-gateway.ts';
 import { measureIssuer } from './measure.ts';
 import { askS3, downloadBucket, type S3Caller } from './s3-client.ts';
@@ -214,11 +215,7 @@ function optionsFor(more: Partial<AwsIssuerOptions> = {}): AwsIssuerOptions {
     credentials: async () => ({ accessKeyId: remit.accessKeyId, secretAccessKey: new Secret(remit.secretAccessKey) }),
     roleArn: role,
     externalId: 'shop',
-    statements: [
-      { classes: ['read', 'export'], actions: ['s3:GetObject'], resources: ['arn:aws:s3:::reports/{resource}'] },
-      { classes: ['write'], actions: ['s3:PutObject'], resources: ['arn:aws:s3:::reports/{resource}'], for: ['out/*'] },
-      { classes: ['read'], actions: ['s3:ListAllMyBuckets'], resources: ['*'] },
-    ],
+    statements: REPORT_STATEMENTS,
     tagsSessions: true,
     fetch,
     clock: Date.now,

@@ -295,7 +295,6 @@ export async function startGateway(workspace: Workspace, version: string): Promi
     };
     const served = buildEndpoint({ workspace, gateway, resource, version });
     endpoint = served;
-    const problems = (): string[] => problemsIn(catalogue);
     const admin = await serveAdminSocket(
       places.socket,
       schedule,
@@ -320,7 +319,7 @@ export async function startGateway(workspace: Workspace, version: string): Promi
           connections: connections.size,
           containment: containment.mode,
           policy: policies.engine().counts,
-          problems: problems(),
+          problems: problemsIn(catalogue),
         }),
       }),
     );

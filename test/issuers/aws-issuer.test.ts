@@ -8,6 +8,7 @@ import type { ActionClass } from '../../src/domain/tool.ts';
 import type { IssuedCredential, Issuer } from '../../src/seams/issuer.ts';
 import { issuerSuite, newLease, requestFor } from '../suites/issuer-suite.ts';
 import { type FakeAws, startFakeAws } from '../support/fake-aws.ts';
+import { REPORT_STATEMENTS } from '../support/report-statements.ts';
 
 const ROLE = 'arn:aws:iam::123456789012:role/remit-reports';
 /** What a policy would put the caller's name for. */
@@ -22,11 +23,7 @@ function optionsFor(aws: FakeAws, more: Partial<AwsIssuerOptions> = {}): AwsIssu
     credentials: async () => ({ accessKeyId: aws.accessKeyId, secretAccessKey: new Secret(aws.secretAccessKey) }),
     roleArn: ROLE,
     externalId: 'shop',
-    statements: [
-      { classes: ['read', 'export'], actions: ['s3:GetObject'], resources: ['arn:aws:s3:::reports/{resource}'] },
-      { classes: ['write'], actions: ['s3:PutObject'], resources: ['arn:aws:s3:::reports/{resource}'], for: ['out/*'] },
-      { classes: ['read'], actions: ['s3:ListAllMyBuckets'], resources: ['*'] },
-    ],
+    statements: REPORT_STATEMENTS,
     tagsSessions: true,
     fetch,
     clock: () => aws.now(),

@@ -4,7 +4,7 @@ import { RemitError } from '../../src/domain/errors.ts';
 import { tenantId } from '../../src/domain/ids.ts';
 import type { Lease } from '../../src/domain/lease.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
-import { createFakeIssuer, createGate, issueFault } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue, issueFault } from '../support/fake-issuer.ts';
 import { createWorld, PLAIN, SHOP } from './lease-world.ts';
 
 describe('acquire', () => {
@@ -166,11 +166,7 @@ describe('acquire', () => {
   it('refuses after the issue deadline, and revokes what a late issue made', async () => {
     const world = createWorld();
     const mine = world.task();
-    const gate = createGate();
-    world.issuer.issueScripts.push(async (commit) => {
-      await gate.opened;
-      commit();
-    });
+    const gate = holdIssue(world.issuer);
     const acquired = world.manager.acquire(mine, SHOP);
     const outcome = expect(acquired).rejects.toMatchObject({
       code: 'ERR_CREDENTIAL_ISSUE',
@@ -191,11 +187,7 @@ describe('acquire', () => {
   it('revokes an issue that comes back long after everyone gave it up', async () => {
     const world = createWorld();
     const mine = world.task();
-    const gate = createGate();
-    world.issuer.issueScripts.push(async (commit) => {
-      await gate.opened;
-      commit();
-    });
+    const gate = holdIssue(world.issuer);
     const outcome = expect(world.manager.acquire(mine, SHOP)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_ISSUE' });
     await world.time.advance(3_600_000);
     await outcome;

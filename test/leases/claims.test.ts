@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
 import { reapLeases } from '../../src/leases/reap.ts';
-import { createFakeIssuer, createGate } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue } from '../support/fake-issuer.ts';
 import { createWorld, SHOP, type World } from './lease-world.ts';
 
 const reaperOf = (world: World, name = 'reaper') => ({ ...world.context, claimant: name });
@@ -40,11 +40,7 @@ describe('who may act on a lease', () => {
     const world = createWorld();
     const { issuer, manager, task, time, rowsOf } = world;
     const mine = task();
-    const stopped = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await stopped.opened;
-      commit();
-    });
+    const stopped = holdIssue(issuer);
     const refused = expect(manager.acquire(mine, SHOP)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_ISSUE' });
     await time.settle();
     const late = { ...reaperOf(world), clock: () => time.clock() + 15_000 };

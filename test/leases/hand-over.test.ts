@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/domain/secret.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
-import { createFakeIssuer, createGate } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
 
 /** Two nodes of one store, each a process that names its node in its claims. */
@@ -34,11 +34,7 @@ describe('a task that another node goes on with', () => {
   it('has none of what is being issued here meanwhile', async () => {
     const { manager, issuer, task, acquire, time } = twoNodes();
     const moved = task();
-    const issuing = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await issuing.opened;
-      commit();
-    });
+    const issuing = holdIssue(issuer);
     const refused = expect(acquire(manager, moved)).rejects.toMatchObject({ code: 'ERR_TASK_REFUSED' });
     await time.settle();
     const dropping = manager.dropTask(moved.id, 'task_moved');
@@ -83,11 +79,7 @@ describe('what is ordered at one node of what another has issued', () => {
   it('L4 one that it was just issuing has not ended before its issue can arrive no more', async () => {
     const { manager, other, issuer, task, acquire, time, rowsOf } = twoNodes();
     const mine = task();
-    const issuing = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await issuing.opened;
-      commit();
-    });
+    holdIssue(issuer);
     void acquire(other, mine).catch(() => {});
     await time.settle();
     const [intended] = rowsOf(mine.id);
@@ -130,11 +122,7 @@ describe('a node that is lost', () => {
   it('L4 an issue of its that comes back late is not used: the lease is another’s', async () => {
     const { manager, other, issuer, task, acquire, time, rowsOf } = twoNodes();
     const mine = task();
-    const issuing = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await issuing.opened;
-      commit();
-    });
+    const issuing = holdIssue(issuer);
     const refused = expect(acquire(other, mine)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_ISSUE' });
     await time.settle();
     await manager.takeOver('nb');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createLeaseManager } from '../../src/leases/lease-manager.ts';
 import { reapLeases } from '../../src/leases/reap.ts';
-import { createFakeIssuer, createGate } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue } from '../support/fake-issuer.ts';
 import { createWorld, SHOP, type World } from './lease-world.ts';
 
 /** A downstream at which nothing is revoked without the handle that its issue gave. */
@@ -86,11 +86,7 @@ describe('what revoking needs beyond the tag', () => {
     const world = createHandleWorld();
     const { issuer, manager, task, time, rowsOf } = world;
     const mine = task();
-    const gate = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await gate.opened;
-      commit();
-    });
+    const gate = holdIssue(issuer);
     const refused = expect(manager.acquire(mine, SHOP)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_ISSUE' });
     await time.advance(12_000);
     await refused;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
 import { leaseId, taskId } from '../../src/domain/ids.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
-import { createFakeIssuer, createGate, issueFault, revokeFault } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue, issueFault, revokeFault } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
 
 describe('revokeTask', () => {
@@ -72,11 +72,7 @@ describe('revokeTask', () => {
   it('an issue that is under way ends revoked, when it does not heed its signal and succeeds later', async () => {
     const { manager, issuer, task, time, rowsOf, outcomes } = createWorld();
     const mine = task();
-    const gate = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await gate.opened;
-      commit();
-    });
+    const gate = holdIssue(issuer);
     const refused = expect(manager.acquire(mine, SHOP)).rejects.toMatchObject({ code: 'ERR_TASK_REFUSED' });
     await time.settle();
     expect(await manager.revokeTask(mine.id, 'revoked')).toMatchObject([{ state: 'revoking' }]);
@@ -94,11 +90,8 @@ describe('revokeTask', () => {
   it('an issue that succeeds while its revoke is being answered is revoked once more', async () => {
     const { manager, issuer, task, time, rowsOf } = createWorld();
     const mine = task();
-    const [issuing, answering] = [createGate(), createGate()];
-    issuer.issueScripts.push(async (commit) => {
-      await issuing.opened;
-      commit();
-    });
+    const issuing = holdIssue(issuer);
+    const answering = createGate();
     issuer.revokeScripts.push(async (remove) => {
       remove();
       await answering.opened;
@@ -294,11 +287,7 @@ describe('revoke', () => {
   it('calls off a lease that is being issued', async () => {
     const { manager, issuer, task, time, rowsOf } = createWorld();
     const mine = task();
-    const gate = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await gate.opened;
-      commit();
-    });
+    const gate = holdIssue(issuer);
     const refused = expect(manager.acquire(mine, SHOP)).rejects.toMatchObject({ code: 'ERR_TASK_REFUSED' });
     await time.settle();
     const id = rowsOf(mine.id)[0]?.id ?? leaseId('');

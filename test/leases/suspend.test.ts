@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { agentId, connectorId } from '../../src/domain/ids.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
-import { createFakeIssuer, createGate } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
 
 const CRM = connectorId('crm');
@@ -41,11 +41,7 @@ describe('suspended is not ended', () => {
   it('calls off what is being issued, and does not touch what is acquired while it looks for the rest', async () => {
     const { manager, issuer, task, repository, time } = createWideWorld();
     const mine = task();
-    const issuing = createGate();
-    issuer.issueScripts.push(async (commit) => {
-      await issuing.opened;
-      commit();
-    });
+    const issuing = holdIssue(issuer);
     const refused = expect(manager.acquire(mine, SHOP)).rejects.toMatchObject({ code: 'ERR_TASK_REFUSED' });
     await time.settle();
     const reading = createGate();

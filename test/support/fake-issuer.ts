@@ -101,5 +101,15 @@ export function createGate(): Gate {
   return { opened, open, fail };
 }
 
+/** The next issue makes its object when the gate is opened. */
+export function holdIssue({ issueScripts }: FakeIssuer): Gate {
+  const gate = createGate();
+  issueScripts.push(async (commit) => {
+    await gate.opened;
+    commit();
+  });
+  return gate;
+}
+
 export const issueFault = () => new RemitError('ERR_CREDENTIAL_ISSUE', 'the downstream is away');
 export const revokeFault = () => new RemitError('ERR_CREDENTIAL_REVOKE', 'the downstream is away');

@@ -12,6 +12,7 @@ import {
   VERIFIER_FILE,
 } from './frame.ts';
 import { damagedJournal, readFault } from './frame-reader.ts';
+import { headerAt } from './incomplete-write.ts';
 import { readNewestNotes } from './newest-notes.ts';
 import { blocksFor } from './segment-file.ts';
 import { listSegments } from './segments.ts';
@@ -73,10 +74,11 @@ export async function closedSegments(folder: string, from: number): Promise<Clos
 /** A segment is cut to its length a moment after it was closed, or never, where a crash came between: a copy is the same at any time. */
 function withoutRoom(bytes: Buffer): Buffer {
   let end = BLOCK;
-  while (end + FRAME_HEADER_LENGTH <= bytes.length && !isZero(bytes.subarray(end, end + FRAME_HEADER_LENGTH))) {
-    end += FRAME_HEADER_LENGTH + bytes.readUInt32BE(end);
+  for (let header = headerAt(bytes, end); header !== undefined; header = headerAt(bytes, end)) {
+    end += FRAME_HEADER_LENGTH + header.length;
   }
-  return bytes.subarray(0, blocksFor(end));
+  // Of one that is damaged everything is kept.
+  return isZero(bytes.subarray(end)) ? bytes.subarray(0, blocksFor(end)) : bytes;
 }
 
 /** The verifier key, which comes before anything else of a copy. */

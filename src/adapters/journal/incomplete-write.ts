@@ -28,7 +28,8 @@ function damageOf(rest: Buffer, otherwise: string): string {
   return headerAt(rest, 0) === undefined ? otherwise : 'the payload does not match its checksum';
 }
 
-function headerAt(bytes: Buffer, at: number): FrameHeader | undefined {
+/** Undefined where none is, or one whose own checksum is wrong. */
+export function headerAt(bytes: Buffer, at: number): FrameHeader | undefined {
   return at + FRAME_HEADER_LENGTH <= bytes.length ? readFrameHeader(bytes, at) : undefined;
 }
 

@@ -7,7 +7,8 @@ const NONE_LEFT = '53300';
 const RETRY_MS = 20;
 
 /**
- * A connection of the pool's. Where the server has none left for one more, those that the pool has come back in a moment, and one of them is waited for.
+ * A connection of the pool's. Where the server has none left for one more, those that the pool has come back in a moment, and one of them is waited for. Here, and not where a
+ * busy database is waited for (`make-store.ts`): nothing has been asked on it yet, so nothing is ever asked twice.
  * @param waitMs at most
  * @throws what connecting throws; at once, where the pool has none
  */

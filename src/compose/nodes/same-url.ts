@@ -1,5 +1,6 @@
 import { RemitError } from '../../domain/errors.ts';
 import type { Workspace } from '../workspace.ts';
+import { stateOf } from './node-findings.ts';
 
 /** Rows that say what the nodes of a tenant call themselves. */
 const MODEL = 'nodes_url';
@@ -16,7 +17,7 @@ export async function assertSameUrl({ store, node, estate, system }: Workspace, 
   const row = await store.oauth.find(MODEL, tenant, Math.floor(system.clock() / 1000));
   const theirs = (row?.payload as { readonly url?: unknown } | undefined)?.url;
   if (theirs === url) return;
-  const others = (await store.shared.nodes.list(tenant)).filter(({ name, leftMs }) => name !== node && leftMs > 0);
+  const others = (await store.shared.nodes.list(tenant)).filter((one) => one.name !== node && stateOf(one) !== 'lost');
   if (theirs === undefined || others.length === 0) return await store.oauth.upsert(MODEL, tenant, { url }, undefined);
   throw new RemitError(
     'ERR_CONFIG_INVALID',

@@ -11,7 +11,7 @@ import type { PolicyInventory } from '../../adapters/policy/policy-inventory.ts'
 import { RemitError } from '../../domain/errors.ts';
 import { type ItemKind, itemName, type ToolProfile } from '../../domain/tool.ts';
 import type { Estate } from '../estate.ts';
-import { isCaseFile, type NamedText, type PolicyCase, readCases, readTexts } from './policy-cases.ts';
+import { isCaseFile, isPolicyFile, type NamedText, type PolicyCase, readCases, readTexts } from './policy-cases.ts';
 
 /** Name of the schema file that `remit policy schema` and `remit up` write beside the policies. */
 const SCHEMA_FILE = 'schema.cedarschema';
@@ -43,7 +43,7 @@ export async function listPolicyFiles(folder: string): Promise<string[]> {
   // A mounted ConfigMap has each file twice more: below `..<time>`, where it lies, and below the link `..data`, by which all are replaced at once.
   const isMounted = names.includes('..data');
   const counts = (name: string): boolean => !(isMounted && name.startsWith('..') && name.includes(sep));
-  return names.filter((name) => (name.endsWith('.cedar') || isCaseFile(name)) && counts(name)).sort();
+  return names.filter((name) => (isPolicyFile(name) || isCaseFile(name)) && counts(name)).sort();
 }
 
 /** Reads every `*.cedar` and `*.cases.yaml` below a folder, once. @throws `ERR_CONFIG_MISSING` */
@@ -60,10 +60,14 @@ export async function makePolicySet(
   estate: Estate,
   signal?: AbortSignal,
 ): Promise<PolicySet> {
-  const loaded = await loadAside(texts.filter(isPolicy), policyInventory(estate), signal);
+  const loaded = await loadAside(
+    texts.filter(({ name }) => isPolicyFile(name)),
+    policyInventory(estate),
+    signal,
+  );
   assertApprovers(loaded, estate);
   const cases = readCases(
-    texts.filter((one) => !isPolicy(one)),
+    texts.filter(({ name }) => !isPolicyFile(name)),
     estate,
   );
   const digests = texts.map(({ name, text }) => ({
@@ -73,11 +77,12 @@ export async function makePolicySet(
   return { loaded, cases, files: digests };
 }
 
-const isPolicy = ({ name }: NamedText): boolean => name.endsWith('.cedar');
-
 /** Strictly validates what decides, without cases. @throws `ERR_POLICY_INVALID` */
 export function loadTexts(texts: readonly NamedText[], estate: Estate): LoadedPolicies {
-  const loaded = loadPolicies(texts.filter(isPolicy), policyInventory(estate));
+  const loaded = loadPolicies(
+    texts.filter(({ name }) => isPolicyFile(name)),
+    policyInventory(estate),
+  );
   assertApprovers(loaded, estate);
   return loaded;
 }

@@ -18,6 +18,8 @@ export interface PolicyCase extends Omit<PolicyCaseText, 'agent' | 'tool'> {
   readonly found: GovernedTool;
 }
 
+export const isPolicyFile = (name: string): boolean => name.endsWith('.cedar');
+
 export const isCaseFile = (name: string): boolean => /\.cases\.ya?ml$/.test(name);
 
 /** The text of a file below the policies folder. */

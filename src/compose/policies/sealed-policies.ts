@@ -4,7 +4,7 @@ import type { RandomBytes, TenantId } from '../../domain/ids.ts';
 import { isJsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../seams/clock.ts';
 import { createSealedTexts } from '../../secrets/sealed-texts.ts';
-import type { NamedText } from './policy-cases.ts';
+import { isPolicyFile, type NamedText } from './policy-cases.ts';
 import type { GivenPolicies } from './policy-in-force.ts';
 
 /** What a node has published does not become old. */
@@ -40,7 +40,7 @@ export function createSealedPolicies(
 
 /** Of what decides, whatever the estate is that it is read against: the same for the same files at every node. */
 export function digestOf(texts: readonly NamedText[]): string {
-  const deciding = texts.filter(({ name }) => name.endsWith('.cedar')).map(({ name, text }) => [name, text]);
+  const deciding = texts.filter(({ name }) => isPolicyFile(name)).map(({ name, text }) => [name, text]);
   return `sha256:${createHash('sha256').update(JSON.stringify(deciding)).digest('hex')}`;
 }
 
