@@ -22,8 +22,9 @@ export interface RevocationFacts {
 /** Revocations under way. Each goes on until the downstream has confirmed it, however long that takes (L4). */
 export interface Revocations {
   /**
-   * Begins, or joins what is under way; a late certainty that it was issued starts a new round.
-   * @returns the lease as it stands after the first attempt: ended, lapsing, or still revoking
+   * Begins, or joins the attempt that is under way; one that waits after a failure is tried at once, since somebody wants it now. A late certainty that it was
+   * issued starts a new round.
+   * @returns the lease as it stands after that attempt: ended, lapsing, or still revoking
    */
   start(lease: Lease, reason: string, facts: RevocationFacts): Promise<Lease>;
   /** Resolves like `start` for a lease that is being revoked; undefined for another. */
@@ -49,8 +50,8 @@ interface Job {
   failures: number;
   state: Lease;
   cancelTimer: (() => void) | undefined;
-  readonly first: Promise<void>;
-  readonly endFirst: () => void;
+  /** The attempt under way, or the last one. */
+  latest: Promise<void>;
 }
 
 export function createRevocations(context: RevokeContext, onSettled: (lease: Lease) => void): Revocations {
@@ -59,7 +60,11 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
   const limit = createLimiter(limits.revokesAtOnce);
   let isStopped = false;
 
-  async function run(job: Job): Promise<void> {
+  function run(job: Job): void {
+    job.latest = attemptInTurn(job);
+  }
+
+  async function attemptInTurn(job: Job): Promise<void> {
     job.isRunning = true;
     job.cancelTimer?.();
     job.cancelTimer = undefined;
@@ -67,7 +72,6 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
       if (!isStopped) await attempt(job);
     });
     job.isRunning = false;
-    job.endFirst();
   }
 
   async function attempt(job: Job): Promise<void> {
@@ -140,19 +144,15 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
 
   function again(job: Job, ms: number): void {
     if (isStopped) return;
-    job.cancelTimer = schedule(ms, () => void run(job));
+    job.cancelTimer = schedule(ms, () => run(job));
   }
 
   function createJob(lease: Lease, reason: string, facts: RevocationFacts): Job {
-    let endFirst = () => {};
-    const first = new Promise<void>((resolve) => {
-      endFirst = resolve;
-    });
     const { isIssued, isTaking = false, task, handle, uses } = facts;
     const state: Lease = { ...lease, state: 'revoking', endReason: reason };
     const counters = { isMarked: false, isRunning: false, attempts: lease.attempts, failures: 0 };
     const facing = { lease, reason, uses, task, handle, isIssued, isTaking, state };
-    return { ...facing, ...counters, cancelTimer: undefined, first, endFirst };
+    return { ...facing, ...counters, cancelTimer: undefined, latest: Promise.resolve() };
   }
 
   function learn(job: Job, facts: RevocationFacts): void {
@@ -162,7 +162,7 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     job.handle ??= facts.handle;
     // Marked anew: the attempt under way may just be ending it, and its handle is on no row yet.
     job.isMarked = false;
-    if (!job.isRunning) void run(job);
+    if (!job.isRunning) run(job);
   }
 
   return {
@@ -174,14 +174,15 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
       if (job === undefined) {
         job = createJob(lease, reason, facts);
         jobs.set(lease.id, job);
-        void run(job);
+        run(job);
       } else if (facts.isIssued && !job.isIssued) learn(job, facts);
-      await job.first;
+      else if (job.failures > 0 && !job.isRunning) run(job);
+      await job.latest;
       return job.state;
     },
     find(id) {
       const job = jobs.get(id);
-      return job?.first.then(() => job.state);
+      return job?.latest.then(() => job.state);
     },
     stop() {
       isStopped = true;

@@ -9,7 +9,8 @@ import {
 import { keepStateKey } from '../../src/compose/credentials/state-key.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { RemitError } from '../../src/domain/errors.ts';
-import { connectorId, tenantId } from '../../src/domain/ids.ts';
+import { connectorId, leaseId, tenantId } from '../../src/domain/ids.ts';
+import type { Lease } from '../../src/domain/lease.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { TaskKeyRepository } from '../../src/seams/store.ts';
 import { createVault, type Vault } from '../../src/secrets/vault.ts';
@@ -31,6 +32,8 @@ describe('authorizations of connectors', () => {
   /** Everything that happened, in order. */
   let steps: string[];
   let isTrailFull: boolean;
+  /** What an attempt at revoking the leases comes to. */
+  let leases: Partial<Lease>[];
   /** Rows of what waits for browsers, and the key that they are sealed under: what all nodes have. */
   let pending: ReturnType<typeof createMemoryOAuth>;
   let stateKey: Awaited<ReturnType<TaskKeyRepository['get']>>;
@@ -43,6 +46,7 @@ describe('authorizations of connectors', () => {
     now = Date.now();
     steps = [];
     isTrailFull = false;
+    leases = [];
     pending = createMemoryOAuth();
     stateKey = undefined;
     server.asked.length = 0;
@@ -109,7 +113,7 @@ describe('authorizations of connectors', () => {
       leases: {
         revokeConnector: async () => {
           steps.push(`leases revoked, ${kept()}`);
-          return [];
+          return leases as Lease[];
         },
         dropConnector: async () => {
           steps.push(`own leases dropped, ${kept()}`);
@@ -242,6 +246,23 @@ describe('authorizations of connectors', () => {
     expect(await all.end('notes')).toEqual({ revoked: true });
     expect(rows.rows).toEqual([]);
     expect(steps.filter((step) => step.startsWith('leases'))).toEqual(['leases revoked, kept', 'leases revoked, kept']);
+  });
+
+  it('L4 is kept, revoked, until no lease of it may be good any more: without it nobody could revoke one', async () => {
+    const all = await build();
+    await all.answer(await answerOf(await all.begin('notes', [])));
+    const live = server.liveRefreshTokens();
+    const id = leaseId('lse_000000000000000000000001');
+    leases = [{ state: 'ended' }, { id, state: 'revoking', lastError: 'the server is away' }, { state: 'lapsing' }];
+    await expect(all.end('notes')).rejects.toMatchObject({
+      code: 'ERR_CREDENTIAL_REVOKE',
+      message: `1 of its leases may still be good there: ${id}: the server is away`,
+    });
+    expect(server.liveRefreshTokens()).toBe(live - 1);
+    expect(await all.list()).toMatchObject([{ state: 'ended' }]);
+    leases = [];
+    expect(await all.end('notes')).toEqual({ revoked: true });
+    expect(rows.rows).toEqual([]);
   });
 
   it('is not there again by an answer that was on its way', async () => {

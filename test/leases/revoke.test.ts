@@ -216,6 +216,35 @@ describe('retries', () => {
     expect(time.pending).toBe(0);
   });
 
+  it('one that waits is tried at once where it is ordered again, and the order says what came of it', async () => {
+    const { manager, issuer, task, time, rowsOf } = createWorld();
+    const mine = task();
+    await manager.acquire(mine, SHOP);
+    issuer.revokeScripts.push(...Array.from({ length: 20 }, () => () => Promise.reject(revokeFault())));
+    await manager.revokeTask(mine.id, 'revoked');
+    await time.advance(60_000);
+    const before = issuer.revokes.length;
+    expect(await manager.revokeTask(mine.id, 'again')).toMatchObject([{ state: 'revoking', attempts: before + 1 }]);
+    issuer.revokeScripts.length = 0;
+    expect(await manager.revokeTask(mine.id, 'again')).toMatchObject([{ state: 'ended', endReason: 'revoked' }]);
+    expect(issuer.revokes).toHaveLength(before + 2);
+    expect(rowsOf(mine.id)).toMatchObject([{ state: 'ended' }]);
+    await time.advance(120_000);
+    expect(issuer.revokes).toHaveLength(before + 2);
+    expect(time.pending).toBe(0);
+  });
+
+  it('orders at once share the attempt that is under way', async () => {
+    const { manager, issuer, task } = createWorld();
+    const mine = task();
+    await manager.acquire(mine, SHOP);
+    issuer.revokeScripts.push(() => Promise.reject(revokeFault()));
+    await manager.revokeTask(mine.id, 'revoked');
+    const orders = await Promise.all([1, 2, 3].map(() => manager.revokeTask(mine.id, 'again')));
+    expect(orders.flat().map(({ state }) => state)).toEqual(['ended', 'ended', 'ended']);
+    expect(issuer.revokes).toHaveLength(2);
+  });
+
   it('a revoke that hangs counts as failed, and does not keep others waiting for ever', async () => {
     const { manager, issuer, task, time, rowsOf } = createWorld();
     const tasks = [task(), task(), task()];

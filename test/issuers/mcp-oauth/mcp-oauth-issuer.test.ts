@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createMcpOauthIssuer } from '../../../src/adapters/issuers/mcp-oauth/mcp-oauth-issuer.ts';
 import type { AuthorizerSetup } from '../../../src/adapters/issuers/mcp-oauth/setup.ts';
 import { RemitError } from '../../../src/domain/errors.ts';
+import { Secret } from '../../../src/domain/secret.ts';
 import type { Issuer } from '../../../src/seams/issuer.ts';
 import { issuerSuite, newLease, requestFor } from '../../suites/issuer-suite.ts';
 import { memoryStore, type OauthWorld, startOauthWorld } from './oauth-world.ts';
@@ -402,6 +403,14 @@ describe('a lease of what an owner authorised', () => {
     expect(createMcpOauthIssuer(world.setup({ isIntrospected: false })).revocation).toBe('expiry_only');
   });
 
+  it('L4 is revoked by a handle of an earlier Remit, which names no client', async () => {
+    const lease = newLease(issuer);
+    const { handle, fields } = await issuer.issue(requestFor(lease, AbortSignal.timeout(10_000)));
+    const [at, token] = handle?.reveal().split(' ') ?? [];
+    await issuer.revoke(lease, new Secret(`${at} ${token}`));
+    expect(world.server.admits(fields.token?.reveal() ?? '')).toBe(false);
+  });
+
   it('L4 is not taken for revoked where the server does not say so, nor where nobody knows any more who Remit was there', async () => {
     await ask();
     const lease = newLease(issuer);
@@ -411,6 +420,14 @@ describe('a lease of what an owner authorised', () => {
     // Where the token is over by itself there is nothing left to ask for.
     await expect(issuer.revoke({ ...lease, nativeExpiresAt: Date.now() - 1 }, handle)).resolves.toBeUndefined();
     delete world.server.misdeeds.refuseRevocation;
+    const { row } = world.store;
+    if (row === undefined) return expect.unreachable('it was authorised');
+    const { authorization } = row;
+    const another = { ...authorization, identity: { ...authorization.identity, id: 'another client' } };
+    world.store.row = { ...row, authorization: another };
+    await expect(issuer.revoke({ ...lease, nativeExpiresAt }, handle)).rejects.toMatchObject({
+      message: expect.stringContaining('the authorization that it came from is gone'),
+    });
     world.store.row = undefined;
     await expect(issuer.revoke({ ...lease, nativeExpiresAt }, handle)).rejects.toMatchObject({
       code: 'ERR_CREDENTIAL_REVOKE',

@@ -1,5 +1,6 @@
 import { tokenRevocation } from 'openid-client';
 import { RemitError } from '../../../domain/errors.ts';
+import type { Lease } from '../../../domain/lease.ts';
 import { describeFault } from '../issuer-faults.ts';
 import { summary } from '../oauth-summary.ts';
 import { configure } from './configure.ts';
@@ -8,23 +9,28 @@ import { TAKEN_AWAY } from './keep-rotated.ts';
 import type { McpOauthSetup } from './setup.ts';
 
 /**
- * Takes an authorization away: from then on no lease is made of it, its refresh token is revoked where the server does that, and it is
- * forgotten, in this order.
- * @param endLeases while it is still known who Remit was there
+ * Takes an authorization away: from then on no lease is made of it, its leases and its refresh token are revoked where the server does that, and it
+ * is forgotten, in this order. It is kept, unused, until its last lease has ended: without it nobody knows who Remit was there (L4).
+ * @param endLeases resolves with its leases, as they stand after an attempt at each
  * @returns whether the server revoked it; undefined where there was none
- * @throws `ERR_CREDENTIAL_REVOKE` where the server could not be asked: it is kept then, unused, so that this can be repeated
+ * @throws `ERR_CREDENTIAL_REVOKE` where something of it may still be good there: it is kept then, so that this can be repeated
  */
 export async function endAuthorization(
   setup: McpOauthSetup,
-  endLeases: () => Promise<unknown>,
+  endLeases: () => Promise<readonly Lease[]>,
 ): Promise<{ revoked: boolean } | undefined> {
   const { store, url, clock } = setup;
   const row = await store.read();
   if (row === undefined) return undefined;
   const { authorization, version } = row;
   await store.write({ ...authorization, claim: undefined, ended: { at: clock(), reason: TAKEN_AWAY } }, version);
-  await endLeases();
+  const left = (await endLeases()).filter(({ state }) => state === 'revoking');
   const token = authorization.refreshToken ?? authorization.sharedToken?.value;
+  const mayBeGood = (what: string, reason: string): RemitError =>
+    new RemitError('ERR_CREDENTIAL_REVOKE', `${what} may still be good there: ${reason}`, {
+      where: authorization.issuer,
+      hint: 'Nothing uses it any more. Run this again when that server answers, or end it there.',
+    });
   let isRevoked = false;
   try {
     const metadata = await findServer(authorization.issuer, url, setup.fetch);
@@ -33,14 +39,11 @@ export async function endAuthorization(
       isRevoked = true;
     }
   } catch (error) {
-    throw new RemitError(
-      'ERR_CREDENTIAL_REVOKE',
-      `the authorization may still be good there: ${describeFault(summary(error))}`,
-      {
-        where: authorization.issuer,
-        hint: 'Nothing uses it any more. Run this again when that server answers, or end it there.',
-      },
-    );
+    throw mayBeGood('the authorization', describeFault(summary(error)));
+  }
+  const [first] = left;
+  if (first !== undefined) {
+    throw mayBeGood(`${left.length} of its leases`, `${first.id}: ${first.lastError ?? 'it was being issued'}`);
   }
   await store.remove();
   return { revoked: isRevoked };

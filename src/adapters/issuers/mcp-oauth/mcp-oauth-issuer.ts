@@ -18,8 +18,8 @@ import { usable } from './usable.ts';
 const REVOKE_WITHIN_MS = 10_000;
 
 /**
- * An access token for one lease, refreshed from what the connector's owner authorised. The token, with the issuer that gave it, is the handle
- * that revoking takes (RFC 7009).
+ * An access token for one lease, refreshed from what the connector's owner authorised. The token, with the issuer that gave it and the client that
+ * it was given to, is the handle that revoking takes (RFC 7009).
  */
 export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
   const { connector, url, store, clock } = setup;
@@ -64,7 +64,9 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
       fields: { token: new Secret(answer.access_token) },
       scope: scopeText(answer.scope === undefined ? scopes : given, authorization),
       nativeExpiresAt,
-      handle: new Secret(`${authorization.issuer} ${answer.access_token}`),
+      handle: new Secret(
+        `${authorization.issuer} ${answer.access_token} ${encodeURIComponent(authorization.identity.id)}`,
+      ),
     };
   }
 
@@ -120,10 +122,12 @@ export function createMcpOauthIssuer(setup: McpOauthSetup): Issuer {
   }
 
   async function revoke(lease: Lease, handle: Secret): Promise<void> {
-    const [issuer = '', token = ''] = handle.reveal().split(' ');
+    const [issuer = '', token = '', client] = handle.reveal().split(' ');
     const authorization = (await store.read())?.authorization;
-    if (authorization?.issuer !== issuer) {
-      // Who Remit was there went with it. Taking an authorization away revokes its leases first, so that this is what was left over.
+    // Another client may not revoke its tokens, and may be told that all is well (RFC 7009 section 2.1). Handles of an earlier Remit name none.
+    const isOfClient = client === undefined || decodeURIComponent(client) === authorization?.identity.id;
+    if (authorization?.issuer !== issuer || !isOfClient) {
+      // Who Remit was there went with it: it was authorised anew elsewhere, or as another, while this could not be revoked.
       if (lease.revocation === 'expiry_only' || (lease.nativeExpiresAt ?? 0) <= clock()) return;
       throw new Error('the authorization that it came from is gone');
     }
