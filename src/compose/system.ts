@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { RandomBytes } from '../domain/ids.ts';
 import { printable } from '../domain/visible-text.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
+import { dampLog } from './damp-log.ts';
 
 /** The real clock, randomness, timers and log: everything that tests replace. */
 export interface System {
@@ -75,7 +76,7 @@ export function createSystem(options: { log: 'pretty' | 'json' | 'silent'; level
     monotonic: () => performance.now(),
     random: pooledRandom(),
     schedule,
-    log: createLog(options.log, options.level ?? 'info'),
+    log: dampLog(createLog(options.log, options.level ?? 'info'), schedule),
     environment: (name) => process.env[name],
   };
 }
