@@ -1,5 +1,5 @@
 import { isRemitError } from '../domain/errors.ts';
-import type { Lease, LeaseState } from '../domain/lease.ts';
+import type { Lease, LeaseState, RevocationClass } from '../domain/lease.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
 import { callIssuer, issuerFor, storedHandle } from './call-revoke.ts';
@@ -74,7 +74,8 @@ export async function attemptRevoke(
     await callIssuer(context, issuer, lease, handle);
     const isLost = issuer.needsHandle === true && handle === undefined;
     if (!attempt.isConclusive && !isLost) return { kind: 'unsettled' };
-    const settled = isLost ? lostLease(context, lease, reason) : settledLease(context, lease, reason);
+    const worth = { ...lease, revocation: weaker(lease.revocation, issuer.revocation) };
+    const settled = isLost ? lostLease(context, lease, reason) : settledLease(context, worth, reason);
     // The record first: a crash in between revokes and records again, and never the reverse.
     await recordRevocation(context, settled, task, { reason, outcome: claimOf(settled), attempts: attempt.number });
     const { state, endedAt, endReason, nativeExpiresAt, claimedUntil } = settled;
@@ -104,6 +105,13 @@ async function noteFailure(
   const change = { attempts: number, lastError: error, failingSince, claimedUntil: claimAfterFailure() };
   const isOurs = await context.repository.update(lease, OPEN_STATES, change).catch(() => true);
   return isOurs ? { kind: 'failed', error } : { kind: 'lost' };
+}
+
+const CLASSES: readonly RevocationClass[] = ['immediate', 'next_use', 'expiry_only'];
+
+/** L7: of what a revoke was worth when it was issued, and what it is by now: its issuer may be configured otherwise, or its server revoke no more. */
+function weaker(one: RevocationClass, other: RevocationClass): RevocationClass {
+  return CLASSES.indexOf(one) < CLASSES.indexOf(other) ? other : one;
 }
 
 /** L7: where the downstream cannot revoke, the lease lapses, and is shown with the time at which it is over. */

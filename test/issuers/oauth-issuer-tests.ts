@@ -203,6 +203,12 @@ export function oauthIssuerTests(): void {
       expect(signed.revocation).toBe('expiry_only');
     });
 
+    it('L4 is of the client that it was given to: another one at that server does not revoke it', () => {
+      const [one, other] = ['remit', 'another'].map((clientId) => createOauthIssuer(world.options({ clientId })));
+      expect(one?.downstream).toBe(`${world.server.issuer} as remit`);
+      expect(other?.downstream).not.toBe(one?.downstream);
+    });
+
     it('L4 is revoked by its handle alone, and without one nothing is asked', async () => {
       const { lease, request } = ask();
       const { fields, handle } = await issuer.issue(request);

@@ -90,7 +90,7 @@ describe('an SSH certificate', () => {
       extensions: ['permit-X11-forwarding', 'permit-pty'],
     });
     expect(nativeExpiresAt).toBe(1_800_000_060_000);
-    expect(handle?.reveal()).toBe(String(shown.serial));
+    expect(handle?.reveal()).toBe(`${shown.serial} ${readSshCa(new Secret(CA_KEY)).publicKey.toString('base64')}`);
     expect(shown.isSignedBy(CA.toPublic())).toBe(true);
     expect(shown.isSignedBy(sshpk.generatePrivateKey('ed25519').toPublic())).toBe(false);
   });
@@ -134,6 +134,26 @@ describe('an SSH certificate', () => {
     const sshd = { ca: CA.toPublic(), principal: 'deploy', krlFile: join(folder, 'revoked'), clock: Date.now };
     const parts = { privateKey: fields.privateKey?.reveal() ?? '', certificate: fields.certificate?.reveal() ?? '' };
     expect((await judge(sshd, parts)).isIn).toBe(false);
+  });
+
+  it('L4 is revoked under the authority that signed it, whatever signs now; under the one that signs now where its handle names none', async () => {
+    const now = sshpk.generatePrivateKey('ed25519').toString('openssh');
+    for (const [caKey, isBare] of [
+      [now, false],
+      ['no key any more', false],
+      [CA_KEY, true],
+    ] as const) {
+      const by = createSshIssuer(options());
+      const lease = newLease(by);
+      const { fields, handle } = await by.issue({ ...requestFor(lease, AbortSignal.timeout(5_000)), ...ask });
+      const sshd = { ca: CA.toPublic(), principal: 'deploy', krlFile: join(folder, 'revoked'), clock: Date.now };
+      const parts = { privateKey: fields.privateKey?.reveal() ?? '', certificate: fields.certificate?.reveal() ?? '' };
+      expect((await judge(sshd, parts)).isIn).toBe(true);
+      const [serial = ''] = handle?.reveal().split(' ') ?? [];
+      const later = createSshIssuer(options({ caKey: async () => new Secret(caKey) }));
+      await later.revoke(lease, isBare ? new Secret(serial) : handle);
+      expect((await judge(sshd, parts)).isIn).toBe(false);
+    }
   });
 
   it('touches nothing whose name is none of ours', async () => {

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { RemitError } from '../../src/domain/errors.ts';
 import { leaseId, taskId } from '../../src/domain/ids.ts';
+import type { RevocationClass } from '../../src/domain/lease.ts';
 import type { HeldLease } from '../../src/leases/held-lease.ts';
+import type { Issuer } from '../../src/seams/issuer.ts';
 import { createFakeIssuer, createGate, holdIssue, issueFault, revokeFault } from '../support/fake-issuer.ts';
 import { createWorld, SHOP } from './lease-world.ts';
+
+const NO_TEMPLATES = { environment: {}, headers: {} };
 
 describe('revokeTask', () => {
   it('ends every lease of the task, in memory, downstream, store and record, and no other task’s', async () => {
@@ -366,13 +370,40 @@ describe('L7 what is claimed', () => {
     expect(world.outcomes()).toEqual(['lapsing', 'expired']);
   });
 
+  it('L7 lapsing where its issuer can revoke no more, whatever was said when it was issued; and never the reverse', async () => {
+    for (const [before, now, outcome] of [
+      ['immediate', 'expiry_only', 'lapsing'],
+      ['next_use', 'expiry_only', 'lapsing'],
+      ['immediate', 'next_use', 'revoked_at_next_use'],
+      ['expiry_only', 'immediate', 'lapsing'],
+      ['next_use', 'immediate', 'revoked_at_next_use'],
+    ] as const) {
+      let revocation: RevocationClass = before;
+      const issuer = createFakeIssuer();
+      const changing: Issuer = {
+        ...issuer,
+        get revocation() {
+          return revocation;
+        },
+      };
+      const world = createWorld(issuer, {
+        issuerOf: () => ({ issuer: changing, mode: 'task', ttlSeconds: 300, templates: NO_TEMPLATES }),
+      });
+      const mine = world.task();
+      await world.manager.acquire(mine, SHOP);
+      revocation = now;
+      await world.manager.revokeTask(mine.id, 'revoked');
+      expect(world.outcomes()).toEqual([outcome]);
+      expect(world.rowsOf(mine.id)).toMatchObject([{ state: outcome === 'lapsing' ? 'lapsing' : 'ended' }]);
+    }
+  });
+
   it('a static secret lapses until its exception ends, however long that is', async () => {
     const issuer = createFakeIssuer({ revocation: 'expiry_only', nativeExpiresAt: () => undefined });
-    const templates = { environment: {}, headers: {} };
     const days = 86_400_000;
     const start = 1_700_000_000_000;
     const world = createWorld(issuer, {
-      issuerOf: () => ({ issuer, mode: 'task', ttlSeconds: 300, templates, lapsesAt: start + 40 * days }),
+      issuerOf: () => ({ issuer, mode: 'task', ttlSeconds: 300, templates: NO_TEMPLATES, lapsesAt: start + 40 * days }),
     });
     const mine = world.task();
     await world.manager.acquire(mine, SHOP);

@@ -89,7 +89,8 @@ export function createOauthIssuer(options: OauthIssuerOptions): Issuer {
 
   return {
     kind: 'oauth',
-    downstream: server,
+    // With the client: another one may not revoke its tokens, and would be told that there are none (RFC 7009 section 2.1).
+    downstream: `${server} as ${options.clientId}`,
     minTtlSeconds: Math.max(1, options.tokenSeconds),
     get revocation() {
       return revoker.revocation();

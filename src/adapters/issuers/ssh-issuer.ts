@@ -93,18 +93,20 @@ export function createSshIssuer(options: SshIssuerOptions): Issuer {
       fields: { privateKey, certificate: new Secret(certificate) },
       scope: isBare ? 'no rights' : describeSshScope(scope),
       nativeExpiresAt: end * 1000,
-      handle: new Secret(String(serial)),
+      handle: new Secret(`${serial} ${ca.publicKey.toString('base64')}`),
     };
   }
 
   async function revoke(lease: Lease, handle: Secret | undefined, signal: AbortSignal): Promise<void> {
     assertLeaseTag(lease.tag);
     if (krl === undefined) return;
-    const ca = readSshCa(await options.caKey());
+    const [serial, authority] = handle?.reveal().split(' ') ?? [];
+    // By the authority that signed it, whatever signs now: a list names certificates by both. A handle of an earlier Remit names none.
+    const ca = authority === undefined ? readSshCa(await options.caKey()).publicKey : Buffer.from(authority, 'base64');
     // Without the handle: as it was intended, or as it was recorded.
     const ends = [lease.expiresAt, lease.nativeExpiresAt ?? lease.expiresAt];
-    const serials = handle === undefined ? ends.map((end) => serialIn(lease.tag, end)) : [BigInt(handle.reveal())];
-    await krl.revoke(ca.publicKey, serials, signal);
+    const serials = serial === undefined ? ends.map((end) => serialIn(lease.tag, end)) : [BigInt(serial)];
+    await krl.revoke(ca, serials, signal);
   }
 
   return {
