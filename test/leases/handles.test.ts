@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createLeaseManager } from '../../src/leases/lease-manager.ts';
 import { reapLeases } from '../../src/leases/reap.ts';
-import { createFakeIssuer, createGate, holdIssue } from '../support/fake-issuer.ts';
+import { createFakeIssuer, createGate, holdIssue, revokeFault } from '../support/fake-issuer.ts';
 import { createWorld, SHOP, type World } from './lease-world.ts';
 
 /** A downstream at which nothing is revoked without the handle that its issue gave. */
@@ -96,6 +96,36 @@ describe('what revoking needs beyond the tag', () => {
     expect(issuer.live.size).toBe(0);
     expect(rowsOf(mine.id)).toMatchObject([{ state: 'ended' }]);
     expect(world.outcomes()).toEqual(['lapsing', 'revoked']);
+  });
+
+  it('L5 comes while the revoke is being answered, which then fails: it is stored, and a process after this one revokes by it', async () => {
+    const world = createHandleWorld();
+    const { issuer, manager, task, time, rowsOf } = world;
+    const mine = task();
+    const [answered, { revoke }] = [createGate(), issuer];
+    issuer.revoke = async (...asked) => {
+      if (issuer.revokes.length === 0) await answered.opened;
+      await revoke(...asked);
+    };
+    const gate = holdIssue(issuer);
+    void Promise.resolve(manager.acquire(mine, SHOP)).catch(() => {});
+    await time.settle();
+    const revoked = manager.revokeTask(mine.id, 'revoked');
+    await time.settle();
+    gate.open();
+    await time.settle();
+    issuer.revokeScripts.push(() => Promise.reject(revokeFault()));
+    answered.open();
+    await time.advance(0);
+    await revoked;
+    expect(issuer.live.size).toBe(1);
+    expect(rowsOf(mine.id)).toMatchObject([{ state: 'revoking', attempts: 2 }]);
+    manager.close();
+    const later = world.restart();
+    await later.recover();
+    await time.advance(60_000);
+    expect(issuer.live.size).toBe(0);
+    expect(rowsOf(mine.id)).toMatchObject([{ state: 'ended' }]);
   });
 
   it('L4 a vault that cannot open it is a failure that is tried again, not a lost handle', async () => {
