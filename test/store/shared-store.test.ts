@@ -188,9 +188,11 @@ describe('places of tasks', () => {
     expect(await places.find(ACME, ONE)).toEqual({ family: ONE, owner: 'a', address: undefined });
   });
 
-  it('of what lost nodes left so many families are taken at a time', async () => {
+  it('of what lost nodes left so many families are taken at a time, and another tenant’s do not stand in their way', async () => {
     const { nodes, places } = shared();
     await nodes.join(self('b'), HOUR);
+    for (const theirs of ['a', 'b', 'c', 'd'].map((name) => taskId(`tsk_${name}`)))
+      await startTask(theirs, 'gone', theirs, RIVAL);
     for (const task of [ONE, TWO, CHILD]) await startTask(task, 'gone');
     expect(await places.claim(ACME, 'b', { orphans: 2 })).toHaveLength(2);
     expect(await places.claim(ACME, 'b', { orphans: 2 })).toHaveLength(1);
