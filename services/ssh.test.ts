@@ -54,6 +54,8 @@ const partsOf = ({ fields }: Pick<IssuedCredential, 'fields'>) => ({
   certificate: fields.certificate?.reveal() ?? '',
 });
 
+const serialOf = ({ handle }: IssuedCredential): string => handle?.reveal().split(' ')[0] ?? '';
+
 async function issue(by: Issuer, resources: string[], actionClasses: ActionClass[], lifeMs = 60_000) {
   const lease = { ...newLease(by), expiresAt: Date.now() + lifeMs };
   const issued = await by.issue({ ...requestFor(lease, AbortSignal.timeout(10_000)), resources, actionClasses });
@@ -156,7 +158,7 @@ describe('a leased certificate at a real sshd', () => {
     const { stdout } = await server.keygen('-L', '-f', 'shown-cert.pub');
     expect(stdout).toContain('user certificate');
     expect(stdout).toContain(`Key ID: "${lease.tag}"`);
-    expect(stdout).toContain(`Serial: ${issued.handle?.reveal()}`);
+    expect(stdout).toContain(`Serial: ${serialOf(issued)}\n`);
     expect(stdout).toMatch(/Principals: \n\s+deploy\n\s+backup\n/);
     expect(stdout).toMatch(/Critical Options: \(none\)\n\s+Extensions: \n\s+permit-pty\n$/);
     await writeFile(join(server.folder, 'shown'), partsOf(issued).privateKey, { mode: 0o600 });
@@ -198,6 +200,17 @@ describe('a leased certificate at a real sshd', () => {
     expect((await server.login(partsOf(issued), ['x'])).code).toBe(255);
   });
 
+  it('L4 is revoked where another authority signs by now', async () => {
+    const { lease, issued } = await issue(issuer, ['deploy'], ['read']);
+    const other = await startSshd();
+    try {
+      await createSshIssuer(options({ caKey: async () => new Secret(other.caKey) })).revoke(lease, issued.handle);
+    } finally {
+      await other.stop();
+    }
+    expect((await server.login(partsOf(issued), ['x'])).code).toBe(255);
+  });
+
   it('L4 is revoked by several processes at once, and none takes another’s entry out', async () => {
     const gateways = Array.from({ length: 4 }, () => createSshIssuer(options()));
     const made = [];
@@ -228,7 +241,7 @@ describe('a leased certificate at a real sshd', () => {
     const [theirs, ours] = [await issue(issuer, ['deploy'], ['read']), await issue(issuer, ['deploy'], ['read'])];
     await writeFile(
       join(server.folder, 'spec'),
-      `serial: 5\nserial: 100-200\nid: somebody\nserial: ${theirs.issued.handle?.reveal()}\n`,
+      `serial: 5\nserial: 100-200\nid: somebody\nserial: ${serialOf(theirs.issued)}\n`,
     );
     await server.keygen('-k', '-u', '-s', 'ca.pub', '-f', server.krlFile, 'spec');
     await issuer.revoke(ours.lease, ours.issued.handle);

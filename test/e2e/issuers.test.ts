@@ -330,7 +330,7 @@ describe('a token of another authorization server', () => {
       state: 'active',
       mode: 'task',
       issuer: 'oauth',
-      downstream: foreign.issuer,
+      downstream: `${foreign.issuer} as remit`,
       revocation: 'next_use',
       scope: `contacts.read at ${RESOURCE}`,
     });
@@ -376,7 +376,7 @@ describe('a token of another authorization server', () => {
     expect(leases).toHaveLength(3);
     for (const lease of leases) {
       expect(lease).toMatchObject({ mode: 'call', uses: 1, endReason: 'call_over', revocation: 'next_use' });
-      expect(lease.downstream).toBe(foreign.issuer);
+      expect(lease.downstream).toBe(`${foreign.issuer} as keyed`);
     }
     await work.end();
   });
