@@ -14,7 +14,7 @@ import { count, neverHit, newTally, report, type Tally } from './tally.ts';
 
 /**
  * `npm run crash`: kill −9 of a gateway at each step of a lease and at random points, over real downstreams, then what is alive beyond its
- * lease (guarantee L5). docs/how-to/read-a-crash-run.md explains it.
+ * lease (guarantee L5). docs/crash.md explains it.
  *
  *   --kills N      1000; with --quick 40
  *   --quick        PostgreSQL alone, out of npm: under two minutes

@@ -1,7 +1,7 @@
 import { messageOf } from '../domain/errors.ts';
 import type { GatewayNode } from '../domain/node.ts';
 import type { Clock, Log, Schedule } from '../seams/clock.ts';
-import type { NodeRepository, StoreServer } from '../seams/shared-store.ts';
+import type { Connected, NodeRepository, StoreServer } from '../seams/shared-store.ts';
 import { BEAT_MS, MEMBER_MS, TTL_MS } from './bounds.ts';
 import { clockDifference, clockFault } from './clock-difference.ts';
 
@@ -29,8 +29,8 @@ export interface MembershipParts {
 
 /** This node among the others. */
 export interface Membership {
-  /** @throws `ERR_STORE_*` */
-  join(): Promise<void>;
+  /** @param admit told of all others: where it throws, this one does not join @throws `ERR_STORE_*` */
+  join(admit?: (others: readonly Connected[]) => void): Promise<void>;
   /** Whether the node may act as the owner of its tasks. One comparison. */
   isMember(): boolean;
   /** What is wrong with this host's clock, where that is why the node may not act. */
@@ -60,9 +60,9 @@ export function createMembership(parts: MembershipParts): Membership {
   let isClosed = false;
   let isBehind = false;
 
-  async function join(): Promise<void> {
+  async function join(admit?: (others: readonly Connected[]) => void): Promise<void> {
     const begun = monotonic();
-    life = await repository.join({ ...self, policyVersion: policyVersion() }, TTL_MS);
+    life = await repository.join({ ...self, policyVersion: policyVersion() }, TTL_MS, admit);
     ownsUntil = begun + TTL_MS;
     if (await agrees()) validUntil = begun + MEMBER_MS;
   }
@@ -138,8 +138,8 @@ export function createMembership(parts: MembershipParts): Membership {
   }
 
   return {
-    async join() {
-      await join();
+    async join(admit) {
+      await join(admit);
       cancel = schedule(BEAT_MS, tick);
     },
     isMember: () => monotonic() < validUntil,

@@ -45,13 +45,23 @@ export interface Notices {
   listen(tenant: TenantId, onHeard: (notice: Notice) => void): { stop(): Promise<void> };
 }
 
+/** A node as one that takes connections of the server. */
+export type Connected = Pick<GatewayNode, 'tenant' | 'name' | 'connections'>;
+
 /** Nodes of a tenant. Times are the database's own. */
 export interface NodeRepository {
-  /** Begins the next life of a node. Its tasks of earlier lives stay its own. @returns the number of that life */
+  /**
+   * Begins the next life of a node. Its tasks of earlier lives stay its own.
+   * @param admit told of all the others, of every tenant, as they are until this one has joined: where it throws, this one has not
+   * @returns the number of that life
+   */
   join(
-    node: Pick<GatewayNode, 'tenant' | 'name' | 'address' | 'version' | 'policyVersion' | 'connections'>,
+    node: Connected & Pick<GatewayNode, 'address' | 'version' | 'policyVersion'>,
     ttlMs: number,
+    admit?: (others: readonly Connected[]) => void,
   ): Promise<number>;
+  /** Those whose time is not over, of every tenant of the store: they share its connections. By tenant and name. */
+  everywhere(): Promise<Connected[]>;
   /**
    * Prolongs it, and says anew where it is reached.
    * @returns the time by the database's clock, in milliseconds since the epoch; `buried`: its tasks may be others' by now; `replaced`: another

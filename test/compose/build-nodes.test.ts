@@ -69,7 +69,7 @@ function world() {
       store: { shared },
       node: 'na',
       estate: { tenant: TENANT },
-      config: { store: { kind: 'postgres', connections: 10 } },
+      config: { store: { kind: 'postgres', connections: 10 }, journal: { ship: {} } },
       system: {
         clock: time.clock,
         monotonic: time.clock,

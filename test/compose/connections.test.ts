@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
-import { sumConnections } from '../../src/compose/nodes/connections.ts';
+import { connectionsOf, sumConnections } from '../../src/compose/nodes/connections.ts';
+import type { Workspace } from '../../src/compose/workspace.ts';
+import { configSchema } from '../../src/config/schema.ts';
 
 const limits = { most: 100, reserved: 3, ofRole: undefined };
 const others = (...connections: number[]) => connections.map((count) => ({ connections: count }));
@@ -32,4 +34,25 @@ it('a narrower limit of database or role counts, a wider one does not', () => {
 
 it('where no number would do, fewer nodes are said to be the way', () => {
   expect(sumConnections(11, others(11, 11, 11), { ...limits, ofRole: 8 }).hint).toMatch(/^Run fewer nodes, or /);
+});
+
+it('a connection that records are added to a table by counts where that is at the store’s server, in whichever database', () => {
+  const urls: Record<string, string> = {
+    STORE: 'postgres://remit:a@db.internal/remit',
+    SAME: 'postgres://rows:b@db.internal:5432/trail?sslmode=require',
+    OTHER: 'postgres://rows:b@trail.internal/trail',
+  };
+  const own = (store: object, ship: object = {}): number => {
+    const config = configSchema.parse({ version: 1, store, journal: { ship } });
+    return connectionsOf({ config, system: { environment: (name: string) => urls[name] } } as unknown as Workspace);
+  };
+  const store = { kind: 'postgres', urlVariable: 'STORE' };
+  expect(own(store)).toBe(11);
+  expect(own(store, { postgres: { urlVariable: 'SAME' } })).toBe(12);
+  expect(own(store, { postgres: { urlVariable: 'OTHER' } })).toBe(11);
+  expect(own(store, { postgres: { urlVariable: 'UNSET' } })).toBe(11);
+  expect(own({ kind: 'sqlite' }, { postgres: { urlVariable: 'SAME' } })).toBe(0);
+  expect(sumConnections(12, others(12), { ...limits, ofRole: 20 }, 2).hint).toMatch(
+    /^Set store.connections to 8 or less/,
+  );
 });

@@ -14,7 +14,7 @@ function options(more: Partial<JwtIssuerOptions> = {}): JwtIssuerOptions {
   return { audience: CRM, scopes: {}, sign: gateway.sign, clock: Date.now, ...more };
 }
 
-/** What a connector does that follows docs/how-to/sign-for-a-connector.md. */
+/** What a connector does that follows docs/how-to/choose-an-issuer.md. */
 async function verifyAsConnector(token: string, by: SigningGateway = gateway, audience = CRM): Promise<JWTPayload> {
   const rules = {
     algorithms: ['ES256'],

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { openSqlite } from '../../src/adapters/store/open-sqlite.ts';
 import { taskId } from '../../src/domain/ids.ts';
@@ -82,6 +83,38 @@ describe('nodes', () => {
     expect(there).toBeGreaterThanOrEqual(before - 1);
     expect(there).toBeLessThanOrEqual(Date.now() + 1);
     expect(await nodes.bury(ACME)).toEqual([]);
+  });
+
+  it('of those that come at once so many are admitted as fit, whosever tenant they are of', async () => {
+    const admit = (others: readonly { readonly connections: number }[]): void => {
+      if (others.reduce((sum, { connections }) => sum + connections, 11) > 25) throw new Error('too many');
+    };
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const lock = new Client({ connectionString: world.url });
+    await lock.connect();
+    // Rows can be read, and none is written until all have come.
+    await lock.query('begin');
+    await lock.query('lock table nodes in share mode');
+    const joining = Promise.allSettled(
+      names.map((name, index) => shared(index % 2).nodes.join(self(name, index < 3 ? ACME : RIVAL), HOUR, admit)),
+    );
+    await eventually(
+      'all have come',
+      () => query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"),
+      (rows) => rows.length === names.length,
+    );
+    await lock.end();
+    const joined = await joining;
+    expect(joined.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    const { nodes } = shared();
+    const there = await nodes.everywhere();
+    expect(there.map(({ connections }) => connections)).toEqual([11, 11]);
+    expect((await nodes.list(ACME)).length + (await nodes.list(RIVAL)).length, 'of the rest nothing is left').toBe(2);
+    const [{ name, tenant }] = there as [(typeof there)[number]];
+    const again = await nodes.join(self(name, tenant), HOUR, admit);
+    expect(again, 'one that starts again is not counted beside itself').toBe(2);
+    await nodes.join(self('g', tenant), 0);
+    expect(await nodes.everywhere(), 'nor is one that is lost').toHaveLength(2);
   });
 
   it('one that leaves is nobody that has to be waited for', async () => {

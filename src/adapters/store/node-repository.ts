@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { tenantId } from '../../domain/ids.ts';
-import type { NodeRepository } from '../../seams/shared-store.ts';
+import type { Connected, NodeRepository } from '../../seams/shared-store.ts';
 import { DATABASE_NOW } from './database-clock.ts';
 import { MIGRATIONS } from './migrations.ts';
 import type { Atomically, Queries } from './schema.ts';
@@ -9,17 +9,27 @@ import { assertKnown, MIGRATION_LOCK } from './schema-version.ts';
 /** Rows of nodes that were buried are kept for a day, so that one that comes back learns what became of it. */
 const KEPT_MS = 86_400_000;
 
+/** `pg_advisory_xact_lock` key: of two that are to be admitted, the second is told of the first. */
+const ADMISSION_LOCK = 0x52656d6a;
+
 /** Nodes, in PostgreSQL. To renew and to bury are one step each on one row: of the two that race, one finds it changed. */
 export function makeNodeRepository(queries: Queries, atomically: Atomically, where: string): NodeRepository {
   return {
-    async join(node, ttlMs) {
+    async join(node, ttlMs, admit) {
       return await atomically(async (transaction) => {
         // Whoever migrates looks for those who run: who joins meanwhile must have seen the tables as they are then.
         await sql`select pg_advisory_xact_lock_shared(${MIGRATION_LOCK})`.execute(transaction);
         await assertKnown(transaction as unknown as Kysely<unknown>, MIGRATIONS.length, where);
+        if (admit !== undefined) {
+          await sql`select pg_advisory_xact_lock(${ADMISSION_LOCK})`.execute(transaction);
+          const all = await readEverywhere(transaction);
+          admit(all.filter(({ tenant, name }) => tenant !== node.tenant || name !== node.name));
+        }
         return await insert(transaction, node, ttlMs);
       });
     },
+
+    everywhere: () => readEverywhere(queries),
 
     async renew({ tenant, name, life, address, policyVersion }, ttlMs) {
       const renewed = await queries
@@ -100,6 +110,18 @@ export function makeNodeRepository(queries: Queries, atomically: Atomically, whe
       return rows.map(({ name }) => name);
     },
   };
+}
+
+async function readEverywhere(queries: Queries): Promise<Connected[]> {
+  const rows = await queries
+    .selectFrom('nodes')
+    .select(['tenant', 'name', 'connections'])
+    .where('is_buried', '=', 0)
+    .where('expires_at', '>', DATABASE_NOW)
+    .orderBy('tenant')
+    .orderBy('name')
+    .execute();
+  return rows.map(({ tenant, name, connections }) => ({ tenant: tenantId(tenant), name, connections }));
 }
 
 async function insert(

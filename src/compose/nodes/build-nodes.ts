@@ -7,7 +7,7 @@ import { PLACE_MS } from '../../nodes/bounds.ts';
 import { createMembership } from '../../nodes/membership.ts';
 import { createPlacement, type Placement } from '../../nodes/placement.ts';
 import { createTaskLedger, type TaskLedger } from '../../nodes/task-ledger.ts';
-import type { Notice, SharedStore } from '../../seams/shared-store.ts';
+import type { Connected, Notice, SharedStore } from '../../seams/shared-store.ts';
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import type { Workspace } from '../workspace.ts';
 import { connectionsOf } from './connections.ts';
@@ -31,8 +31,8 @@ export interface Nodes {
   moved(task: TaskId): Promise<readonly TaskId[]>;
   /** Resolves, with why, when this node can serve no more. */
   readonly failed: Promise<Failure>;
-  /** Joins, and takes what was its own in an earlier life. @throws `ERR_STORE_*` */
-  join(): Promise<readonly OwnedTask[]>;
+  /** Joins, and takes what was its own in an earlier life. @param admit throws where it may not @throws `ERR_STORE_*` */
+  join(admit?: (others: readonly Connected[]) => void): Promise<readonly OwnedTask[]>;
   /** From now on the others reach it there, and it goes on with what lost nodes left. */
   serve(address: string): void;
   /**
@@ -94,7 +94,7 @@ export function buildNodes(parts: {
       tenant,
       name,
       version,
-      connections: connectionsOf(workspace.config),
+      connections: connectionsOf(workspace),
       get address() {
         return address;
       },
@@ -159,8 +159,8 @@ export function buildNodes(parts: {
       const found = await Promise.all(family.map(async (id) => ({ id, place: await places.find(tenant, id) })));
       return found.filter(({ place }) => place?.owner !== name).map(({ id }) => id);
     },
-    async join() {
-      await membership.join();
+    async join(admit) {
+      await membership.join(admit);
       listening = notices.listen(tenant, parts.onNotice);
       return await places.claim(tenant, name, 'earlier');
     },

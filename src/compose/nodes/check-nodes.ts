@@ -32,7 +32,7 @@ export async function checkNodes(workspace: Workspace): Promise<Omit<Check, 'nam
     });
   }
   if (checks.length === 0) checks.push({ state: 'ok', what: `${nodes.length} on this store, all as they should be` });
-  const { what, hint } = await readConnections(workspace, shared, false);
+  const { what, hint } = await readConnections(workspace, shared);
   checks.push(hint === undefined ? { state: 'ok', what } : { state: 'fail', what, hint });
   return checks;
 }

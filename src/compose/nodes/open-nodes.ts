@@ -8,7 +8,7 @@ import type { RevocationControl } from '../revocation/build-revocation.ts';
 import type { BuiltRisk } from '../risk/build-risk.ts';
 import { type Adoption, createAdoption } from './adopt-tasks.ts';
 import { buildNodes, type Nodes } from './build-nodes.ts';
-import { assertConnectionsFit } from './connections.ts';
+import { admitByConnections } from './connections.ts';
 import { throughLocks } from './through-locks.ts';
 
 /** How often marks of the others are read, whatever notices are lost: as long as a revocation may take at most. */
@@ -74,8 +74,7 @@ export function openNodes(
     nodes,
     adoption,
     async rejoin() {
-      await assertConnectionsFit(parts.workspace, nodes.shared);
-      const owned = await nodes.join();
+      const owned = await nodes.join(await admitByConnections(workspace, nodes.shared));
       // What others have learnt binds here from the first call on.
       await throughLocks(() => risk.exchange());
       parts.closers.push(repeat(workspace.system.schedule, RISK_MS, exchange));
