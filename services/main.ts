@@ -54,7 +54,7 @@ const SERVICES: readonly ServiceRun[] = [
   },
   {
     name: 'nats',
-    files: ['nats.test.ts'],
+    files: ['nats.test.ts', 'nats-how-to.test.ts'],
     probe: async () => {
       const servers = await startNats();
       await servers.stop();
