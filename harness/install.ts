@@ -45,7 +45,9 @@ async function unpack(name: string, packages: readonly string[]): Promise<string
   const root = join(folder, 'root');
   if (await exists(join(folder, 'unpacked'))) return root;
   await mkdir(folder, { recursive: true });
-  await run('apt-get', ['download', ...packages], { cwd: folder, timeoutMs: 120_000 });
+  await run('apt-get', ['download', ...packages], { cwd: folder, timeoutMs: 120_000 }).catch((cause: Error) => {
+    throw new Error(`Debian's ${packages.join(', ')} cannot be had: ${cause.message.replaceAll('\n', '; ')}`);
+  });
   for (const file of await readdir(folder)) {
     if (file.endsWith('.deb')) await run('dpkg-deb', ['-x', file, 'root'], { cwd: folder, timeoutMs: 60_000 });
   }

@@ -111,19 +111,21 @@ async function main(): Promise<boolean> {
       await probe(folder).catch((error: unknown) => missing.set(name, messageOf(error)));
     }
     const wanted = SERVICES.filter(({ name }) => !missing.has(name));
-    const results = await runTests(wanted.flatMap(({ files }) => files));
+    const files = wanted.flatMap((one) => one.files);
+    const results = await runTests(files);
     const figures = parseCosts(await readFile(costs, 'utf8').catch(() => ''));
     for (const [name, reason] of missing) process.stdout.write(`NOT HERE  ${name}: ${reason}\n`);
-    const parts = SERVICES.map(({ name, files }) => {
+    const parts = SERVICES.map(({ name, files: named }) => {
       if (missing.has(name)) return `${name} not here`;
-      const own = results.filter(({ file }) => files.includes(file));
+      const own = results.filter(({ file }) => named.includes(file));
       const cost = figures.find(({ service }) => service === name);
       const costText =
         cost === undefined ? '' : ` (issue ${cost.issue.toFixed(2)} ms, revoke ${cost.revoke.toFixed(2)} ms p50)`;
-      return `${name} ${sum(own, 'passed')}/${sum(own, 'total')}${costText}`;
+      const isPassed = own.length === named.length && own.every((one) => one.isPassed);
+      return `${name} ${sum(own, 'passed')}/${sum(own, 'total')}${isPassed ? '' : ' FAILED'}${costText}`;
     });
     process.stdout.write(`services: ${parts.join('; ')}\n`);
-    return missing.size === 0 && results.length === wanted.length && results.every((one) => one.isPassed);
+    return missing.size === 0 && results.length === files.length && results.every((one) => one.isPassed);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

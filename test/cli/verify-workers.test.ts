@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FakeNode } from '../support/fake-trail-node.ts';
-import { endAll, run, runToFail } from './remit.ts';
+import { endAll, run, runJson, runToFail } from './remit.ts';
 
 /** A host with two workers, which have seen a node of another host: what `remit audit verify` says there. */
 const NAMES = ['n0000000000000001', 'n0000000000000002', 'n0000000000000003'] as const;
@@ -40,6 +40,18 @@ it('A4 verifies those of the host, and tells which are elsewhere', async () => {
   const together = await run(['audit', 'verify', ...folders]);
   expect(together.code, together.stderr).toBe(0);
   expect(together.stdout).not.toContain('absent');
+});
+
+it('A4 says of a journal that is verified alone which others it has seen', async () => {
+  const folder = (nodes[0] as FakeNode).folder;
+  const alone = await run(['audit', 'verify', '--folder', folder]);
+  expect(alone.code, alone.stderr).toBe(0);
+  expect(alone.stdout).toContain('note: it has seen journals of 2 other nodes, not verified here');
+  expect(alone.stdout).toContain('n0000000000000003 with 3 records');
+  const told = await runJson<{ others: unknown[] }>(['audit', 'verify', '--folder', folder]);
+  expect(told.others).toMatchObject(NAMES.slice(1).map((node) => ({ node, size: 3 })));
+  const seesNobody = await run(['audit', 'verify', '--folder', (nodes[2] as FakeNode).folder]);
+  expect(seesNobody.stdout).not.toContain('other nodes');
 });
 
 it('A4 fails where the journal of one of its own workers is gone, and where folders are named and one that was seen is not', async () => {

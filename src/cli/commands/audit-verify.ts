@@ -7,6 +7,7 @@ import { createSystem } from '../../compose/system.ts';
 import { journalFolders } from '../../compose/trail/journal-folders.ts';
 import { checkProof } from '../../compose/trail/proofs.ts';
 import { verifyTrail } from '../../compose/trail/verify-trail.ts';
+import { seenElsewhere } from '../../compose/trail/verify-trails.ts';
 import { workerFolders } from '../../compose/workers/worker-folders.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
@@ -66,7 +67,8 @@ export function addVerifyCommand(group: Command): void {
         return await showSeveral(output, folders, { keys, anchors, without, seenBefore: before, expected });
       }
       const key = onlyOne('--key', options.key);
-      const verified = await verifyTrail(folders[0] as string, {
+      const [folder] = folders as [string];
+      const verified = await verifyTrail(folder, {
         key,
         anchorFile: onlyOne('--anchor', options.anchor),
       });
@@ -78,7 +80,8 @@ export function addVerifyCommand(group: Command): void {
           hint: 'Keep this folder as it is for an investigation, and compare it with a backup or an exported checkpoint.',
         });
       }
-      output.result(verified, () =>
+      const others = await seenElsewhere(folder);
+      output.result({ ...verified, ...(others.length > 0 && { others }) }, () =>
         [
           `verified: ${verified.size} records, ${verified.checkpoints} signed checkpoints, ${verified.signedSize} records under a signature`,
           ...(verified.isPart ? ['a copy of closed segments: the log goes on where it is written'] : []),
@@ -87,6 +90,7 @@ export function addVerifyCommand(group: Command): void {
             : []),
           ...verified.removals.map(removalText),
           ...(key === undefined ? [KEY_NOTE] : []),
+          ...(others.length > 0 ? [othersText(others)] : []),
           ...(verified.incompleteBytes > 0
             ? [`note: ${verified.incompleteBytes} bytes of an incomplete last record`]
             : []),
@@ -140,6 +144,9 @@ function onlyOne(option: string, given: readonly string[]): string | undefined {
     hint: 'Give it once, or a --folder for each journal.',
   });
 }
+
+const othersText = (others: readonly { readonly node: string; readonly size: number }[]): string =>
+  `note: it has seen ${others.length === 1 ? 'the journal of another node' : `journals of ${others.length} other nodes`}, not verified here (${others.map(({ node, size }) => `${node} with ${size} records`).join(', ')}); together: --folder for each`;
 
 function removalText({ record, time, first, end, since, until, keep, configuration, by }: Removal): string {
   const kept = [keep.days === undefined ? [] : `${keep.days} days`, keep.MiB === undefined ? [] : `${keep.MiB} MiB`];

@@ -8,6 +8,7 @@ import { parseVerifier } from '../../adapters/journal/signed-note.ts';
 import { readAnchor } from '../../adapters/journal/verify-journal.ts';
 import { findSightings, type Sighting, type Sightings } from '../../audit/find-sightings.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
+import type { SeenHead } from '../../domain/trail-head.ts';
 import { type VerifiedTrail, verifyTrail } from './verify-trail.ts';
 
 export interface VerifyTrailsOptions {
@@ -166,6 +167,15 @@ function rootOf(checkpoint: string, verifier: Parameters<typeof readAnchor>[1]):
   }
 }
 
+/** Other journals that stand in this one, each with the longest head that was seen; without those that were given up for it. */
+export async function seenElsewhere(folder: string): Promise<readonly Pick<SeenHead, 'node' | 'origin' | 'size'>[]> {
+  const { seen, givenUp } = await sightingsIn(folder, undefined);
+  const own = await originIn(folder);
+  return newestOf(seen)
+    .filter(({ origin }) => origin !== own && !givenUp.some((one) => one.origin === origin))
+    .map(({ node, origin, size }) => ({ node, origin, size }));
+}
+
 /** A node that has begun a journal anew has said so in it. */
 function twice(witnessed: readonly Witnessed[], givenUp: ReadonlyMap<string, unknown>): TrailProblem[] {
   const byNode = new Map<string, Witnessed[]>();
@@ -187,8 +197,8 @@ function twice(witnessed: readonly Witnessed[], givenUp: ReadonlyMap<string, unk
 }
 
 /** Of each journal the longest head that was seen. */
-function newestOf(witnessed: readonly Witnessed[]): Witnessed[] {
-  const newest = new Map<string, Witnessed>();
+function newestOf<T extends SeenHead>(witnessed: readonly T[]): T[] {
+  const newest = new Map<string, T>();
   for (const seen of witnessed) if (seen.size >= (newest.get(seen.origin)?.size ?? 0)) newest.set(seen.origin, seen);
   return [...newest.values()];
 }
