@@ -145,6 +145,10 @@ describe('a lease of what an owner authorised', () => {
       ['one that has had enough', { status: 429, body: { error: 'slow_down' } }],
       ['one that does not know Remit for the moment', { status: 401, body: { error: 'invalid_client' } }],
       ['an answer that is none', { status: 200, body: {} }],
+      ['one that fails, whatever word it fails with', { status: 500, body: { error: 'invalid_grant' } }],
+      ['a proxy that says what its server said once', { status: 502, body: { error: 'invalid_grant' } }],
+      ['a success that says it is none', { status: 200, body: { error: 'invalid_grant' } }],
+      ['a page of somebody else’s', { status: 400, body: { message: 'invalid_grant' } }],
     ])('%s', async (_name, refuseToken) => {
       const token = kept()?.refreshToken?.reveal();
       world.server.misdeeds.refuseToken = refuseToken;
