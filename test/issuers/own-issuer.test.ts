@@ -61,6 +61,44 @@ describe('an issuer of one’s own', () => {
     expect(passed).toBeGreaterThanOrEqual(13);
   });
 
+  it('has types for who writes it in TypeScript', async () => {
+    const project = join(folder, 'typed');
+    const remit = join(project, 'node_modules/remit');
+    await mkdir(remit, { recursive: true });
+    await mkdir(join(project, 'node_modules/@types'));
+    await symlink(join(root, 'node_modules/@types/node'), join(project, 'node_modules/@types/node'));
+    await symlink(join(root, 'package.json'), join(remit, 'package.json'));
+    const compile = (...args: string[]): Promise<string> =>
+      new Promise((done) => {
+        const tsc = join(root, 'node_modules/typescript/bin/tsc');
+        execFile(process.execPath, [tsc, ...args], { cwd: root, timeout: 100_000 }, (_, stdout) => done(stdout));
+      });
+    expect(await compile('-p', 'tsconfig.types.json', '--outDir', join(remit, 'dist'))).toBe('');
+    await writeFile(join(project, 'package.json'), '{ "type": "module" }');
+    const compilerOptions = { strict: true, module: 'nodenext', target: 'es2023', noEmit: true, types: ['node'] };
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['issuer.ts'] }));
+    const write = (revocation: string) =>
+      writeFile(
+        join(project, 'issuer.ts'),
+        `import { type CreateIssuer, issuerSuite, parts } from 'remit/issuer-suite';
+const createIssuer: CreateIssuer = ({ settings, secret, Secret }) => ({
+  kind: 'keyshop', downstream: String(settings.url), minTtlSeconds: 0, revocation: '${revocation}',
+  async issue({ tag, expiresAt }) {
+    const token = new Secret(tag + (await secret())?.reveal());
+    return { fields: { token }, scope: 'all', nativeExpiresAt: expiresAt };
+  },
+  async revoke() {},
+  async close() {},
+});
+export const made = [createIssuer(parts({ settings: {} })), issuerSuite];
+`,
+      );
+    await write('next_use');
+    expect(await compile('-p', project)).toBe('');
+    await write('surely');
+    expect(await compile('-p', project)).toContain('"surely"');
+  });
+
   it.each([
     [
       'says that it revoked and did nothing',

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PackageParts } from '../../src/compose/credentials/makers/package.ts';
 import { isRemitError, RemitError } from '../../src/domain/errors.ts';
 import { agentId, connectorId, leaseId, taskId, tenantId } from '../../src/domain/ids.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
@@ -9,6 +8,10 @@ import { type Lease, leaseTag } from '../../src/domain/lease.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { ActionClass } from '../../src/domain/tool.ts';
 import type { IssuedCredential, IssueRequest, Issuer } from '../../src/seams/issuer.ts';
+import type { PackageParts } from '../../src/seams/issuer-package.ts';
+
+export type { CreateIssuer, PackageParts } from '../../src/seams/issuer-package.ts';
+export type { IssuedCredential, IssueRequest, Issuer };
 
 /** What the suite needs of an issuer and of a downstream that it may use freely. */
 export interface IssuerHarness {

@@ -1,30 +1,12 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import type { LoadedConfig } from '../../../config/load-config.ts';
-import { type ErrorCode, messageOf, RemitError } from '../../../domain/errors.ts';
-import type { RandomBytes } from '../../../domain/ids.ts';
+import { messageOf, RemitError } from '../../../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
 import { Secret } from '../../../domain/secret.ts';
-import type { Clock } from '../../../seams/clock.ts';
 import type { Issuer } from '../../../seams/issuer.ts';
+import type { PackageParts } from '../../../seams/issuer-package.ts';
 import { type IssuerMaker, optionalSecret } from './maker.ts';
-
-/** What `createIssuer` of a package gets: everything that it needs of Remit, so that it depends on nothing. */
-export interface PackageParts {
-  /** Of the configuration; to be checked by the package. */
-  readonly settings: JsonObject;
-  /** Asked at every use; undefined where the configuration names none. */
-  readonly secret: () => Promise<Secret | undefined>;
-  readonly clock: Clock;
-  readonly random: RandomBytes;
-  readonly Secret: typeof Secret;
-  /** An error as the gateway tells it. No secret in any part of it. */
-  readonly fault: (
-    code: Extract<ErrorCode, 'ERR_CREDENTIAL_ISSUE' | 'ERR_CREDENTIAL_REVOKE' | 'ERR_CONFIG_INVALID'>,
-    message: string,
-    more: { readonly hint: string; readonly where?: string },
-  ) => Error;
-}
 
 export const makePackageIssuer: IssuerMaker<'package'> = async (settings, { workspace, connector }) => {
   const { module } = settings;
