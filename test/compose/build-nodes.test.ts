@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { buildNodes, type Nodes } from '../../src/compose/nodes/build-nodes.ts';
+import { RemitError } from '../../src/domain/errors.ts';
 import { type TaskId, taskId, tenantId } from '../../src/domain/ids.ts';
 import type { OwnedTask, SeenNode, TaskPlace } from '../../src/domain/node.ts';
 import type { Task } from '../../src/domain/task.ts';
@@ -22,6 +23,8 @@ function world() {
   const did: string[] = [];
   const state = {
     told: 'renewed' as 'renewed' | 'buried',
+    /** So many times another one is just joining, and stands still. */
+    locked: 0,
     lost: [] as string[],
     others: [] as string[],
     places: new Map<TaskId, TaskPlace>(),
@@ -32,7 +35,10 @@ function world() {
   let onNotice: (notice: Notice) => void = () => {};
   const shared = {
     nodes: {
-      join: async () => did.push('join'),
+      async join() {
+        if (state.locked-- > 0) throw new RemitError('ERR_STORE_LOCKED', 'another session holds a lock');
+        return did.push('join');
+      },
       async renew({ address }: { address: string }) {
         did.push(`renew ${address}`);
         return state.told === 'buried' ? 'buried' : time.clock();
@@ -113,6 +119,15 @@ function world() {
 const place = (owner: string, family = TOP): TaskPlace => ({ family, owner, address: `http://${owner}` });
 
 describe('this gateway among the others', () => {
+  it('waits for one that stands still while it joins, as long as it can', async () => {
+    const { nodes, did, state } = world();
+    state.locked = 3;
+    await nodes.join();
+    expect(did).toEqual(['join']);
+    state.locked = 4;
+    await expect(nodes.join()).rejects.toMatchObject({ code: 'ERR_STORE_LOCKED' });
+  });
+
   it('a child’s place is of the family of the task at the top, so that a family moves whole', async () => {
     const { nodes, did } = world();
     await nodes.own(NEW, undefined);

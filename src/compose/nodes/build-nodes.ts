@@ -11,6 +11,7 @@ import type { Connected, Notice, SharedStore } from '../../seams/shared-store.ts
 import type { TaskRegistry } from '../../tasks/task-registry.ts';
 import type { Workspace } from '../workspace.ts';
 import { connectionsOf } from './connections.ts';
+import { throughLocks } from './through-locks.ts';
 
 /** This gateway among the others of its store. */
 export interface Nodes {
@@ -160,7 +161,8 @@ export function buildNodes(parts: {
       return found.filter(({ place }) => place?.owner !== name).map(({ id }) => id);
     },
     async join(admit) {
-      await membership.join(admit);
+      // One that stands still while it joins keeps others from joining, until the server ends its transaction.
+      await throughLocks(() => membership.join(admit));
       listening = notices.listen(tenant, parts.onNotice);
       return await places.claim(tenant, name, 'earlier');
     },
