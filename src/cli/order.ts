@@ -1,3 +1,4 @@
+import type { Effects } from '../compose/revocation/apply-revocation.ts';
 import { type OrderReport, orderAlone, type PersonalOrder } from '../compose/revocation/order-revocation.ts';
 import { placesOf } from '../compose/workspace.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -7,7 +8,7 @@ import type { Output } from './output.ts';
 import { withWorkspace } from './with-workspace.ts';
 
 /** Exit code of an order that is acknowledged while credentials are not confirmed to be revoked yet. */
-const NOT_CONFIRMED = 9;
+export const NOT_CONFIRMED = 9;
 
 /** A gateway that says nothing for so long hangs: the order is made in the store, where others read it. Twice what one waits that must tell what it has ended. */
 const WITHIN_MS = 10_000;
@@ -21,8 +22,26 @@ export async function orderAndTell(
   const report = await placeOrder(options, order);
   output.result(report, () => textOf(report));
   const { effects, appliedHere } = report;
-  if (appliedHere && (effects === undefined || effects.leases.revoking > 0)) process.exitCode = NOT_CONFIRMED;
+  if (appliedHere) tellIfNotConfirmed(effects?.leases);
 }
+
+/** By the exit code: that what an order ends is not confirmed to be revoked. @param leases undefined where not all of it is known yet */
+export function tellIfNotConfirmed(leases: Effects['leases'] | undefined): void {
+  if (leases === undefined || leases.revoking > 0) process.exitCode = NOT_CONFIRMED;
+}
+
+/** What became of the credentials of what was ended. */
+export function leasesText({ ended, revoking, lapsing }: Effects['leases']): string[] {
+  const counts = [
+    [ended, 'credentials revoked'],
+    [revoking, 'credentials still being revoked: `remit lease ls` shows them'],
+    [lapsing, 'credentials that cannot be revoked, and lapse: `remit lease ls` says when'],
+  ] as const;
+  return counts.filter(([count]) => count > 0).map(([count, what]) => `  ${count} ${what}`);
+}
+
+export const NOT_ALL_ENDED =
+  '  not all that it ends has ended yet: it is gone on with, `remit lease ls` shows what is left';
 
 async function placeOrder(options: { readonly config: string }, order: PersonalOrder): Promise<OrderReport> {
   const { socket } = placesOf(await loadConfig(options.config));
@@ -52,13 +71,10 @@ function textOf({ position, action, subject, bindsBy, appliedHere, effects, wait
       [tasksEnded, 'tasks ended'],
       [tasksSuspended, 'tasks suspended'],
       [tasksResumed, 'tasks resumed'],
-      [leases.ended, 'credentials revoked'],
-      [leases.revoking, 'credentials still being revoked: `remit lease ls` shows them'],
-      [leases.lapsing, 'credentials that cannot be revoked, and lapse: `remit lease ls` says when'],
     ] as const;
     for (const [count, what] of counts) if (count > 0) lines.push(`  ${count} ${what}`);
-  } else if (appliedHere)
-    lines.push('  not all that it ends has ended yet: it is gone on with, `remit lease ls` shows what is left');
+    lines.push(...leasesText(leases));
+  } else if (appliedHere) lines.push(NOT_ALL_ENDED);
   if (waiting !== undefined) {
     lines.push(
       '  no gateway serves this data folder: it binds there at its next start, and within a second on every other',

@@ -58,7 +58,8 @@ export function adminOperations(parts: {
     status,
     async 'end-task'({ task = '' }) {
       const id = taskId(task);
-      if ((await store.tasks.get(estate.tenant, id)) === undefined) {
+      const known = await store.tasks.get(estate.tenant, id);
+      if (known === undefined) {
         throw new RemitError('ERR_NOT_FOUND', `there is no task ${id}`, {
           where: id,
           hint: '`remit task ls --all` lists them.',
@@ -67,7 +68,8 @@ export function adminOperations(parts: {
       await administer({ action: 'task_end', task });
       // By the revocation log, so that it binds wherever the task is served.
       const { effects } = await orderNow({ action: 'revoke', subject: { kind: 'task', id: task }, reason: 'ended' });
-      return { ended: effects === undefined || effects.tasksEnded > 0 };
+      // Another node's, too.
+      return { ended: known.state !== 'ended', ...(effects && { leases: effects.leases }) };
     },
     async 'revoke-lease'({ lease = '' }) {
       const id = leaseId(lease);
@@ -78,7 +80,12 @@ export function adminOperations(parts: {
       if (row === undefined) throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id });
       const view = viewLease(row, system.clock(), undefined);
       // What cannot be revoked is said to lapse, with the time at which it is over (guarantee L7).
-      return { state: view.state, ...(view.state === 'lapsing' && { until: view.nativeExpiresAt }) };
+      const { state, nativeExpiresAt, lastError } = view;
+      return {
+        state,
+        ...(state === 'lapsing' && { until: nativeExpiresAt }),
+        ...(state === 'failed' && { lastError }),
+      };
     },
     /** A suspension, its end, or the kill switch. */
     async revoke(given) {

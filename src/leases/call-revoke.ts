@@ -2,24 +2,27 @@ import { RemitError } from '../domain/errors.ts';
 import type { Lease } from '../domain/lease.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { Issuer } from '../seams/issuer.ts';
-import type { RevokeContext } from './lease-context.ts';
+import type { IssuerBinding, RevokeContext } from './lease-context.ts';
 import { within } from './wait.ts';
 
-/**
- * The issuer of a lease: its connector's, or, where that is gone or has another one now, one for the same downstream.
- * @throws `ERR_CREDENTIAL_REVOKE` where there is none
- */
-export function issuerFor(
-  context: Pick<RevokeContext, 'issuerOf' | 'issuerAt'>,
-  lease: Pick<Lease, 'connector' | 'issuer' | 'downstream' | 'tag'>,
-): Issuer {
-  const own = context.issuerOf(lease.connector)?.issuer;
-  const isOwn = own?.kind === lease.issuer && (lease.downstream === '' || own.downstream === lease.downstream);
-  const issuer = isOwn ? own : context.issuerAt?.(lease.issuer, lease.downstream);
-  if (issuer !== undefined) return issuer;
-  throw new RemitError('ERR_CREDENTIAL_REVOKE', `connector ${lease.connector} has no ${lease.issuer} issuer any more`, {
-    where: lease.connector,
-    hint: `Put its credential section back until its leases have ended, or remove ${lease.tag} by hand.`,
+type Issued = Pick<Lease, 'connector' | 'issuer' | 'downstream'>;
+
+/** What its connector has, as far as that is of the lease: the connector may have been given another issuer, or another downstream, since. */
+export function bindingFor({ issuerOf }: Pick<RevokeContext, 'issuerOf'>, lease: Issued): IssuerBinding | undefined {
+  const own = issuerOf(lease.connector);
+  const isOf = own?.issuer.kind === lease.issuer;
+  return isOf && (lease.downstream === '' || own.issuer.downstream === lease.downstream) ? own : undefined;
+}
+
+/** The issuer of a lease: its connector's, or, where that is gone or has another one now, one for the same downstream. Undefined where there is none. */
+export function issuerFor(context: Pick<RevokeContext, 'issuerOf' | 'issuerAt'>, lease: Issued): Issuer | undefined {
+  return bindingFor(context, lease)?.issuer ?? context.issuerAt?.(lease.issuer, lease.downstream);
+}
+
+export function issuerGone({ connector, issuer, tag }: Lease): RemitError {
+  return new RemitError('ERR_CREDENTIAL_REVOKE', `connector ${connector} has no ${issuer} issuer any more`, {
+    where: connector,
+    hint: `Put its credential section back until its leases have ended, or remove ${tag} by hand.`,
   });
 }
 

@@ -9,7 +9,7 @@ import { calledOff, draftLease, type IssueAttempt, issueLease, pastDeadline } fr
 import { type IssuerBinding, LEASE_LIMITS, type LeaseLimits, type RevokeContext } from './lease-context.ts';
 import { type RecoveryReport, recoverLeases } from './recover-leases.ts';
 import { createRevocations } from './revocations.ts';
-import { faultText } from './revoke-lease.ts';
+import { faultText, wasIssued } from './revoke-lease.ts';
 import { createSweep } from './sweep.ts';
 import {
   findOurs,
@@ -62,6 +62,11 @@ export interface LeaseManager {
   revokeAgent(agent: AgentId, reason: string): Promise<Lease[]>;
   /** Ends one lease; its task may get a new one. @throws `ERR_NOT_FOUND` */
   revoke(lease: LeaseId, reason: string): Promise<Lease>;
+  /**
+   * Tries at once what could not be revoked before and is this process's to revoke. @returns those and what is another's, as they stand after that
+   * @throws `ERR_STORE_*` when the rows cannot be read: what is known in memory is tried all the same
+   */
+  retry(matches: (lease: Lease) => boolean): Promise<Lease[]>;
   /** Ends everything held here, for a graceful stop. */
   revokeAll(reason: string): Promise<Lease[]>;
   /** Call once, before the first `acquire`. */
@@ -241,9 +246,22 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
       ({ id, intendedAt }) => !known.has(id) && intendedAt <= since && findOurs(tasks, id) === undefined,
     );
     const revoked = others.map((lease) =>
-      revocations.start(lease, reason, { isIssued: lease.state === 'active', isTaking: true, task }),
+      revocations.start(lease, reason, { isIssued: wasIssued(lease), isTaking: true, task }),
     );
     return [...ours, ...(await Promise.all(revoked))];
+  }
+
+  async function retry(matches: (lease: Lease) => boolean): Promise<Lease[]> {
+    const known = revocations.retry(matches);
+    const rows = await repository.list(tenant, { states: ['revoking'] });
+    const failing = rows.filter((lease) => lease.failingSince !== undefined && matches(lease));
+    // What the sweep of this process has come to once, and rests with.
+    const swept = failing.filter(({ id, claimedBy }) => claimedBy === context.claimant && !revocations.has(id));
+    const started = swept.map((lease) =>
+      revocations.start(lease, lease.endReason ?? 'revoked', { isIssued: wasIssued(lease) }),
+    );
+    const tried = [...(await known), ...(await Promise.all(started))];
+    return [...failing.filter(({ id }) => !tried.some((lease) => lease.id === id)), ...tried];
   }
 
   return {
@@ -267,8 +285,9 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
         throw new RemitError('ERR_NOT_FOUND', `there is no lease ${id}`, { where: id, hint: 'See `remit lease ls`.' });
       }
       if (lease.state === 'ended' || lease.state === 'lapsing') return lease;
-      return revocations.start(lease, reason, { isIssued: lease.state === 'active', isTaking: true });
+      return revocations.start(lease, reason, { isIssued: wasIssued(lease), isTaking: true });
     },
+    retry,
     revokeAll: (reason) => endHere(() => true, reason),
     recover: () => recoverLeases(context, sweep),
     async takeOver(node) {

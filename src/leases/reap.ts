@@ -46,5 +46,9 @@ export async function reapLeases(context: RevokeContext, which: 'expired' | 'all
   const { downstreams } = await claims.due(tenant, at);
   await Promise.all(downstreams.map(reapDownstream));
   report.lapsing.push(...(await repository.list(tenant, { states: ['lapsing'] })));
+  // Somebody's next attempt is not due yet: it is no more revoked for that.
+  const tried = new Set(report.outstanding.map(({ id }) => id));
+  const open = await repository.list(tenant, { states: ['revoking'] });
+  report.outstanding.push(...open.filter(({ id, failingSince }) => failingSince !== undefined && !tried.has(id)));
   return report;
 }

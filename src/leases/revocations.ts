@@ -29,6 +29,9 @@ export interface Revocations {
   start(lease: Lease, reason: string, facts: RevocationFacts): Promise<Lease>;
   /** Resolves like `start` for a lease that is being revoked; undefined for another. */
   find(lease: LeaseId): Promise<Lease> | undefined;
+  /** Tries at once what waits after a failure, and resolves with what has failed before, as it stands after that. */
+  retry(matches: (lease: Lease) => boolean): Promise<Lease[]>;
+  has(lease: LeaseId): boolean;
   /** How many are not confirmed yet. */
   readonly size: number;
   /** No more attempts; the rows stay `revoking` for the next start. */
@@ -165,6 +168,10 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
     if (!job.isRunning) run(job);
   }
 
+  function hasten(job: Job): void {
+    if (job.failures > 0 && !job.isRunning) run(job);
+  }
+
   return {
     get size() {
       return jobs.size;
@@ -176,13 +183,19 @@ export function createRevocations(context: RevokeContext, onSettled: (lease: Lea
         jobs.set(lease.id, job);
         run(job);
       } else if (facts.isIssued && !job.isIssued) learn(job, facts);
-      else if (job.failures > 0 && !job.isRunning) run(job);
+      else hasten(job);
       await job.latest;
       return job.state;
     },
     find(id) {
       const job = jobs.get(id);
       return job?.latest.then(() => job.state);
+    },
+    has: (id) => jobs.has(id),
+    retry(matches) {
+      const failed = [...jobs.values()].filter((job) => job.failures > 0 && matches(job.lease));
+      for (const job of failed) hasten(job);
+      return Promise.all(failed.map((job) => job.latest.then(() => job.state)));
     },
     stop() {
       isStopped = true;

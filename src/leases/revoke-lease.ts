@@ -2,7 +2,7 @@ import { isRemitError } from '../domain/errors.ts';
 import type { Lease, LeaseState, RevocationClass } from '../domain/lease.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { Task } from '../domain/task.ts';
-import { callIssuer, issuerFor, storedHandle } from './call-revoke.ts';
+import { bindingFor, callIssuer, issuerFor, issuerGone, storedHandle } from './call-revoke.ts';
 import { leaseEvent, type RevokeContext, timeText } from './lease-context.ts';
 
 /** What one attempt came to. `unsettled`: the downstream said yes, but an issue call may still be on its way there (L4). */
@@ -50,6 +50,9 @@ export async function markRevoking(context: RevokeContext, lease: Lease, mark: R
   return { ...lease, fence: taken.fence };
 }
 
+/** Whether the issue call came back: what it opens is written down then. */
+export const wasIssued = ({ state, scope }: Lease): boolean => state === 'active' || scope !== '';
+
 export interface RevokeAttempt {
   /** Whether a yes of the downstream settles it: nothing can appear there afterwards. */
   readonly isConclusive: boolean;
@@ -68,24 +71,58 @@ export async function attemptRevoke(
   reason: string,
   attempt: RevokeAttempt,
 ): Promise<RevokeOutcome> {
+  const issuer = issuerFor(context, lease);
+  const settle = (settled: Lease): Promise<RevokeOutcome> =>
+    storeSettled(context, lease, settled, task, { reason, outcome: claimOf(settled), attempts: attempt.number });
   try {
-    const issuer = issuerFor(context, lease);
     const handle = attempt.handle ?? (await storedHandle(context, lease));
+    if (issuer === undefined) {
+      const isNothingToDo = lease.revocation === 'expiry_only' && handle === undefined && attempt.isConclusive;
+      if (!isNothingToDo) throw issuerGone(lease);
+      return await settle(wasIssued(lease) ? settledLease(context, lease, reason) : lostLease(context, lease, reason));
+    }
     await callIssuer(context, issuer, lease, handle);
     const isLost = issuer.needsHandle === true && handle === undefined;
     if (!attempt.isConclusive && !isLost) return { kind: 'unsettled' };
     const worth = { ...lease, revocation: weaker(lease.revocation, issuer.revocation) };
-    const settled = isLost ? lostLease(context, lease, reason) : settledLease(context, worth, reason);
-    // The record first: a crash in between revokes and records again, and never the reverse.
-    await recordRevocation(context, settled, task, { reason, outcome: claimOf(settled), attempts: attempt.number });
-    const { state, endedAt, endReason, nativeExpiresAt, claimedUntil } = settled;
-    const mended = { failingSince: undefined, lastError: undefined, handle: undefined };
-    const change = { state, endedAt, endReason, nativeExpiresAt, claimedUntil, ...mended };
-    if (!(await context.repository.update(lease, OPEN_STATES, change))) return { kind: 'lost' };
-    return { kind: 'done', lease: settled };
+    return await settle(isLost ? lostLease(context, lease, reason) : settledLease(context, worth, reason));
   } catch (error) {
+    try {
+      const isHopeless = issuer === undefined || isRemitError(error, 'ERR_VAULT_KEY_WRONG');
+      if (isOverByItself(context, lease, isHopeless)) {
+        return await settle(settledLease(context, { ...lease, revocation: 'expiry_only' }, reason));
+      }
+    } catch {
+      // Noted as what came first.
+    }
     return noteFailure(context, lease, task, reason, attempt, faultText(error));
   }
+}
+
+/** The record first: a crash in between revokes and records again, and never the reverse. */
+async function storeSettled(
+  context: RevokeContext,
+  lease: Lease,
+  settled: Lease,
+  task: Task | undefined,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<RevokeOutcome> {
+  await recordRevocation(context, settled, task, detail);
+  const { state, endedAt, endReason, nativeExpiresAt, claimedUntil, revocation } = settled;
+  const mended = { failingSince: undefined, lastError: undefined, handle: undefined };
+  const change = { state, endedAt, endReason, nativeExpiresAt, claimedUntil, revocation, ...mended };
+  if (!(await context.repository.update(lease, OPEN_STATES, change))) return { kind: 'lost' };
+  return { kind: 'done', lease: settled };
+}
+
+/**
+ * Whether its downstream refuses it for certain, although nobody could revoke it: no open session is left to end (class `immediate`), and either
+ * that is all that a revoke was worth, or none can succeed here.
+ */
+function isOverByItself(context: RevokeContext, lease: Lease, isHopeless: boolean): boolean {
+  if (lease.revocation === 'immediate' || lease.nativeExpiresAt === undefined) return false;
+  if (lease.revocation !== 'expiry_only' && !isHopeless) return false;
+  return latestEnd(context, lease) <= context.clock();
 }
 
 async function noteFailure(
@@ -130,18 +167,20 @@ function settledLease(context: RevokeContext, lease: Lease, reason: string): Lea
       };
 }
 
-/**
- * Nobody can revoke what was perhaps issued: it lapses until the latest time at which the downstream can have given it its whole life, which
- * is when the last issue call may have arrived there.
- */
-function lostLease({ clock, limits }: RevokeContext, lease: Lease, reason: string): Lease {
-  const life = (lease.nativeExpiresAt ?? lease.expiresAt) - lease.intendedAt;
-  const nativeExpiresAt = lease.issueDeadline + limits.skewMs + life;
-  const now = clock();
+/** Nobody can revoke what was perhaps issued: it lapses for as long as it can be good. */
+function lostLease(context: RevokeContext, lease: Lease, reason: string): Lease {
+  const nativeExpiresAt = latestEnd(context, lease);
+  const now = context.clock();
   const known = { endReason: reason, nativeExpiresAt, claimedUntil: nativeExpiresAt };
   return nativeExpiresAt <= now
     ? { ...lease, ...known, state: 'ended', endedAt: now }
     : { ...lease, ...known, state: 'lapsing', endedAt: undefined };
+}
+
+/** The latest time at which the downstream can have given it its whole life: when the last issue call may have arrived there. */
+function latestEnd({ limits }: RevokeContext, lease: Lease): number {
+  const life = (lease.nativeExpiresAt ?? lease.expiresAt) - lease.intendedAt;
+  return lease.issueDeadline + limits.skewMs + life;
 }
 
 /** lapsing → ended, when the credential is over at its downstream; else it is left until then. Resolves with it as it stands. */
@@ -161,7 +200,7 @@ export async function endIfLapsed(context: RevokeContext, lease: Lease): Promise
 
 /** When a lapsing credential is over; undefined where nothing says so. */
 export function lapseTime(context: RevokeContext, lease: Lease): number | undefined {
-  return lease.nativeExpiresAt ?? context.issuerOf(lease.connector)?.lapsesAt;
+  return lease.nativeExpiresAt ?? bindingFor(context, lease)?.lapsesAt;
 }
 
 function claimOf(lease: Lease): string {

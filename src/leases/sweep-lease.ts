@@ -1,7 +1,7 @@
 import type { Lease } from '../domain/lease.ts';
 import { backoff } from './backoff.ts';
 import type { RevokeContext } from './lease-context.ts';
-import { attemptRevoke, endIfLapsed, markRevoking, type RevokeOutcome } from './revoke-lease.ts';
+import { attemptRevoke, endIfLapsed, markRevoking, type RevokeOutcome, wasIssued } from './revoke-lease.ts';
 
 /**
  * One attempt at a lease that this process has claimed and knows nothing of but its row. What is not settled by it is left on the row with the
@@ -16,7 +16,7 @@ export async function sweepLease(context: RevokeContext, claimed: Lease, reasonE
   if (lease === undefined) return { kind: 'lost' };
   const settlesAt = lease.issueDeadline + limits.skewMs;
   const outcome = await attemptRevoke(context, lease, undefined, reason, {
-    isConclusive: claimed.state === 'active' || settlesAt <= clock(),
+    isConclusive: wasIssued(claimed) || settlesAt <= clock(),
     number: lease.attempts + 1,
     claimAfterFailure: () => clock() + backoff(lease.attempts + 1, limits.retryMs, limits.retryCapMs, random),
   });

@@ -122,6 +122,7 @@ export type LeaseChange = Partial<
     Lease,
     | 'state'
     | 'scope'
+    | 'revocation'
     | 'nativeExpiresAt'
     | 'endedAt'
     | 'endReason'

@@ -252,7 +252,7 @@ describe('tasks by hand', () => {
     const printed = await cli<{ token: string; task: string }>('token', '--agent', 'my-agent');
     expect(printed.task).toBe(first);
     expect(tokenTask(printed.token)).toBe(first);
-    expect(await cli('task', 'end', first)).toEqual({ task: first, ended: true });
+    expect(await cli('task', 'end', first)).toMatchObject({ task: first, ended: true });
     expect(await headers()).not.toBe(first);
   });
 

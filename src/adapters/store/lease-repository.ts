@@ -63,6 +63,7 @@ function toColumns(change: LeaseChange): Updateable<LeaseTable> {
   return {
     ...(change.state === undefined ? {} : { state: change.state }),
     ...(change.scope === undefined ? {} : { scope: change.scope }),
+    ...(change.revocation === undefined ? {} : { revocation: change.revocation }),
     ...('nativeExpiresAt' in change ? { native_expires_at: orNull(change.nativeExpiresAt) } : {}),
     ...('endedAt' in change ? { ended_at: orNull(change.endedAt) } : {}),
     ...('endReason' in change ? { end_reason: orNull(change.endReason) } : {}),

@@ -4,9 +4,10 @@ import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { isRemitError, RemitError } from '../../domain/errors.ts';
 import { connectorId, type LeaseId, leaseId, taskId } from '../../domain/ids.ts';
-import { describeEnd, viewLease } from '../../leases/lease-view.ts';
+import { describeEnd, type ShownState, viewLease } from '../../leases/lease-view.ts';
 import { callAdmin, callEveryAdmin } from '../admin-client.ts';
 import { type Common, command } from '../command.ts';
+import { NOT_CONFIRMED } from '../order.ts';
 import { lineText, table } from '../output.ts';
 import { withWorkspace } from '../with-workspace.ts';
 
@@ -90,11 +91,14 @@ export function addLeaseCommands(program: Command): void {
     (c) => c,
     async (output, options, [lease = '']) => {
       const { socket } = placesOf(await loadConfig(options.config));
-      const result = await callAdmin<{ state: string; until?: string }>(socket, 'revoke-lease', { lease });
+      const result = await callAdmin<RevokedLease>(socket, 'revoke-lease', { lease });
+      const { state, until, lastError } = result;
       output.result(
         { lease, ...result },
-        () => `${lease} is ${result.state}${result.until === undefined ? '' : ` until ${result.until}`}`,
+        () =>
+          `${lease} is ${stateText(state)}${until === undefined ? '' : ` until ${until}`}${lastError === undefined ? '' : `: ${lastError}`}`,
       );
+      if (state !== 'ended' && state !== 'lapsing') process.exitCode = NOT_CONFIRMED;
     },
   );
 
@@ -117,8 +121,13 @@ export function addLeaseCommands(program: Command): void {
             return;
           }
           const reaped = await reapLeases(workspace, options.all);
-          output.result(reaped, () => `${reaped.revoked} leases revoked, ${reaped.failed} failed`);
-          if (reaped.failed > 0) process.exitCode = 9;
+          const { revoked, lapsing, failed } = reaped;
+          output.result(
+            reaped,
+            () =>
+              `${revoked} leases ended, ${failed} not revoked${lapsing > 0 ? `, ${lapsing} good until they lapse` : ''}`,
+          );
+          if (failed > 0) process.exitCode = NOT_CONFIRMED;
         },
         output.isJson ? 'json' : 'pretty',
       );
@@ -131,6 +140,14 @@ function readSeconds(text: string): number {
   if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 3600) return seconds;
   throw new InvalidArgumentError('It is 1 to 3600 seconds, for example 60.');
 }
+
+interface RevokedLease {
+  readonly state: ShownState;
+  readonly until?: string;
+  readonly lastError?: string;
+}
+
+const stateText = (state: ShownState): string => (state === 'failed' ? 'not revoked yet, and is tried on' : state);
 
 const NO_GATEWAY = 'No gateway runs here: calls are counted as of the end of each lease.';
 

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import type { Effects } from '../../compose/revocation/apply-revocation.ts';
 import { placesOf } from '../../compose/workspace.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { RemitError } from '../../domain/errors.ts';
 import { userKey } from '../../domain/principal.ts';
 import { callAdmin } from '../admin-client.ts';
 import { type Common, command, readCount } from '../command.ts';
+import { leasesText, NOT_ALL_ENDED, tellIfNotConfirmed } from '../order.ts';
 import { table } from '../output.ts';
 import { type AgentOptions, promptOption, readPrompt, readSessionOptions } from '../session-options.ts';
 import { withWorkspace } from '../with-workspace.ts';
@@ -121,8 +123,13 @@ export function addTaskCommands(program: Command): void {
     (c) => c,
     async (output, options, [task = '']) => {
       const { socket } = placesOf(await loadConfig(options.config));
-      const { ended } = await callAdmin<{ ended: boolean }>(socket, 'end-task', { task });
-      output.result({ task, ended }, () => (ended ? `${task} has ended` : `${task} had ended already`));
+      const done = await callAdmin<{ ended: boolean; leases?: Effects['leases'] }>(socket, 'end-task', { task });
+      output.result({ task, ...done }, () => {
+        const { ended, leases } = done;
+        const left = leases === undefined ? [NOT_ALL_ENDED] : leasesText(leases);
+        return [ended ? `${task} has ended` : `${task} had ended already`, ...left].join('\n');
+      });
+      tellIfNotConfirmed(done.leases);
     },
   );
 }

@@ -88,6 +88,12 @@ export function createApplier(parts: {
     }
   }
 
+  /** An order that is given again: what its tasks held before, and could not be revoked, is tried at once, and told (L7). */
+  async function retryLeft({ action, subject: { kind, id } }: Revocation): Promise<readonly Lease[]> {
+    if (action === 'resume' || kind === 'connector' || kind === 'lease') return [];
+    return await leases.retry((lease) => kind === 'all' || lease[kind] === id);
+  }
+
   async function apply(row: Revocation): Promise<Effects> {
     const { kind, id } = row.subject;
     const done = tasks.apply(row);
@@ -107,12 +113,14 @@ export function createApplier(parts: {
         tasksResumed: resumed.length,
       },
     });
+    const again = retryLeft(row);
     const [own] = await Promise.all([revoking, done.done]);
+    const found = [...own, ...(await again), ...(await leasesOf(store, workspace, [...ended, ...suspended], row.at))];
     return {
       tasksEnded: ended.length,
       tasksSuspended: suspended.length,
       tasksResumed: resumed.length,
-      leases: countLeases([...own, ...(await leasesOf(store, workspace, [...ended, ...suspended], row.at))]),
+      leases: countLeases([...new Map(found.map((lease) => [lease.id, lease])).values()]),
     };
   }
 
