@@ -66,7 +66,7 @@ export interface LeaseManager {
    * Tries at once what could not be revoked before and is this process's to revoke. @returns those and what is another's, as they stand after that
    * @throws `ERR_STORE_*` when the rows cannot be read: what is known in memory is tried all the same
    */
-  retry(matches: (lease: Lease) => boolean): Promise<Lease[]>;
+  retry(of: Pick<LeaseFilter, 'task' | 'agent'>): Promise<Lease[]>;
   /** Ends everything held here, for a graceful stop. */
   revokeAll(reason: string): Promise<Lease[]>;
   /** Call once, before the first `acquire`. */
@@ -251,10 +251,10 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
     return [...ours, ...(await Promise.all(revoked))];
   }
 
-  async function retry(matches: (lease: Lease) => boolean): Promise<Lease[]> {
-    const known = revocations.retry(matches);
-    const rows = await repository.list(tenant, { states: ['revoking'] });
-    const failing = rows.filter((lease) => lease.failingSince !== undefined && matches(lease));
+  async function retry(of: Pick<LeaseFilter, 'task' | 'agent'>): Promise<Lease[]> {
+    const known = revocations.retry(({ task, agent }) => task === (of.task ?? task) && agent === (of.agent ?? agent));
+    const rows = await repository.list(tenant, { ...of, states: ['revoking'] });
+    const failing = rows.filter(({ failingSince }) => failingSince !== undefined);
     // What the sweep of this process has come to once, and rests with.
     const swept = failing.filter(({ id, claimedBy }) => claimedBy === context.claimant && !revocations.has(id));
     const started = swept.map((lease) =>

@@ -1,7 +1,7 @@
 import type { Approvals } from '../../approvals/approvals.ts';
 import type { RecordEntry } from '../../audit/recorder.ts';
 import { isRemitError } from '../../domain/errors.ts';
-import { type ConnectorId, connectorId, leaseId, type TaskId } from '../../domain/ids.ts';
+import { agentId, type ConnectorId, connectorId, leaseId, type TaskId, taskId } from '../../domain/ids.ts';
 import type { Lease } from '../../domain/lease.ts';
 import { isSameRow, logRowOf } from '../../domain/log-position.ts';
 import { type Revocation, type Standing, subjectText } from '../../domain/revocation.ts';
@@ -91,7 +91,7 @@ export function createApplier(parts: {
   /** An order that is given again: what its tasks held before, and could not be revoked, is tried at once, and told (L7). */
   async function retryLeft({ action, subject: { kind, id } }: Revocation): Promise<readonly Lease[]> {
     if (action === 'resume' || kind === 'connector' || kind === 'lease') return [];
-    return await leases.retry((lease) => kind === 'all' || lease[kind] === id);
+    return await leases.retry(kind === 'task' ? { task: taskId(id) } : kind === 'agent' ? { agent: agentId(id) } : {});
   }
 
   async function apply(row: Revocation): Promise<Effects> {
@@ -113,9 +113,8 @@ export function createApplier(parts: {
         tasksResumed: resumed.length,
       },
     });
-    const again = retryLeft(row);
-    const [own] = await Promise.all([revoking, done.done]);
-    const found = [...own, ...(await again), ...(await leasesOf(store, workspace, [...ended, ...suspended], row.at))];
+    const [own, again] = await Promise.all([revoking, retryLeft(row), done.done]);
+    const found = [...own, ...again, ...(await leasesOf(store, workspace, [...ended, ...suspended], row.at))];
     return {
       tasksEnded: ended.length,
       tasksSuspended: suspended.length,
