@@ -12,6 +12,7 @@ import { type ClockCheck, checkClock } from './check-clock.ts';
 import { checkLimits, readOpenFilesLimit } from './check-limits.ts';
 import { estateFindings } from './connectors/estate-findings.ts';
 import { authorizationName } from './credentials/authorization-store.ts';
+import { checkLeases } from './credentials/check-leases.ts';
 import { credentialFindings } from './credentials/credential-findings.ts';
 import { boundException } from './credentials/shared-secrets.ts';
 import { staticPlace } from './credentials/static-place.ts';
@@ -67,6 +68,7 @@ export async function diagnose(workspace: Workspace): Promise<Check[]> {
   await check('store', async () => ({
     what: `open; ${(await store.tasks.list(estate.tenant, { state: 'active' })).length} active tasks`,
   }));
+  await check('leases', () => checkLeases(workspace));
   try {
     for (const node of await checkNodes(workspace)) checks.push({ name: 'nodes', ...node });
   } catch (error) {

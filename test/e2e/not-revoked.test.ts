@@ -85,6 +85,11 @@ it('L7 no order that is given, and given again, says that a credential is gone w
   const why = expect.stringContaining('not revoked yet, and is tried on: ERR_CREDENTIAL_REVOKE');
   expect(await told('lease', 'revoke', id)).toEqual({ code: 9, stdout: why });
   expect(await told('reap')).toEqual({ code: 9, stdout: expect.stringContaining('1 not revoked') });
+  const found = await told('doctor');
+  expect(found).toEqual({
+    code: 1,
+    stdout: expect.stringContaining(`may still be good although they were to be revoked: ${id} of notes, since`),
+  });
   await gateway.stop();
   expect((await told('reap', '--all')).code).toBe(9);
   expect((await told('reap')).code).toBe(9);
@@ -95,6 +100,7 @@ it('L7 no order that is given, and given again, says that a credential is gone w
   expect((await told(...kill)).code).toBe(0);
   expect(oauth.admits(token)).toBe(false);
   expect(await leaseOf(work.task, 'notes')).toMatchObject({ state: 'ended' });
+  expect((await told('doctor')).stdout).toContain('no revocation of a credential has failed');
 });
 
 it('what waits for its next attempt is tried at once by an order that is given again', async () => {
