@@ -59,3 +59,7 @@ export interface Lease {
 export function leaseTag(id: LeaseId): string {
   return `remit_${id.slice('lse_'.length)}`;
 }
+
+/** Whether it was to be revoked, and an attempt has failed and none succeeded since: the credential may still be good. */
+export const isFailing = ({ state, failingSince }: Pick<Lease, 'state' | 'failingSince'>): boolean =>
+  state === 'revoking' && failingSince !== undefined;

@@ -1,6 +1,6 @@
 import { RemitError } from '../domain/errors.ts';
 import type { AgentId, ConnectorId, LeaseId, TaskId } from '../domain/ids.ts';
-import type { Lease } from '../domain/lease.ts';
+import { isFailing, type Lease } from '../domain/lease.ts';
 import type { Task } from '../domain/task.ts';
 import type { LeaseFilter } from '../seams/store.ts';
 import { createEndedTasks } from './ended-tasks.ts';
@@ -254,7 +254,7 @@ export function createLeaseManager(options: LeaseManagerOptions): LeaseManager {
   async function retry(of: Pick<LeaseFilter, 'task' | 'agent'>): Promise<Lease[]> {
     const known = revocations.retry(({ task, agent }) => task === (of.task ?? task) && agent === (of.agent ?? agent));
     const rows = await repository.list(tenant, { ...of, states: ['revoking'] });
-    const failing = rows.filter(({ failingSince }) => failingSince !== undefined);
+    const failing = rows.filter(isFailing);
     // What the sweep of this process has come to once, and rests with.
     const swept = failing.filter(({ id, claimedBy }) => claimedBy === context.claimant && !revocations.has(id));
     const started = swept.map((lease) =>

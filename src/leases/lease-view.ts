@@ -1,5 +1,5 @@
 import type { LeaseId } from '../domain/ids.ts';
-import type { Lease, LeaseMode, RevocationClass } from '../domain/lease.ts';
+import { isFailing, type Lease, type LeaseMode, type RevocationClass } from '../domain/lease.ts';
 
 /** `failed`: revoking it does not succeed, and is tried on; the others as in `LeaseState`. */
 export type ShownState = 'intended' | 'active' | 'revoking' | 'failed' | 'lapsing' | 'ended';
@@ -67,8 +67,8 @@ export function viewLease(lease: Lease, now: number, counts: ReadonlyMap<LeaseId
 }
 
 /** L7: only what has ended is said to have. */
-function shownState({ state, failingSince }: Lease): ShownState {
-  return state === 'revoking' && failingSince !== undefined ? 'failed' : state;
+function shownState(lease: Lease): ShownState {
+  return isFailing(lease) ? 'failed' : lease.state;
 }
 
 /** What comes of it, in a few words. */

@@ -1,4 +1,4 @@
-import type { Lease } from '../domain/lease.ts';
+import { isFailing, type Lease } from '../domain/lease.ts';
 import type { RevokeContext } from './lease-context.ts';
 import { claimSize, sweepBatch, sweepLease } from './sweep-lease.ts';
 
@@ -49,6 +49,6 @@ export async function reapLeases(context: RevokeContext, which: 'expired' | 'all
   // Somebody's next attempt is not due yet: it is no more revoked for that.
   const tried = new Set(report.outstanding.map(({ id }) => id));
   const open = await repository.list(tenant, { states: ['revoking'] });
-  report.outstanding.push(...open.filter(({ id, failingSince }) => failingSince !== undefined && !tried.has(id)));
+  report.outstanding.push(...open.filter((lease) => isFailing(lease) && !tried.has(lease.id)));
   return report;
 }

@@ -19,7 +19,7 @@ import { startFakeOauthServer } from '../support/fake-oauth-server.ts';
 import { startFakeRedis } from '../support/fake-redis-server.ts';
 import { judge } from '../support/fake-sshd.ts';
 import { startFakeVault } from '../support/fake-vault.ts';
-import { openHowToChoose } from '../support/follow-how-to.ts';
+import { type Followed, openHowToChoose } from '../support/follow-how-to.ts';
 import { selfSigned } from '../support/self-signed.ts';
 import { createShop, runSql } from '../support/shop-database.ts';
 import { createSigningGateway } from './signing-gateway.ts';
@@ -33,6 +33,17 @@ const { follow, sectionOf, followed, makeFolder, started, endAll } = await openH
 const CLIENT_SECRET = 'canary-client-5141';
 
 afterEach(endAll);
+
+/** A token that its server knows with that scope, until it is revoked. */
+async function expectRevocable(
+  { introspect }: { introspect(token: string): Promise<{ active: boolean; scope?: string }> },
+  { field, revoke }: Followed,
+  scope: string,
+): Promise<void> {
+  expect(await introspect(field('token'))).toMatchObject({ active: true, scope });
+  await revoke();
+  expect(await introspect(field('token'))).toMatchObject({ active: false });
+}
 
 it('postgres: CREATEROLE and rights with grant option are enough', async () => {
   const server = started(await startPostgres({ fsync: false }));
@@ -118,14 +129,12 @@ it('oauth', async () => {
       scopes: ['contacts.read', 'contacts.write'],
     }),
   );
-  const { field, revoke } = await follow('oauth', {
+  const lease = await follow('oauth', {
     edits: { 'https://login.example.com': server.issuer },
     secrets: { 'crm-client': CLIENT_SECRET },
     resources: ['contacts/42'],
   });
-  expect(await server.introspect(field('token'))).toMatchObject({ active: true, scope: 'contacts.read' });
-  await revoke();
-  expect(await server.introspect(field('token'))).toMatchObject({ active: false });
+  await expectRevocable(server, lease, 'contacts.read');
 });
 
 it('githubApp', async () => {
@@ -150,7 +159,7 @@ it('idJag', async () => {
       resource: 'https://deals.example.com/mcp',
     }),
   );
-  const { field, revoke } = await follow('idJag', {
+  const lease = await follow('idJag', {
     edits: {
       'https://idp.shop.example': servers.idp,
       'https://login.deals.example.com': servers.server,
@@ -159,9 +168,7 @@ it('idJag', async () => {
     secrets: { 'idp-client': CLIENT_SECRET, 'deals-client': CLIENT_SECRET },
     user: { issuer: 'https://idp.example.com', subject: 'ada', groups: [] },
   });
-  expect(await servers.introspect(field('token'))).toMatchObject({ active: true, scope: 'deals.read' });
-  await revoke();
-  expect(await servers.introspect(field('token'))).toMatchObject({ active: false });
+  await expectRevocable(servers, lease, 'deals.read');
 });
 
 it('oauthRefresh', async () => {

@@ -98,6 +98,24 @@ describe('a lease that its issuer cannot revoke', () => {
   });
 });
 
+it('A3 one that is over by itself has not ended before that is on the trail', async () => {
+  const { world, row } = await leave({ revocation: 'next_use' });
+  let isTaken = false;
+  const audit: typeof world.options.audit = async (event) => {
+    if (!isTaken) throw new RemitError('ERR_JOURNAL_FULL', 'full');
+    await world.options.audit(event);
+  };
+  const next = world.restart({ ...GONE, audit });
+  await recover(world, next);
+  await pass(world, 400_000);
+  expect(row()).toMatchObject({ state: 'revoking' });
+  expect(world.outcomes()).toEqual([]);
+  isTaken = true;
+  await pass(world, 120_000);
+  expect(row()).toMatchObject({ state: 'ended' });
+  expect(world.outcomes()).toEqual(['expired']);
+});
+
 it('L7 a static secret lapses under its own exception, not that of what its connector has by now', async () => {
   const issuer = createFakeIssuer({ revocation: 'expiry_only', nativeExpiresAt: () => undefined });
   const world = createWorld(issuer);

@@ -6,7 +6,7 @@ import type { IssuedCredential, IssueRequest, Issuer } from '../../seams/issuer.
 import { assertionClaims, type SignAssertion } from './agent-assertion.ts';
 import { ID_JAG, readIdJag } from './id-jag.ts';
 import { issueFault } from './issuer-faults.ts';
-import { createOauthClient, type OauthServer } from './oauth-client.ts';
+import { createOauthClient, downstreamOf, type OauthServer } from './oauth-client.ts';
 import { createOauthRevoker } from './oauth-revoke.ts';
 import { type OauthScopeMap, oauthScopes } from './oauth-scope.ts';
 import { summary, withoutCause } from './oauth-summary.ts';
@@ -115,8 +115,7 @@ export function createIdJagIssuer(options: IdJagIssuerOptions): Issuer {
 
   return {
     kind: 'id_jag',
-    // With the client: another one may not revoke its tokens, and would be told that there are none (RFC 7009 section 2.1).
-    downstream: `${server} as ${options.clientId}`,
+    downstream: downstreamOf(options),
     minTtlSeconds: Math.max(1, options.tokenSeconds),
     get revocation() {
       return revoker.revocation();

@@ -26,6 +26,10 @@ export interface OauthServer {
   readonly fetch: Fetch;
 }
 
+/** What a token of it opens, with the client: another one may not revoke its tokens, and would be told that there are none (RFC 7009 section 2.1). */
+export const downstreamOf = ({ server, clientId }: Pick<OauthServer, 'server' | 'clientId'>): string =>
+  `${server} as ${clientId}`;
+
 export interface OauthClient {
   /** What its metadata say, once they have been read. */
   metadata(): ServerMetadata | undefined;

@@ -1,3 +1,4 @@
+import { isFailing } from '../../domain/lease.ts';
 import type { Check } from '../diagnose.ts';
 import type { Workspace } from '../workspace.ts';
 
@@ -7,7 +8,7 @@ export async function checkLeases({
   store,
 }: Pick<Workspace, 'estate' | 'store'>): Promise<Omit<Check, 'name'>> {
   const revoking = await store.leases.list(estate.tenant, { states: ['revoking'] });
-  const failed = revoking.filter(({ failingSince }) => failingSince !== undefined);
+  const failed = revoking.filter(isFailing);
   const [first] = failed.toSorted((one, other) => (one.failingSince ?? 0) - (other.failingSince ?? 0));
   if (first === undefined) return { state: 'ok', what: 'no revocation of a credential has failed' };
   const { id, connector, failingSince = 0, lastError = 'unknown' } = first;
